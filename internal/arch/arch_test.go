@@ -1,0 +1,148 @@
+// Package arch holds the house together: who may import whom.
+package arch
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/signet-mdm/signet/"
+
+// rooms lists each package and which of our packages it may import. Domains
+// stand on top, edges below, and the arrows go one way: domains never import
+// one another. "*" may import anything.
+var rooms = map[string]string{
+	"internal/fault":   "",
+	"internal/logx":    "",
+	"internal/seal":    "",
+	"internal/cms":     "",
+	"internal/plist":   "internal/fault",
+	"internal/subject": "internal/fault",
+	"internal/cert":    "internal/subject internal/fault",
+	"internal/journal": "internal/fault internal/subject internal/cert",
+
+	"mdm/profile":            "internal/seal internal/cert internal/plist internal/cms",
+	"mdm":                    "internal/fault internal/seal internal/subject internal/cert internal/journal internal/plist mdm/profile",
+	"scep/ca":                "internal/cert",
+	"scep":                   "internal/fault internal/seal internal/subject internal/cert internal/journal internal/cms scep/ca",
+	"pfxconnector/pfx":       "internal/fault internal/seal",
+	"pfxconnector/escrow":    "internal/subject internal/cert pfxconnector/pfx",
+	"pfxconnector/opener":    "internal/fault internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
+	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
+	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
+	"notify":                 "internal/seal internal/subject",
+	"internal/directory":     "internal/fault internal/subject internal/journal",
+	"internal/access":        "internal/fault internal/seal internal/journal",
+	"internal/delivery/plan": "internal/subject internal/cert appconfig",
+	"internal/delivery":      "internal/fault internal/subject internal/cert internal/journal mdm/profile mdm appconfig notify internal/delivery/plan",
+
+	"internal/store": "internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow " +
+		"appconfig notify internal/directory internal/access internal/delivery internal/delivery/plan",
+	"internal/store/storetest": "*",
+	"internal/keyring":         "internal/fault internal/seal pfxconnector/escrow",
+
+	"internal/httpd":         "internal/fault internal/logx internal/access",
+	"internal/httpd/device":  "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/cms mdm mdm/profile scep",
+	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory appconfig pfxconnector scep mdm",
+	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/journal internal/access internal/delivery",
+
+	"internal/phone":  "",
+	"internal/config": "",
+	"internal/judge":  "",
+	"testdata":        "",
+	"cmd/signet":      "*",
+	"internal/warm":   "*",
+}
+
+// doors lists what is reached from outside through few rooms only.
+var doors = map[string]string{
+	"database/sql":                       "internal/store internal/store/storetest",
+	"github.com/groob/plist":             "internal/plist internal/phone",
+	"github.com/smallstep/pkcs7":         "internal/cms internal/phone",
+	"software.sslmate.com/src/go-pkcs12": "pfxconnector/pfx internal/phone",
+	"net/http":                           "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing notify/apns notify/mail internal/phone cmd/signet internal/keyring",
+	module + "pfxconnector/opener":       "cmd/signet",
+}
+
+func TestArrows(t *testing.T) {
+	for dir, imports := range tree(t) {
+		allowed, known := rooms[dir]
+		if !known {
+			t.Errorf("%s has no row in rooms: say what it may import", dir)
+			continue
+		}
+		for imp, file := range imports {
+			if target, ours := strings.CutPrefix(imp, module); ours && allowed != "*" && !contains(allowed, target) {
+				t.Errorf("%s: %s may not import %s", file, dir, target)
+			}
+			if through, door := doors[imp]; door && dir != "internal/warm" && !contains(through, dir) {
+				t.Errorf("%s: %s goes through %s only", file, imp, through)
+			}
+		}
+	}
+}
+
+func contains(list, item string) bool {
+	for f := range strings.FieldsSeq(list) {
+		if f == item {
+			return true
+		}
+	}
+	return false
+}
+
+// tree parses every non-test file and gives the imports of each package with
+// one file that has it. It parses by itself: `go list` would be served from
+// the test cache after a forbidden import was added.
+func tree(t *testing.T) map[string]map[string]string {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := map[string]map[string]string{}
+	err = fs.WalkDir(os.DirFS(root), ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); p != "." && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "node_modules") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		src, err := os.ReadFile(filepath.Join(root, p))
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, src, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := path.Dir(p)
+		if packages[dir] == nil {
+			packages[dir] = map[string]string{}
+		}
+		for _, imp := range f.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			packages[dir][name] = p
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}

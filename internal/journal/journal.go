@@ -1,0 +1,80 @@
+// Package journal has the value that every change carries: who did what to
+// whom, and which devices must hear of it. A store verb writes the entry, its
+// own rows and the due marks in one transaction, so that nothing happens
+// without a trace and no trace is of something that did not happen.
+package journal
+
+import (
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// ActorKind is what sort of party acted.
+type ActorKind string
+
+// The kinds of actor.
+const (
+	System ActorKind = "system" // a worker of ours; ID says which
+	Admin  ActorKind = "admin"  // an API token; ID is the token's id
+	Local  ActorKind = "local"  // the command line over the socket
+	Device ActorKind = "device" // ID is our device id
+	Person ActorKind = "person" // a user on the landing or enrollment page
+)
+
+// Actor is who did it.
+type Actor struct {
+	Kind   ActorKind
+	ID     string
+	Remote string // address without port; empty when it was not over the network
+}
+
+// Worker is the actor for our own background work.
+func Worker(name string) Actor { return Actor{Kind: System, ID: name} }
+
+// Action is what was done, in the form noun.verb: a closed set, listed here so
+// that the audit can be searched.
+type Action string
+
+// The actions.
+const (
+	UserAdded          Action = "user.added"
+	UserChanged        Action = "user.changed"
+	GroupChanged       Action = "group.changed"
+	TokenCreated       Action = "token.created"
+	TokenRevoked       Action = "token.revoked"
+	PolicyApplied      Action = "policy.applied"
+	DeviceInvited      Action = "device.invited"
+	InvitationRefused  Action = "invitation.refused"
+	InvitationRedeemed Action = "invitation.redeemed"
+	ProfileDownloaded  Action = "enrollment.profile_downloaded"
+	DeviceEnrolled     Action = "device.enrolled"
+	DeviceUpdated      Action = "device.updated"
+	DeviceReported     Action = "device.reported"
+	DeviceRefused      Action = "device.refused"
+	DeviceRemoved      Action = "device.removed"
+	DeviceRefresh      Action = "device.refresh"
+	ChallengeIssued    Action = "scep.challenge_issued"
+	ChallengeRefused   Action = "scep.challenge_refused"
+	CertificateIssued  Action = "certificate.issued"
+	CertificateRevoked Action = "certificate.revoked"
+	KeyImported        Action = "key.imported"
+	KeyRemoved         Action = "key.removed"
+	KeyOpened          Action = "key.opened"
+	PlanStored         Action = "delivery.planned"
+	ParcelSealed       Action = "delivery.sealed"
+	ParcelFailed       Action = "delivery.failed"
+)
+
+// Entry is one line of the journal. At, Actor and Action are always set.
+type Entry struct {
+	At     time.Time
+	Actor  Actor
+	Action Action
+	User   subject.UserID
+	Device subject.DeviceID
+	Cert   cert.Fingerprint
+	Detail map[string]string // no secrets; short values
+	Due    subject.Scope     // devices whose desired state may have changed
+}

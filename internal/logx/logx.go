@@ -1,0 +1,71 @@
+// Package logx names every structured log key once, so that a search always
+// finds the same spelling, and carries request attributes through a context.
+//
+// Never logged at any level: private keys, PKCS#12 data, passwords,
+// challenges, tokens, unlock tokens, message bodies.
+package logx
+
+import (
+	"context"
+	"io"
+	"log/slog"
+)
+
+// Log keys. The comment gives the type of the value.
+const (
+	Action    = "action"     // string, a journal action
+	Addr      = "addr"       // string, host:port
+	Bytes     = "bytes"      // int
+	Cert      = "cert"       // string, SHA-256 hex of a certificate
+	Code      = "code"       // string, a fault code
+	Command   = "command"    // string, MDM CommandUUID
+	Count     = "count"      // int
+	Device    = "device"     // string, our device id
+	Duration  = "duration"   // time.Duration
+	Err       = "err"        // error
+	Kind      = "kind"       // string
+	Method    = "method"     // string, HTTP method or MDM message type
+	Parcel    = "parcel"     // string, parcel id
+	Profile   = "profile"    // string, certificate profile name
+	Remote    = "remote"     // string, peer address without port
+	RequestID = "request_id" // string
+	Role      = "role"       // string, which part of the server
+	Route     = "route"      // string, path template, never the path itself
+	Serial    = "serial"     // string, certificate serial, hex
+	State     = "state"      // string
+	Status    = "status"     // int, HTTP status
+	User      = "user"       // string, our user id
+)
+
+type attrsKey struct{}
+
+// With returns a context whose log records carry attrs as well.
+func With(ctx context.Context, attrs ...slog.Attr) context.Context {
+	old, _ := ctx.Value(attrsKey{}).([]slog.Attr)
+	return context.WithValue(ctx, attrsKey{}, append(old[:len(old):len(old)], attrs...))
+}
+
+type handler struct{ slog.Handler }
+
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	if attrs, ok := ctx.Value(attrsKey{}).([]slog.Attr); ok {
+		r.AddAttrs(attrs...)
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return handler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
+
+// New returns a logger that writes text (or JSON) lines to w at level and
+// above, with the attributes that [With] put into the context.
+func New(w io.Writer, json bool, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if json {
+		return slog.New(handler{slog.NewJSONHandler(w, opts)})
+	}
+	return slog.New(handler{slog.NewTextHandler(w, opts)})
+}
