@@ -1,0 +1,141 @@
+// Package directory has the users and groups: who they are, which addresses
+// are theirs, who belongs to what. Start at [Service].
+package directory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Failures that callers tell apart.
+var (
+	ErrUserUnknown = fault.New(fault.NotFound, "user_unknown",
+		"There is no such user.", "signet user list shows them.")
+	ErrUserExists = fault.New(fault.Conflict, "user_exists",
+		"One of these addresses already belongs to a user.", "signet user show ADDRESS tells whose it is.")
+	ErrUserName = fault.New(fault.Invalid, "user_name_invalid",
+		"A name is at most 200 characters without control characters.", "")
+	ErrGroupUnknown = fault.New(fault.NotFound, "group_unknown",
+		"There is no such group.", "Groups are made by signet apply -f FILE.")
+)
+
+// Store keeps users and groups.
+type Store interface {
+	// UserSaved inserts the user or replaces the one with the same id, its
+	// aliases included. ErrUserExists when an address or UPN is another's.
+	UserSaved(ctx context.Context, u subject.User, e journal.Entry) error
+	// User gives the user that key names: our id, an address or a UPN, the
+	// latter two normalised. ErrUserUnknown when there is none.
+	User(ctx context.Context, key string) (subject.User, error)
+	// Users lists all users ordered by address; empty, never nil.
+	Users(ctx context.Context) ([]subject.User, error)
+	// GroupSaved inserts the group, or replaces the members of the one with
+	// the same name, and gives its id.
+	GroupSaved(ctx context.Context, name string, members []subject.UserID, e journal.Entry) (subject.GroupID, error)
+}
+
+// Service is the directory.
+type Service struct {
+	store Store
+	now   func() time.Time
+}
+
+// New makes the directory over its store.
+func New(store Store, now func() time.Time) *Service {
+	if store == nil || now == nil {
+		panic("directory: nil dependency")
+	}
+	return &Service{store, now}
+}
+
+// Add creates a user. Mail is required; UPN defaults to it. Addresses are
+// normalised. It gives the stored user.
+func (s *Service) Add(ctx context.Context, by journal.Actor, u subject.User) (subject.User, error) {
+	u.ID, u.CreatedAt = subject.NewUserID(), s.now()
+	u, err := tidy(u)
+	if err != nil {
+		return subject.User{}, err
+	}
+	return u, s.store.UserSaved(ctx, u, s.entry(by, journal.UserAdded, u.ID))
+}
+
+// Change replaces the properties of the user with u's id.
+func (s *Service) Change(ctx context.Context, by journal.Actor, u subject.User) (subject.User, error) {
+	u, err := tidy(u)
+	if err != nil {
+		return subject.User{}, err
+	}
+	return u, s.store.UserSaved(ctx, u, s.entry(by, journal.UserChanged, u.ID))
+}
+
+func (s *Service) entry(by journal.Actor, a journal.Action, id subject.UserID) journal.Entry {
+	return journal.Entry{At: s.now(), Actor: by, Action: a, User: id, Due: subject.OfUser(id)}
+}
+
+// User finds a user by our id, an address or a UPN.
+func (s *Service) User(ctx context.Context, key string) (subject.User, error) {
+	if addr, err := subject.NormalizeMail(key); err == nil {
+		key = addr
+	}
+	return s.store.User(ctx, key)
+}
+
+// Users lists all users.
+func (s *Service) Users(ctx context.Context) ([]subject.User, error) { return s.store.Users(ctx) }
+
+// SetGroup makes the group of that name have exactly these members, and makes
+// the devices of old and new members due.
+func (s *Service) SetGroup(ctx context.Context, by journal.Actor, name string, members []subject.UserID) (subject.GroupID, error) {
+	if !plain(name) || name == "" {
+		return "", ErrUserName
+	}
+	e := journal.Entry{At: s.now(), Actor: by, Action: journal.GroupChanged,
+		Detail: map[string]string{"group": name}, Due: subject.Scope{Users: members}}
+	return s.store.GroupSaved(ctx, name, members, e)
+}
+
+// tidy normalises a user and refuses what cannot be stored.
+func tidy(u subject.User) (subject.User, error) {
+	var err error
+	if u.Mail, err = subject.NormalizeMail(u.Mail); err != nil {
+		return u, fmt.Errorf("address of user: %w", err)
+	}
+	if u.UPN == "" {
+		u.UPN = u.Mail
+	}
+	if u.UPN, err = subject.NormalizeMail(u.UPN); err != nil {
+		return u, fmt.Errorf("UPN of user: %w", err)
+	}
+	aliases := []string{}
+	for _, a := range u.Aliases {
+		if a, err = subject.NormalizeMail(a); err != nil {
+			return u, fmt.Errorf("alias of user: %w", err)
+		}
+		if a != u.Mail && !slices.Contains(aliases, a) {
+			aliases = append(aliases, a)
+		}
+	}
+	u.Aliases = aliases
+	for _, n := range []string{u.Name, u.GivenName, u.Surname} {
+		if !plain(n) {
+			return u, ErrUserName
+		}
+	}
+	if u.Name == "" {
+		u.Name = u.Mail
+	}
+	return u, nil
+}
+
+func plain(name string) bool {
+	return len(name) <= 200 && !strings.ContainsFunc(name, func(r rune) bool {
+		return r < ' ' || r == 0x7f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
+	})
+}

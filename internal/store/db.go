@@ -1,0 +1,132 @@
+// Package store has every SQL statement. Each domain finds its verbs on a
+// facet of its own ([DB.Directory], [DB.MDM] …, one file each). A verb is one
+// business step in one transaction: it takes one finished value and one
+// journal entry, and writes its rows, the journal row and the due marks
+// together. No transaction and no closure crosses the boundary.
+//
+// Instants are stored as microseconds UTC, 0 for "never"; ids and hashes as
+// text. storetest is the definition of correct.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"time"
+)
+
+// maxTries bounds how often a transaction that lost is run again.
+const maxTries = 8
+
+// DB is an open database.
+type DB struct {
+	write *sql.DB // one connection on SQLite, so that writers queue instead of colliding
+	read  *sql.DB
+	dia   dialect
+}
+
+// dialect is what truly differs between the databases.
+type dialect struct {
+	name   string
+	schema string               // folder below schema/
+	again  func(err error) bool // the transaction lost and may run again
+	unique func(err error) bool // a unique key is taken
+}
+
+// OpenSQLite opens or creates the database file and brings its schema up to
+// date. A schema newer than this program is refused.
+func OpenSQLite(ctx context.Context, path string) (*DB, error) {
+	write, err := sql.Open("sqlite", sqliteDSN(path)+"&_txlock=immediate")
+	if err != nil {
+		return nil, fmt.Errorf("opening database %s: %w", path, err)
+	}
+	write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", sqliteDSN(path)+"&_pragma=query_only(1)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), write.Close())
+	}
+	read.SetMaxOpenConns(8)
+	db := &DB{write: write, read: read, dia: sqlite}
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func sqliteDSN(path string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+	return u.String() + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)"
+}
+
+// Close closes it.
+func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
+
+// Ping tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
+
+// tx runs f in a transaction, again from the start when another writer won.
+// f must have no effect outside the transaction.
+func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
+	for try := 1; ; try++ {
+		err := db.once(ctx, f)
+		if err == nil || try == maxTries || !db.dia.again(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(rand.IntN(1<<try)) * time.Millisecond):
+		}
+	}
+}
+
+func (db *DB) once(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	defer tx.Rollback() // no effect after Commit
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// queryer is what both a transaction and the read pool offer.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// scanner is what both one row and many offer.
+type scanner interface{ Scan(dest ...any) error }
+
+// all reads every row of a query through scan. The result is never nil.
+func all[T any](ctx context.Context, q queryer, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []T{}
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, rows.Err()
+}
+
+// changed runs a statement and tells how many rows it met.
+func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+	res, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}

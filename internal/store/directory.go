@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Directory is the facet of users and groups.
+type Directory struct{ db *DB }
+
+// Directory gives the facet.
+func (db *DB) Directory() Directory { return Directory{db} }
+
+var _ directory.Store = Directory{}
+
+// UserSaved implements [directory.Store].
+func (s Directory) UserSaved(ctx context.Context, u subject.User, e journal.Entry) error {
+	err := s.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := saveUser(ctx, tx, u); err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	if s.db.dia.unique(err) {
+		return directory.ErrUserExists.With(err)
+	}
+	return err
+}
+
+func saveUser(ctx context.Context, tx *sql.Tx, u subject.User) error {
+	taken := 0
+	const others = `SELECT COUNT(*) FROM (
+		SELECT id FROM users WHERE (mail IN (?, ?) OR upn IN (?, ?)) AND id <> ?
+		UNION ALL SELECT user_id FROM user_alias WHERE address IN (?, ?) AND user_id <> ?) AS others`
+	if err := tx.QueryRowContext(ctx, others, u.Mail, u.UPN, u.Mail, u.UPN, u.ID, u.Mail, u.UPN, u.ID).Scan(&taken); err != nil {
+		return fmt.Errorf("looking for the address: %w", err)
+	}
+	if taken > 0 {
+		return directory.ErrUserExists
+	}
+	n, err := changed(ctx, tx, `UPDATE users SET upn = ?, mail = ?, name = ?, given_name = ?, surname = ?, disabled = ? WHERE id = ?`,
+		u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled, u.ID)
+	if err != nil {
+		return fmt.Errorf("updating user: %w", err)
+	}
+	if n == 0 {
+		_, err = tx.ExecContext(ctx, `INSERT INTO users (id, upn, mail, name, given_name, surname, disabled, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			u.ID, u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled, micros(u.CreatedAt))
+		if err != nil {
+			return fmt.Errorf("inserting user: %w", err)
+		}
+	}
+	return saveAliases(ctx, tx, u)
+}
+
+func saveAliases(ctx context.Context, tx *sql.Tx, u subject.User) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM user_alias WHERE user_id = ?`, u.ID); err != nil {
+		return fmt.Errorf("clearing aliases: %w", err)
+	}
+	for _, a := range u.Aliases {
+		taken := 0
+		const q = `SELECT COUNT(*) FROM users WHERE (mail = ? OR upn = ?) AND id <> ?`
+		if err := tx.QueryRowContext(ctx, q, a, a, u.ID).Scan(&taken); err != nil {
+			return fmt.Errorf("looking for the alias: %w", err)
+		}
+		if taken > 0 {
+			return directory.ErrUserExists
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO user_alias (address, user_id) VALUES (?, ?)`, a, u.ID); err != nil {
+			return fmt.Errorf("inserting alias: %w", err)
+		}
+	}
+	return nil
+}
+
+const selectUser = `SELECT id, upn, mail, name, given_name, surname, disabled, created_at FROM users`
+
+func scanUser(row scanner) (subject.User, error) {
+	u := subject.User{Aliases: []string{}, Groups: []subject.GroupID{}}
+	var created int64
+	err := row.Scan(&u.ID, &u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled, &created)
+	u.CreatedAt = instant(created)
+	return u, err
+}
+
+// User implements [directory.Store].
+func (s Directory) User(ctx context.Context, key string) (subject.User, error) {
+	row := s.db.read.QueryRowContext(ctx, selectUser+` WHERE id = ? OR mail = ? OR upn = ?
+		OR id = (SELECT user_id FROM user_alias WHERE address = ?)`, key, key, key, key)
+	u, err := scanUser(row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return u, directory.ErrUserUnknown
+	}
+	if err != nil {
+		return u, fmt.Errorf("reading user: %w", err)
+	}
+	list := []subject.User{u}
+	err = s.complete(ctx, list, ` WHERE user_id = ?`, u.ID)
+	return list[0], err
+}
+
+// Users implements [directory.Store].
+func (s Directory) Users(ctx context.Context) ([]subject.User, error) {
+	list, err := all(ctx, s.db.read, scanUser, selectUser+` ORDER BY mail`)
+	if err != nil {
+		return nil, fmt.Errorf("listing users: %w", err)
+	}
+	return list, s.complete(ctx, list, "")
+}
+
+// complete fills in aliases and groups, in two statements however many users.
+func (s Directory) complete(ctx context.Context, list []subject.User, where string, args ...any) error {
+	type pair struct {
+		id    subject.UserID
+		value string
+	}
+	scan := func(row scanner) (p pair, err error) { return p, row.Scan(&p.id, &p.value) }
+	aliases, err := all(ctx, s.db.read, scan, `SELECT user_id, address FROM user_alias`+where+` ORDER BY address`, args...)
+	if err != nil {
+		return fmt.Errorf("reading aliases: %w", err)
+	}
+	groups, err := all(ctx, s.db.read, scan, `SELECT user_id, group_id FROM membership`+where+` ORDER BY group_id`, args...)
+	if err != nil {
+		return fmt.Errorf("reading memberships: %w", err)
+	}
+	at := make(map[subject.UserID]*subject.User, len(list))
+	for i := range list {
+		at[list[i].ID] = &list[i]
+	}
+	for _, a := range aliases {
+		if u := at[a.id]; u != nil {
+			u.Aliases = append(u.Aliases, a.value)
+		}
+	}
+	for _, g := range groups {
+		if u := at[g.id]; u != nil {
+			u.Groups = append(u.Groups, subject.GroupID(g.value))
+		}
+	}
+	return nil
+}
+
+// GroupSaved implements [directory.Store].
+func (s Directory) GroupSaved(ctx context.Context, name string, members []subject.UserID, e journal.Entry) (subject.GroupID, error) {
+	var id subject.GroupID
+	err := s.db.tx(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT id FROM groups_ WHERE name = ?`, name).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			id = subject.NewGroupID()
+			_, err = tx.ExecContext(ctx, `INSERT INTO groups_ (id, name) VALUES (?, ?)`, id, name)
+		}
+		if err != nil {
+			return fmt.Errorf("saving group: %w", err)
+		}
+		e.Due = e.Due.Plus(subject.Scope{Groups: []subject.GroupID{id}})
+		if err := record(ctx, tx, e); err != nil { // before the old members go
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM membership WHERE group_id = ?`, id); err != nil {
+			return fmt.Errorf("clearing group: %w", err)
+		}
+		for _, m := range members {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO membership (group_id, user_id) VALUES (?, ?)`, id, m); err != nil {
+				return fmt.Errorf("adding member: %w", err)
+			}
+		}
+		return nil
+	})
+	return id, err
+}

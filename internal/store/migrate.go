@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/signet-mdm/signet/internal/fault"
+)
+
+//go:embed schema
+var schema embed.FS
+
+// ErrSchemaNewer is returned for a database that a later version has changed.
+var ErrSchemaNewer = fault.New(fault.Conflict, "schema_newer",
+	"The database was made by a newer version of Signet.", "Run that version, or restore a backup of this one.")
+
+// migrate brings the schema up to date.
+func (db *DB) migrate(ctx context.Context) error {
+	files, err := fs.Sub(schema, "schema/"+db.dia.schema)
+	if err != nil {
+		return fmt.Errorf("reading schema files: %w", err)
+	}
+	p, err := goose.NewProvider(goose.Dialect(db.dia.name), db.write, files, goose.WithVerbose(false))
+	if err != nil {
+		return fmt.Errorf("preparing migrations: %w", err)
+	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("reading schema version: %w", err)
+	}
+	sources := p.ListSources()
+	if newest := sources[len(sources)-1].Version; have > newest {
+		return ErrSchemaNewer
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrating: %w", err)
+	}
+	return nil
+}

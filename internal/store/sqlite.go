@@ -1,0 +1,21 @@
+package store
+
+import (
+	"errors"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+var sqlite = dialect{
+	name:   "sqlite3",
+	schema: "sqlite",
+	again: func(err error) bool {
+		e, ok := errors.AsType[*driver.Error](err)
+		return ok && (e.Code()&0xff == lib.SQLITE_BUSY || e.Code()&0xff == lib.SQLITE_LOCKED)
+	},
+	unique: func(err error) bool {
+		e, ok := errors.AsType[*driver.Error](err)
+		return ok && (e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY)
+	},
+}

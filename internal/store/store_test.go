@@ -1,0 +1,20 @@
+package store_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/storetest"
+)
+
+func TestSQLite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.DB {
+		db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db
+	})
+}

@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func testAccess(t *testing.T, open Open) {}

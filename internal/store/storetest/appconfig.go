@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func testAppConfig(t *testing.T, open Open) {}

@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func testDelivery(t *testing.T, open Open) {}

@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func testMDM(t *testing.T, open Open) {}

@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func testPFX(t *testing.T, open Open) {}

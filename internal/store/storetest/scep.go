@@ -1,0 +1,5 @@
+package storetest
+
+import "testing"
+
+func testSCEP(t *testing.T, open Open) {}

@@ -1,0 +1,46 @@
+// Package storetest is the definition of correct storage: every database runs
+// the same suite.
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Open gives an empty database and closes it after the test.
+type Open func(t *testing.T) *store.DB
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	t.Run("directory", func(t *testing.T) { testDirectory(t, open) })
+	t.Run("journal", func(t *testing.T) { testJournal(t, open) })
+	t.Run("access", func(t *testing.T) { testAccess(t, open) })
+	t.Run("scep", func(t *testing.T) { testSCEP(t, open) })
+	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
+	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
+	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
+	t.Run("delivery", func(t *testing.T) { testDelivery(t, open) })
+}
+
+// at is the instant of all entries here.
+var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// entry is a journal entry as a worker would write it.
+func entry(a journal.Action) journal.Entry {
+	return journal.Entry{At: at, Actor: journal.Worker("test"), Action: a}
+}
+
+// addUser stores a user with that address.
+func addUser(t *testing.T, db *store.DB, mail string) subject.User {
+	t.Helper()
+	u := subject.User{ID: subject.NewUserID(), UPN: mail, Mail: mail, Name: mail, CreatedAt: at,
+		Aliases: []string{}, Groups: []subject.GroupID{}}
+	if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserAdded)); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
