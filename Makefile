@@ -1,0 +1,30 @@
+# Signet. `make test` is the whole proof and needs nothing set up by hand.
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build test check fuzz fixtures demo clean
+
+build:
+	go build -trimpath -o signet ./cmd/signet
+
+# Installs what the tests need (as root on Debian), then runs everything.
+test:
+	@scripts/test
+
+check:
+	@scripts/check
+
+# Each fuzz target for FUZZTIME (10s).
+fuzz:
+	@scripts/fuzz
+
+# Makes the committed sample files again with the programs that write them.
+fixtures:
+	testdata/history/remake.sh
+	testdata/pfx/remake.sh
+
+demo:
+	go run ./cmd/signet demo
+
+clean:
+	rm -rf signet .build signet-demo
