@@ -1,0 +1,176 @@
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	_ "crypto/md5" // the hashes of accept.digest
+	"crypto/rsa"
+	_ "crypto/sha1"
+	_ "crypto/sha256"
+	_ "crypto/sha512"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+)
+
+// Accept says what verification accepts beyond SHA-256, SHA-384 and SHA-512.
+type Accept struct {
+	SHA1, MD5 bool
+	MaxBytes  int // of the message; 0: DefaultMaxBytes
+}
+
+// Signed is a message whose signature was verified.
+type Signed struct {
+	Content      []byte              // nil when the message has none
+	Signer       *x509.Certificate   // who signed; not chained to anything
+	Certificates []*x509.Certificate // all in the message that can be parsed, in order
+	Digest       crypto.Hash         // used for content and signature
+
+	attributes map[string][]element // by type, values in order
+}
+
+// Verify reads attached SignedData, BER or DER, and verifies its one
+// signature. It does not chain the signer's certificate and does not look at
+// any date. Errors are ErrTooLarge, ErrMalformed, ErrAlgorithm, ErrSigner and
+// ErrSignature.
+//
+// Spec: RFC 5652 section 5.4
+func Verify(ber []byte, a Accept) (*Signed, error) {
+	m, err := parseSigned(ber, a)
+	if err != nil {
+		return nil, err
+	}
+	return m.verify(m.content)
+}
+
+// VerifyDetached verifies a signature over content. A message that brings
+// other content along is refused.
+//
+// Quirk: iOS writes Mdm-Signature in BER with indefinite lengths, with SHA-1
+// and without signed attributes.
+func VerifyDetached(sig, content []byte, a Accept) (*Signed, error) {
+	m, err := parseSigned(sig, a)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.content) > 0 && !bytes.Equal(m.content, content) {
+		return nil, ErrSignature
+	}
+	return m.verify(content)
+}
+
+// Attribute decodes the one value of a signed attribute into v as
+// asn1.Unmarshal does; a *asn1.RawValue takes any type.
+func (s *Signed) Attribute(oid asn1.ObjectIdentifier, v any) error {
+	name, err := asn1.Marshal(oid)
+	if err != nil {
+		return fmt.Errorf("attribute %v: %w", oid, ErrAttribute)
+	}
+	values := s.attributes[string(name[2:])]
+	if len(values) != 1 {
+		return fmt.Errorf("attribute %v has %d values: %w", oid, len(values), ErrAttribute)
+	}
+	raw, err := der(values[0])
+	if err != nil {
+		return fmt.Errorf("attribute %v: %w", oid, ErrAttribute)
+	}
+	if rest, err := asn1.Unmarshal(raw, v); err != nil || len(rest) > 0 {
+		return fmt.Errorf("attribute %v is of another type: %w", oid, ErrAttribute)
+	}
+	return nil
+}
+
+// message is SignedData as read, before verification.
+type message struct {
+	contentType  string
+	content      []byte
+	certificates []*x509.Certificate
+	info         signerInfo
+}
+
+func (m *message) verify(content []byte) (*Signed, error) {
+	signer := m.info.certificate(m.certificates)
+	if signer == nil {
+		return nil, ErrSigner
+	}
+	s := &Signed{
+		Content: content, Signer: signer, Certificates: m.certificates,
+		Digest: m.info.digest, attributes: m.info.byType,
+	}
+	if err := s.check(m); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Signed) check(m *message) error {
+	if m.info.attributes == nil {
+		return m.info.check(s.Signer.PublicKey, s.Content)
+	}
+	if err := s.fits(m.contentType); err != nil {
+		return err
+	}
+	return m.info.checkAttributes(s.Signer.PublicKey)
+}
+
+// fits tells whether the signed attributes speak of this content.
+func (s *Signed) fits(contentType string) error {
+	var digest []byte
+	if err := s.Attribute(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}, &digest); err != nil {
+		return ErrSignature
+	}
+	h := s.Digest.New()
+	h.Write(s.Content)
+	if subtle.ConstantTimeCompare(h.Sum(nil), digest) != 1 {
+		return ErrSignature
+	}
+	// RFC 5652 wants contentType present; old clients leave it out.
+	for _, v := range s.attributes[oidContentType] {
+		if string(v.body) != contentType {
+			return ErrSignature
+		}
+	}
+	return nil
+}
+
+// checkAttributes verifies over the attributes as a DER SET OF, or in the
+// order they came: some clients sign what they wrote without sorting it.
+func (i signerInfo) checkAttributes(pub crypto.PublicKey) error {
+	sorted := wrap(tagSet, sortedSet(slices.Clone(i.attributes)))
+	if i.check(pub, sorted) == nil {
+		return nil
+	}
+	asSent := wrap(tagSet, bytes.Join(i.attributes, nil))
+	if bytes.Equal(asSent, sorted) {
+		return ErrSignature
+	}
+	return i.check(pub, asSent)
+}
+
+// check verifies the signature over signed.
+func (i signerInfo) check(pub crypto.PublicKey, signed []byte) error {
+	h := i.digest.New()
+	h.Write(signed)
+	switch key := pub.(type) {
+	case *rsa.PublicKey:
+		if i.key != rsaKey || key.N.BitLen() > maxRSABits {
+			return ErrAlgorithm
+		}
+		if rsa.VerifyPKCS1v15(key, i.digest, h.Sum(nil), i.signature) != nil {
+			return ErrSignature
+		}
+	case *ecdsa.PublicKey:
+		if i.key != ecKey {
+			return ErrAlgorithm
+		}
+		if !ecdsa.VerifyASN1(key, h.Sum(nil), i.signature) {
+			return ErrSignature
+		}
+	default:
+		return fmt.Errorf("signature with %T: %w", pub, ErrAlgorithm)
+	}
+	return nil
+}
