@@ -12,6 +12,7 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -140,12 +141,10 @@ func (s *Signed) fits(contentType string) error {
 // order they came: some clients sign what they wrote without sorting it.
 func (i signerInfo) checkAttributes(pub crypto.PublicKey) error {
 	sorted := wrap(tagSet, sortedSet(slices.Clone(i.attributes)))
-	if i.check(pub, sorted) == nil {
-		return nil
-	}
+	err := i.check(pub, sorted)
 	asSent := wrap(tagSet, bytes.Join(i.attributes, nil))
-	if bytes.Equal(asSent, sorted) {
-		return ErrSignature
+	if !errors.Is(err, ErrSignature) || bytes.Equal(asSent, sorted) {
+		return err
 	}
 	return i.check(pub, asSent)
 }

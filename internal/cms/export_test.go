@@ -1,0 +1,4 @@
+package cms
+
+// Unpad opens the padding check to tests.
+var Unpad = unpad
