@@ -1,6 +1,8 @@
 package cms
 
 import (
+	"math/bits"
+
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -14,7 +16,7 @@ type element struct {
 	ident []byte // all identifier octets
 	body  []byte // contents, without end-of-contents
 	raw   []byte // the whole encoding
-	indef bool   // of indefinite length
+	loose bool   // its length is not the one of DER
 }
 
 func (e element) constructed() bool { return e.id&bitConstructed != 0 }
@@ -41,6 +43,7 @@ func read(b []byte, depth int) (e element, rest []byte, err error) {
 		return e, nil, ErrMalformed
 	}
 	start := head + size
+	e.loose = indef || size != shortest(n)
 	if !indef {
 		if n > len(b)-start {
 			return e, nil, ErrMalformed
@@ -55,7 +58,7 @@ func read(b []byte, depth int) (e element, rest []byte, err error) {
 	if err != nil {
 		return e, nil, err
 	}
-	e.indef, e.body, e.raw = true, b[start:start+n], b[:start+n+2]
+	e.body, e.raw = b[start:start+n], b[:start+n+2]
 	return e, b[start+n+2:], nil
 }
 
@@ -101,6 +104,14 @@ func length(b []byte) (n, size int, indef, ok bool) {
 	return int(v), size, false, true
 }
 
+// shortest is how many length octets DER takes for n.
+func shortest(n int) int {
+	if n < 0x80 {
+		return 1
+	}
+	return 1 + (bits.Len(uint(n))+7)/8
+}
+
 // untilEnd gives the length of contents that end with end-of-contents octets.
 func untilEnd(b []byte, depth int) (int, error) {
 	for rest := b; ; {
@@ -117,21 +128,37 @@ func untilEnd(b []byte, depth int) (int, error) {
 	}
 }
 
-// bound walks everything in the first element of ber once and refuses what is
-// too deep, too much or cut off, so that whoever reads on need not care.
-func bound(ber []byte) error {
+// normal bounds everything in the first element of ber, so that whoever reads
+// on need not care, and gives that element in definite, shortest lengths with
+// whole OCTET STRINGs: DER, but for the order of sets. What is so already is
+// not copied.
+func normal(ber []byte) ([]byte, error) {
 	e, _, err := read(ber, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	left := maxElements
-	return walk(e, 0, &left)
+	w := walker{left: maxElements, plain: true}
+	if err := w.walk(e, 0); err != nil {
+		return nil, err
+	}
+	if w.plain {
+		return e.raw, nil
+	}
+	var b cryptobyte.Builder
+	addDER(&b, e)
+	return b.Bytes()
 }
 
-func walk(e element, depth int, left *int) error {
-	if *left--; *left < 0 {
+type walker struct {
+	left  int  // elements
+	plain bool // nothing to rewrite so far
+}
+
+func (w *walker) walk(e element, depth int) error {
+	if w.left--; w.left < 0 {
 		return ErrTooLarge
 	}
+	w.plain = w.plain && !e.loose && e.id != tagOctets|bitConstructed
 	if !e.constructed() {
 		return nil
 	}
@@ -140,7 +167,7 @@ func walk(e element, depth int, left *int) error {
 		if err != nil {
 			return err
 		}
-		if err := walk(child, depth+1, left); err != nil {
+		if err := w.walk(child, depth+1); err != nil {
 			return err
 		}
 		rest = after
@@ -148,9 +175,57 @@ func walk(e element, depth int, left *int) error {
 	return nil
 }
 
+func addDER(b *cryptobyte.Builder, e element) {
+	if e.id == tagOctets|bitConstructed {
+		whole, ok := octets(e)
+		if !ok {
+			b.SetError(ErrMalformed)
+			return
+		}
+		b.AddASN1OctetString(whole)
+		return
+	}
+	last := len(e.ident) - 1
+	b.AddBytes(e.ident[:last])
+	b.AddASN1(cbasn1.Tag(e.ident[last]), func(b *cryptobyte.Builder) {
+		if !e.constructed() {
+			b.AddBytes(e.body)
+			return
+		}
+		for c := e.inside(); !c.empty(); {
+			addDER(b, c.next())
+		}
+	})
+}
+
+// octets joins an OCTET STRING that may come in pieces.
+func octets(e element) ([]byte, bool) {
+	if !e.constructed() {
+		return e.body, true
+	}
+	out := make([]byte, 0, len(e.body))
+	ok := pieces(e, &out)
+	return out, ok
+}
+
+func pieces(e element, out *[]byte) bool {
+	c := e.inside()
+	for !c.empty() {
+		p := c.take(tagOctets, tagOctets|bitConstructed)
+		if !p.constructed() {
+			*out = append(*out, p.body...)
+			continue
+		}
+		if !pieces(p, out) {
+			return false
+		}
+	}
+	return !c.bad
+}
+
 // cursor reads the children of an element in order. After one failure
 // everything fails, so that callers ask once, at the end. It reads only what
-// bound has walked.
+// normal has walked.
 type cursor struct {
 	rest []byte
 	bad  bool
@@ -200,60 +275,4 @@ func (c *cursor) skip(ids ...byte) {
 	if c.at(ids...) {
 		c.next()
 	}
-}
-
-// octets joins an OCTET STRING that may come in pieces.
-func octets(e element) ([]byte, bool) {
-	if !e.constructed() {
-		return e.body, true
-	}
-	out := make([]byte, 0, len(e.body))
-	ok := pieces(e, &out)
-	return out, ok
-}
-
-func pieces(e element, out *[]byte) bool {
-	c := e.inside()
-	for !c.empty() {
-		p := c.take(tagOctets, tagOctets|bitConstructed)
-		if p.constructed() {
-			if !pieces(p, out) {
-				return false
-			}
-			continue
-		}
-		*out = append(*out, p.body...)
-	}
-	return !c.bad
-}
-
-// der encodes an element anew with definite, shortest lengths and whole
-// OCTET STRINGs. The order in sets stays as it came.
-func der(e element) ([]byte, error) {
-	var b cryptobyte.Builder
-	addDER(&b, e)
-	return b.Bytes()
-}
-
-func addDER(b *cryptobyte.Builder, e element) {
-	if e.id == tagOctets|bitConstructed {
-		whole, ok := octets(e)
-		if !ok {
-			b.SetError(ErrMalformed)
-			return
-		}
-		b.AddASN1OctetString(whole)
-		return
-	}
-	b.AddBytes(e.ident[:len(e.ident)-1])
-	// Any low tag serves: only its length octets and body are wanted.
-	b.AddASN1(cbasn1.Tag(e.ident[len(e.ident)-1]), func(b *cryptobyte.Builder) {
-		if !e.constructed() {
-			b.AddBytes(e.body)
-			return
-		}
-		for c := e.inside(); !c.empty(); {
-			addDER(b, c.next())
-		}
-	})
 }

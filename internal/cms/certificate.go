@@ -39,7 +39,7 @@ func parseCertificates(set element) ([]*x509.Certificate, error) {
 		if e.id != tagSequence || len(e.raw) > maxCertificate {
 			continue
 		}
-		if cert := parseCertificate(e); cert != nil {
+		if cert := parseCertificate(e.raw); cert != nil {
 			certs = append(certs, cert)
 		}
 	}
@@ -49,18 +49,11 @@ func parseCertificates(set element) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func parseCertificate(e element) *x509.Certificate {
-	raw := e.raw
-	if e.indef {
-		var err error
-		if raw, err = der(e); err != nil {
-			return nil
-		}
-	}
-	if cert, err := x509.ParseCertificate(raw); err == nil {
+func parseCertificate(der []byte) *x509.Certificate {
+	if cert, err := x509.ParseCertificate(der); err == nil {
 		return cert
 	}
-	return parseLenient(raw)
+	return parseLenient(der)
 }
 
 // The switch belongs to the library's process-wide state; it is set once, at
@@ -71,8 +64,8 @@ func init() { pkcs7.SetFallbackLegacyX509CertificateParserEnabled(true) }
 //
 // Quirk: Windows marks the authority key identifier of its self-signed SCEP
 // certificate critical; the library keeps an older parser for these.
-func parseLenient(raw []byte) *x509.Certificate {
-	bag, err := CertsOnly(&x509.Certificate{Raw: raw})
+func parseLenient(der []byte) *x509.Certificate {
+	bag, err := CertsOnly(&x509.Certificate{Raw: der})
 	if err != nil {
 		return nil
 	}

@@ -137,7 +137,8 @@ func addAlgorithm(b *cryptobyte.Builder, oid string, params func(*cryptobyte.Bui
 
 func addNull(b *cryptobyte.Builder) { b.AddASN1(cbasn1.NULL, func(*cryptobyte.Builder) {}) }
 
-// openContentInfo bounds a message and gives the cursor over its body.
+// openContentInfo bounds a message and gives the cursor over its body, which
+// is DER from here on.
 func openContentInfo(ber []byte, maxBytes int) (contentType string, body cursor, err error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxBytes
@@ -145,10 +146,11 @@ func openContentInfo(ber []byte, maxBytes int) (contentType string, body cursor,
 	if len(ber) > maxBytes {
 		return "", cursor{}, ErrTooLarge
 	}
-	if err := bound(ber); err != nil {
+	der, err := normal(ber)
+	if err != nil {
 		return "", cursor{}, err
 	}
-	outer := cursor{rest: ber}
+	outer := cursor{rest: der}
 	info := outer.take(tagSequence).inside()
 	contentType = string(info.take(tagOID).body)
 	wrapped := info.take(tagExplicit0).inside()

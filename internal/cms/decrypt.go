@@ -78,11 +78,10 @@ func unwrap(key crypto.Decrypter, wrapped []byte, opts crypto.DecrypterOpts, key
 
 func (e envelope) open(cek []byte) ([]byte, bool) {
 	if !e.cipher.gcm {
-		iv, ok := octets(e.params)
-		if !ok || e.params.id != tagOctets || e.mac != nil {
+		if e.params.id != tagOctets || e.mac != nil {
 			return nil, false
 		}
-		return e.cipher.openCBC(cek, iv, e.sealed)
+		return e.cipher.openCBC(cek, e.params.body, e.sealed)
 	}
 	params := e.params.inside()
 	nonce := params.take(tagOctets)
@@ -162,13 +161,7 @@ func parseEnvelope(ber []byte, p Policy) (envelope, error) {
 // Spec: RFC 5083 section 2.1
 func (e *envelope) readMAC(c *cursor) {
 	if c.at(tagExplicit1) {
-		attrs, err := der(c.next())
-		if err != nil {
-			c.bad = true
-			return
-		}
-		attrs[0] = tagSet
-		e.aad = attrs
+		e.aad = wrap(tagSet, c.next().body)
 	}
 	e.mac = c.take(tagOctets).body
 }
@@ -194,11 +187,10 @@ func (e *envelope) readRecipients(c *cursor) error {
 			in.bad = in.bad || id.bad
 		}
 		r.algorithm = in.take(tagSequence)
-		wrapped, ok := octets(in.take(tagOctets, tagOctets|bitConstructed))
-		if in.bad || !ok {
+		r.wrapped = in.take(tagOctets).body
+		if in.bad {
 			return ErrMalformed
 		}
-		r.wrapped = wrapped
 		e.recipients = append(e.recipients, r)
 	}
 	if c.bad {

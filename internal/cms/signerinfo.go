@@ -103,13 +103,9 @@ func (m *message) readContent(encap *cursor) error {
 	m.contentType = string(encap.take(tagOID).body)
 	if encap.at(tagExplicit0) {
 		explicit := encap.next().inside()
-		content, ok := octets(explicit.take(tagOctets, tagOctets|bitConstructed))
-		if explicit.bad || !ok {
+		m.content = explicit.take(tagOctets).body
+		if explicit.bad {
 			return ErrMalformed
-		}
-		m.content = content
-		if content == nil {
-			m.content = []byte{}
 		}
 	}
 	if encap.bad {
@@ -139,11 +135,10 @@ func parseSignerInfo(c cursor, a Accept) (i signerInfo, err error) {
 	}
 	algorithm := c.take(tagSequence).inside()
 	algorithmOID := string(algorithm.take(tagOID).body)
-	signature, ok := octets(c.take(tagOctets, tagOctets|bitConstructed))
-	if c.bad || digest.bad || algorithm.bad || !ok {
+	i.signature = c.take(tagOctets).body
+	if c.bad || digest.bad || algorithm.bad {
 		return i, ErrMalformed
 	}
-	i.signature = signature
 	if i.digest, err = a.digest(digestOID); err != nil {
 		return i, err
 	}
@@ -172,11 +167,7 @@ func (i *signerInfo) readAttributes(e element) error {
 		if c.bad || in.bad || values.bad {
 			return ErrMalformed
 		}
-		encoded, err := der(attr)
-		if err != nil {
-			return ErrMalformed
-		}
-		i.attributes = append(i.attributes, encoded)
+		i.attributes = append(i.attributes, attr.raw)
 	}
 	if c.bad {
 		return ErrMalformed

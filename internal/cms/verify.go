@@ -25,7 +25,7 @@ type Accept struct {
 
 // Signed is a message whose signature was verified.
 type Signed struct {
-	Content      []byte              // nil when the message has none
+	Content      []byte              // nil when there is none; shares memory with the message
 	Signer       *x509.Certificate   // who signed; not chained to anything
 	Certificates []*x509.Certificate // all in the message that can be parsed, in order
 	Digest       crypto.Hash         // used for content and signature
@@ -74,11 +74,7 @@ func (s *Signed) Attribute(oid asn1.ObjectIdentifier, v any) error {
 	if len(values) != 1 {
 		return fmt.Errorf("attribute %v has %d values: %w", oid, len(values), ErrAttribute)
 	}
-	raw, err := der(values[0])
-	if err != nil {
-		return fmt.Errorf("attribute %v: %w", oid, ErrAttribute)
-	}
-	if rest, err := asn1.Unmarshal(raw, v); err != nil || len(rest) > 0 {
+	if rest, err := asn1.Unmarshal(values[0].raw, v); err != nil || len(rest) > 0 {
 		return fmt.Errorf("attribute %v is of another type: %w", oid, ErrAttribute)
 	}
 	return nil
