@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	_ "embed"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -39,6 +40,25 @@ var (
 		return newIdentity("ec device", key)
 	})
 )
+
+// fuzzOnly is the same in every process: fuzz workers share seeds, so they
+// must share the key that made them.
+var fuzzOnly = sync.OnceValue(func() identity {
+	block, rest := pem.Decode(fuzzPEM)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		panic(err)
+	}
+	block, _ = pem.Decode(rest)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		panic(err)
+	}
+	return identity{key: key.(crypto.Signer), decrypter: key.(crypto.Decrypter), cert: cert}
+})
+
+//go:embed testdata/fuzz-only.pem
+var fuzzPEM []byte
 
 func rsaKey() crypto.Signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

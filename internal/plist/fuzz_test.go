@@ -2,6 +2,7 @@ package plist_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/signet-mdm/signet/internal/plist"
@@ -48,4 +49,35 @@ func BenchmarkUnmarshal(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkReport is a list of 300 installed apps.
+func BenchmarkReport(b *testing.B) {
+	doc := report(300)
+	b.Run("guard", func(b *testing.B) {
+		b.SetBytes(int64(len(doc)))
+		for b.Loop() {
+			if _, err := plist.Guard(doc, plist.Report); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("whole", func(b *testing.B) {
+		b.SetBytes(int64(len(doc)))
+		for b.Loop() {
+			var v struct {
+				InstalledApplicationList []struct{ Identifier, Name string }
+			}
+			if err := plist.Unmarshal(doc, &v, plist.Report); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func report(apps int) []byte {
+	app := "\t\t<dict>\n\t\t\t<key>Identifier</key>\n\t\t\t<string>com.example.app</string>\n\t\t\t<key>Name</key>\n\t\t\t<string>Example</string>\n" +
+		"\t\t\t<key>BundleSize</key>\n\t\t\t<integer>123456789</integer>\n\t\t\t<key>IsValidated</key>\n\t\t\t<true/>\n\t\t</dict>\n"
+	return []byte("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n" +
+		"<plist version=\"1.0\">\n<dict>\n\t<key>InstalledApplicationList</key>\n\t<array>\n" + strings.Repeat(app, apps) + "\t</array>\n</dict>\n</plist>\n")
 }

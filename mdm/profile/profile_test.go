@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"flag"
 	"math/big"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cms"
 	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/plist"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/mdm/profile"
 )
 
@@ -208,4 +210,50 @@ func file(t *testing.T, data []byte) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestSealCarriesAccountPasswords(t *testing.T) {
+	d := device()
+	e, m, l := exchange(), imap(), ldap()
+	e.OAuth, e.Host = false, "eas.example.com"
+	e.Password, l.Password = seal.SecretString("one"), seal.SecretString("two")
+	m.IncomingPassword, m.OutgoingPassword = seal.SecretString("three"), seal.SecretString("four")
+	xml, err := fill(of(e, m, l, scep(), pkcs12())).Seal(d.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outer struct{ EncryptedPayloadContent []byte }
+	if err := plist.Unmarshal(xml, &outer, plist.Upload); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := cms.Decrypt(outer.EncryptedPayloadContent, d.cert, d.key, cms.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []map[string]any
+	if err := plist.Unmarshal(opened, &got, plist.Upload); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		payload    int
+		key, value string
+	}{
+		{0, "Password", "one"}, {2, "LDAPAccountPassword", "two"},
+		{1, "IncomingPassword", "three"}, {1, "OutgoingPassword", "four"},
+		{4, "Password", "PASSWORD"},
+	} {
+		if got[want.payload][want.key] != want.value {
+			t.Errorf("payload %d: %s is %v, want %q", want.payload, want.key, got[want.payload][want.key], want.value)
+		}
+	}
+}
+
+func TestSealRefusesADeviceWithoutRSA(t *testing.T) {
+	c, err := x509.ParseCertificate(rootDER) // an EC key
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := of(root()).Seal(c); !errors.Is(err, cms.ErrAlgorithm) {
+		t.Errorf("got %v, want %v", err, cms.ErrAlgorithm)
+	}
 }
