@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -88,6 +89,12 @@ func certifyPublic(name string, pub crypto.PublicKey, parent *x509.Certificate, 
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 	}
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		panic(err)
+	}
+	id := sha1.Sum(spki)
+	c.SubjectKeyId = id[:]
 	for _, f := range shape {
 		f(c)
 	}
@@ -250,8 +257,9 @@ type scepMood struct {
 	transaction string
 	signer      *x509.Certificate
 	signerKey   *rsa.PrivateKey
-	two         bool // two certificates in the reply
-	otherKey    bool // certify another key
+	recipient   *x509.Certificate // to whom requests must be encrypted, with the RA's key
+	two         bool              // two certificates in the reply
+	otherKey    bool              // certify another key
 	email       string
 
 	mu       sync.Mutex
@@ -365,7 +373,11 @@ func (s *server) certRep(raw []byte, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := envelope.Decrypt(s.auth.ra, s.auth.raKey)
+	to := s.auth.ra
+	if m.recipient != nil {
+		to = m.recipient
+	}
+	plain, err := envelope.Decrypt(to, s.auth.raKey)
 	if err != nil {
 		return nil, err
 	}
