@@ -68,9 +68,7 @@ const (
 	oidEnvelopedData = arcPKCS7 + "\x03"
 	oidAuthEnveloped = arcPKCS9 + "\x10\x01\x17"
 
-	oidContentType   = arcPKCS9 + "\x03"
-	oidMessageDigest = arcPKCS9 + "\x04"
-	oidSigningTime   = arcPKCS9 + "\x05"
+	oidContentType = arcPKCS9 + "\x03"
 
 	oidRSA             = arcPKCS1 + "\x01"
 	oidOAEP            = arcPKCS1 + "\x07"

@@ -123,6 +123,15 @@ func (s Signer) algorithm() (func(*cryptobyte.Builder), error) {
 	return nil, fmt.Errorf("cms: signing with %T: %w", s.Certificate.PublicKey, ErrAlgorithm)
 }
 
+// The attributes of every signature.
+//
+// Spec: RFC 5652 section 11
+var (
+	contentTypeAttr   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
+	messageDigestAttr = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
+	signingTimeAttr   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
+)
+
 // attributes encodes the signed attributes in the order of a DER SET OF,
 // without the outer tag.
 func (s Signer) attributes(content []byte, attrs []Attribute) ([]byte, error) {
@@ -132,9 +141,9 @@ func (s Signer) attributes(content []byte, attrs []Attribute) ([]byte, error) {
 		at = time.Now()
 	}
 	all := append([]Attribute{
-		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
-		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}, digest[:]},
-		{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}, at.UTC().Truncate(time.Second)},
+		{contentTypeAttr, asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
+		{messageDigestAttr, digest[:]},
+		{signingTimeAttr, at.UTC().Truncate(time.Second)},
 	}, attrs...)
 	encoded := make([][]byte, len(all))
 	for i, a := range all {

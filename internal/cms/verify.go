@@ -116,7 +116,7 @@ func (s *Signed) check(m *message) error {
 // fits tells whether the signed attributes speak of this content.
 func (s *Signed) fits(contentType string) error {
 	var digest []byte
-	if err := s.Attribute(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}, &digest); err != nil {
+	if err := s.Attribute(messageDigestAttr, &digest); err != nil {
 		return ErrSignature
 	}
 	h := s.Digest.New()
