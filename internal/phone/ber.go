@@ -14,7 +14,7 @@ const maxBERDepth = 32
 func der(ber []byte) ([]byte, error) {
 	out, rest, err := berElement(ber, 0)
 	if err == nil && len(rest) > 0 {
-		err = errors.New("bytes after the end of the BER value")
+		return nil, errors.New("bytes after the end of the BER value")
 	}
 	return out, err
 }

@@ -17,13 +17,9 @@ var (
 	}
 	NewRC2       = newRC2
 	ReadSigned   = func(b []byte) error { _, err := readSigned(b); return err }
+	Acceptable   = acceptable
 	ReadEnvelope = func(b []byte) error { _, err := readEnvelope(b); return err }
 )
-
-// ImportPKCS12 reads a PKCS #12 file as the given iOS version does.
-func ImportPKCS12(raw []byte, password, os string) ([]Identity, error) {
-	return importPKCS12(raw, password, mustVersion(os))
-}
 
 // EditPKCS12 changes the authenticated part of a file with a SHA-1 MAC and
 // computes the MAC again.

@@ -29,9 +29,15 @@ const maxMail = 64 << 20
 
 // ReadMail opens an encrypted message, given as an .eml, with any identity on
 // the phone. It returns the MIME entity that was inside and the certificate
-// whose key opened it.
-// Spec: RFC 8551 section 3.3
+// whose key opened it; ErrNoKey, ErrNotSealed.
 func (p *Phone) ReadMail(smime []byte) (plain []byte, used *x509.Certificate, err error) {
+	return ReadMail(smime, p.Identities())
+}
+
+// ReadMail opens an encrypted message with one of the given identities, as any
+// mail app would.
+// Spec: RFC 8551 section 3.3
+func ReadMail(smime []byte, ids []Identity) (plain []byte, used *x509.Certificate, err error) {
 	raw, err := sealedPart(smime)
 	if err != nil {
 		return nil, nil, err
@@ -40,7 +46,7 @@ func (p *Phone) ReadMail(smime []byte) (plain []byte, used *x509.Certificate, er
 	if err != nil {
 		return nil, nil, err
 	}
-	id, r, err := e.recipient(p.Identities())
+	id, r, err := e.recipient(ids)
 	if err != nil {
 		return nil, nil, ErrNoKey
 	}
@@ -130,6 +136,9 @@ func oaepOptions(params []byte) (*rsa.OAEPOptions, error) {
 // encrypted.
 // Spec: RFC 8551 section 3.5.3
 func (p *Phone) SignMail(from, to, subject, body string) ([]byte, error) {
+	if a, err := mail.ParseAddress(to); err != nil || a.Address != to {
+		return nil, errors.New("the recipient is not a mail address")
+	}
 	a, err := p.signingAccount(from)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,6 @@ package phone
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +22,12 @@ func (p *Phone) connect() {
 	if err != nil {
 		panic(err) // only a broken public-suffix list can cause it
 	}
-	p.web = &http.Client{Transport: p.gate(p.cfg.VisitAnyway), Jar: jar, Timeout: time.Minute}
-	p.net = &http.Client{Transport: p.gate(false), Timeout: time.Minute}
+	patience := time.Minute
+	if p.cfg.HTTP != nil && p.cfg.HTTP.Timeout > 0 {
+		patience = p.cfg.HTTP.Timeout
+	}
+	p.web = &http.Client{Transport: p.gate(p.cfg.VisitAnyway), Jar: jar, Timeout: patience}
+	p.net = &http.Client{Transport: p.gate(false), Timeout: patience}
 }
 
 // gate gives a transport through which nothing passes while the phone is
@@ -63,44 +65,6 @@ func (g gate) RoundTrip(r *http.Request) (*http.Response, error) {
 		g.phone.log(EventRequest, r.Method+" "+r.URL.Redacted(), resp.Status)
 	}
 	return resp, err
-}
-
-func (p *Phone) dial(ctx context.Context, network, addr string, visitAnyway bool) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	d := tls.Dialer{Config: &tls.Config{
-		RootCAs:              p.trust(host),
-		Time:                 p.cfg.Now,
-		MinVersion:           tls.VersionTLS12,
-		InsecureSkipVerify:   visitAnyway,
-		GetClientCertificate: p.tlsIdentity,
-	}}
-	return d.DialContext(ctx, network, addr)
-}
-
-// trust gives the authorities a host's certificate must lead to: the pinned
-// ones for an MDM server that has pins, else all the phone trusts.
-func (p *Phone) trust(host string) *x509.CertPool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.st.enrollment; e != nil && e.pins[host] != nil {
-		return e.pins[host]
-	}
-	if p.pending != nil {
-		return p.pending
-	}
-	return p.st.trust(p.cfg.Roots)
-}
-
-func (p *Phone) tlsIdentity(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	e := p.state().enrollment
-	if !p.cfg.MutualTLS || e == nil {
-		return &tls.Certificate{}, nil
-	}
-	id := e.Identity
-	return &tls.Certificate{Certificate: [][]byte{id.Certificate.Raw}, PrivateKey: id.Key, Leaf: id.Certificate}, nil
 }
 
 // answer is what a server said, read to its end.

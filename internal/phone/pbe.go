@@ -24,7 +24,8 @@ var (
 )
 
 // maxIterations keeps a file from occupying the phone for minutes.
-const maxIterations = 10_000_000
+// Stricter: Apple has no limit.
+const maxIterations = 1_000_000
 
 // password holds both ways a PKCS #12 password is written.
 type password struct {

@@ -74,6 +74,17 @@ const (
 	bagSafe
 )
 
+// OpenPKCS12 gives the identities of a PKCS #12 file as the given iOS version
+// reads it: for what reaches a phone outside profiles, such as a file that
+// the user opens in a mail app.
+func OpenPKCS12(raw []byte, password, osVersion string) ([]Identity, error) {
+	os, err := parseVersion(osVersion)
+	if err != nil {
+		return nil, err
+	}
+	return importPKCS12(raw, password, os)
+}
+
 // importPKCS12 reads a PKCS #12 file as Apple's p12import.c does in this
 // version, and gives the identities in it. A wrong password and anything this
 // version does not know are the same error, errPassword.

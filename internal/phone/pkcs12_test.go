@@ -125,7 +125,7 @@ func TestPKCS12(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for os, want := range map[string]string{"17.7": c.ios17, "18.0": c.ios18, "26.0": c.ios18} {
-				ids, err := phone.ImportPKCS12(c.file, "secret", os)
+				ids, err := phone.OpenPKCS12(c.file, "secret", os)
 				switch {
 				case want == fine && err != nil, want != fine && (err == nil || !strings.Contains(err.Error(), want)):
 					t.Errorf("iOS %s: got %v, want %q", os, err, want)
@@ -145,7 +145,7 @@ func TestPKCS12Chain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, err := phone.ImportPKCS12(b, "pässword€", "18.0")
+	ids, err := phone.OpenPKCS12(b, "pässword€", "18.0")
 	if err != nil || len(ids) != 1 {
 		t.Fatalf("got %d identities, %v", len(ids), err)
 	}
