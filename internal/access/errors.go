@@ -1,0 +1,22 @@
+package access
+
+import "github.com/signet-mdm/signet/internal/fault"
+
+// Failures that callers tell apart. An unknown, an expired and a revoked
+// credential look the same from outside.
+var (
+	ErrUnauthenticated = fault.New(fault.Unauthenticated, "unauthenticated",
+		"This needs a valid token.", "Make one with signet token create, and give it with --token-file.")
+	ErrSession = fault.New(fault.Unauthenticated, "session_expired",
+		"This page has expired.", "Open the link from your mail again, or ask for a new one.")
+	ErrDenied = fault.New(fault.Denied, "denied",
+		"Your role does not allow this.", "Ask somebody with the admin role.")
+	ErrTokenUnknown = fault.New(fault.NotFound, "token_unknown",
+		"There is no such token.", "signet token list shows them.")
+	ErrTokenRole = fault.New(fault.Invalid, "token_role_invalid",
+		"There is no such role.", "The roles are admin, helpdesk, auditor and approver.")
+	ErrTokenName = fault.New(fault.Invalid, "token_name_invalid",
+		"A token needs a name of at most 100 printable characters.", "")
+	ErrTokenExpiry = fault.New(fault.Invalid, "token_expiry_invalid",
+		"A token lives at least a minute and at most a year.", "")
+)

@@ -1,0 +1,109 @@
+// Package access says who may do what: API tokens with a role, sessions of
+// people on our pages, and the one table of roles and permissions that the
+// edges obey. Start at [Service]; the table is in role.go.
+//
+// Tokens and sessions are kept as hashes, looked up at each use and expire.
+package access
+
+import (
+	"slices"
+
+	"github.com/signet-mdm/signet/internal/journal"
+)
+
+// Role is what a caller is to us.
+type Role string
+
+// The roles. The first four can be given to API tokens.
+const (
+	Admin    Role = "admin"    // everything but approving
+	Helpdesk Role = "helpdesk" // invites and looks; sees states, never certificates
+	Auditor  Role = "auditor"  // reads everything, changes nothing
+	Approver Role = "approver" // looks at what it is asked to approve
+
+	Socket    Role = "socket"    // the command line on the server's own machine
+	Person    Role = "person"    // a user on his landing page
+	Enrolling Role = "enrolling" // somebody who redeemed an invitation
+)
+
+// TokenRoles lists the roles that an API token can have.
+func TokenRoles() []Role { return []Role{Admin, Helpdesk, Auditor, Approver} }
+
+// Permission is something a caller may do. A route declares exactly one.
+type Permission string
+
+// The permissions.
+const (
+	// Anyone needs no credential from the caller's request as such: either the
+	// answer is public or the handler proves the caller by itself (a device's
+	// signature, a one-time challenge, an invitation).
+	Anyone Permission = "anyone"
+
+	UserRead       Permission = "user.read"
+	UserWrite      Permission = "user.write"
+	DeviceRead     Permission = "device.read"
+	DeviceWrite    Permission = "device.write"
+	DeviceInvite   Permission = "device.invite"
+	KeyRead        Permission = "key.read" // which certificates are held; nobody reads keys
+	KeyImport      Permission = "key.import"
+	PolicyRead     Permission = "policy.read"
+	PolicyWrite    Permission = "policy.write"
+	ChallengeIssue Permission = "challenge.issue"
+	TokenManage    Permission = "token.manage"
+	AuditRead      Permission = "audit.read"
+	CARead         Permission = "ca.read"
+	OwnPage        Permission = "own.page"   // one's own devices and certificates
+	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
+)
+
+var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead}
+
+var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, KeyImport,
+	PolicyWrite, ChallengeIssue, TokenManage)
+
+// matrix is the whole of authorisation: what is not in it is denied.
+var matrix = map[Role][]Permission{
+	Admin:     managing,
+	Helpdesk:  {UserRead, DeviceRead, DeviceInvite},
+	Auditor:   reading,
+	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead},
+	Socket:    managing,
+	Person:    {OwnPage},
+	Enrolling: {OwnEnroll},
+}
+
+// Permissions lists every permission.
+func Permissions() []Permission {
+	return append(slices.Clone(managing), Anyone, OwnPage, OwnEnroll)
+}
+
+// Caller is who makes a request. The zero value is a stranger.
+type Caller struct {
+	Actor   journal.Actor
+	Role    Role
+	Subject string // of a session: the id of the user or device it is for
+}
+
+// Stranger is a caller who has shown nothing yet.
+func Stranger(remote string) Caller { return Caller{Actor: journal.Actor{Remote: remote}} }
+
+// Local is the caller on the server's own socket.
+func Local() Caller {
+	return Caller{Actor: journal.Actor{Kind: journal.Local, ID: "socket"}, Role: Socket}
+}
+
+// May tells whether the caller has the permission.
+func (c Caller) May(p Permission) bool {
+	return p == Anyone || slices.Contains(matrix[c.Role], p)
+}
+
+// Authorize gives nil, [ErrDenied], or [ErrUnauthenticated] for a stranger.
+func (c Caller) Authorize(p Permission) error {
+	switch {
+	case c.May(p):
+		return nil
+	case c.Role == "":
+		return ErrUnauthenticated
+	}
+	return ErrDenied
+}

@@ -1,0 +1,143 @@
+package httpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/logx"
+)
+
+// Limits of every connection.
+const (
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 30 * time.Second
+	writeTimeout   = 60 * time.Second // streams move it by http.ResponseController
+	idleTimeout    = 120 * time.Second
+	drainTimeout   = 10 * time.Second
+	maxHeaderBytes = 64 << 10
+)
+
+// ErrListen is returned when an address cannot be had.
+var ErrListen = fault.New(fault.Unavailable, "listen_failed",
+	"The server cannot listen on its address.", "Stop what else uses it, or choose another address.")
+
+// Listener is an address that is ours, with what answers there.
+type Listener struct {
+	name string
+	net.Listener
+	handler http.Handler
+}
+
+// Listen takes a TCP address. Name is the setting that chose it, such as
+// "--listen", so that a failure names it. With config nil it is plain HTTP.
+func Listen(name, addr string, config *tls.Config, h http.Handler) (*Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, ErrListen.Saying(fmt.Sprintf("Cannot listen on %s (%s).", addr, name)).With(err)
+	}
+	if config != nil {
+		config = config.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
+		l = tls.NewListener(l, config)
+	}
+	return &Listener{name, l, h}, nil
+}
+
+// ListenUnix takes a socket that only the server's own user can reach. A
+// leftover of a server that died is removed; a living server's is not.
+func ListenUnix(name, path string, h http.Handler) (*Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, ErrListen.Saying("Another server is running on this data directory.")
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing old socket: %w", err)
+	}
+	l, err := listenPrivately(path)
+	if err != nil {
+		return nil, ErrListen.Saying("Cannot make the socket " + path + ".").With(err)
+	}
+	return &Listener{name, l, h}, nil
+}
+
+// TLS is the configuration of an HTTPS listener whose certificate may be
+// exchanged while it runs. With clientCert it asks for one without demanding
+// or trusting it: the handler judges.
+func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), clientCert bool) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
+	if clientCert {
+		c.ClientAuth = tls.RequestClientCert
+	}
+	return c
+}
+
+// Serve answers on all listeners until ctx ends, then finishes what is under
+// way. It returns nil after a drained end, and the first error when a
+// listener failed, in which case it stops the others too.
+func Serve(ctx context.Context, log *slog.Logger, listeners ...*Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, len(listeners))
+	servers := make([]*http.Server, len(listeners))
+	for i, l := range listeners {
+		servers[i] = newServer(log, l.handler)
+		log.Info("listening", logx.Kind, l.name, logx.Addr, l.Addr().String())
+		go func() {
+			err := servers[i].Serve(l.Listener)
+			if errors.Is(err, http.ErrServerClosed) {
+				err = nil
+			} else {
+				stop()
+				err = fmt.Errorf("listener %s: %w", l.name, err)
+			}
+			failed <- err
+		}()
+	}
+	<-ctx.Done()
+	drain(servers)
+	var errs []error
+	for range listeners {
+		errs = append(errs, <-failed)
+	}
+	return errors.Join(errs...)
+}
+
+func newServer(log *slog.Logger, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// drain lets running requests end, all servers at once, and cuts off what
+// takes too long.
+func drain(servers []*http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	done := make(chan struct{})
+	for _, s := range servers {
+		go func() {
+			if s.Shutdown(ctx) != nil {
+				s.Close()
+			}
+			done <- struct{}{}
+		}()
+	}
+	for range servers {
+		<-done
+	}
+}

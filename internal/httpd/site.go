@@ -1,0 +1,283 @@
+package httpd
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/logx"
+)
+
+// RequestIDHeader carries the id by which the log finds a request.
+const RequestIDHeader = "X-Request-Id"
+
+// maxInFlight bounds what one site works on at a time; more is told to wait.
+const maxInFlight = 1024
+
+// Site answers on one listener: everything that is the same for all areas
+// happens here, then the route's handler runs.
+type Site struct {
+	log      *slog.Logger
+	hosts    []string
+	router   *mux.Router
+	renders  map[string]Render // by first path segment
+	inFlight chan struct{}
+	origin   *http.CrossOriginProtection
+}
+
+// NewSite mounts the areas. Hosts are the names (without port) it answers to;
+// none means any, which is right only for the socket and for the plain
+// listener. It panics when a route is incomplete.
+func NewSite(log *slog.Logger, hosts []string, areas ...Area) *Site {
+	if log == nil {
+		panic("httpd: nil log")
+	}
+	s := &Site{log: log, hosts: hosts, router: mux.NewRouter().SkipClean(true), renders: map[string]Render{},
+		inFlight: make(chan struct{}, maxInFlight), origin: http.NewCrossOriginProtection()}
+	for _, a := range areas {
+		a.check()
+		for _, rt := range a.Routes {
+			s.mount(a, rt)
+		}
+	}
+	return s
+}
+
+// bound is a route with the area it belongs to.
+type bound struct {
+	Route
+	area Area
+}
+
+// ServeHTTP is never called: the site takes the match and runs it.
+func (bound) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+func (s *Site) mount(a Area, rt Route) {
+	methods := []string{rt.Method}
+	if rt.Method == http.MethodGet {
+		methods = append(methods, http.MethodHead)
+	}
+	s.router.Handle(rt.Path, bound{rt, a}).Methods(methods...)
+	s.renders[segment(rt.Path)] = a.Render
+}
+
+// segment is the first part of a path: "/scep/x" → "scep".
+func segment(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start, id := time.Now(), rand.Text()
+	rec := &recorder{ResponseWriter: w}
+	r = r.WithContext(logx.With(r.Context(), slog.String(logx.RequestID, id)))
+	secureHeaders(rec.Header(), id)
+	route, err := s.answer(rec, r)
+	if rec.status == 0 {
+		rec.status = http.StatusOK // nothing written is an empty 200
+	}
+	s.report(r, rec, route, time.Since(start), err)
+	if err != nil && rec.broken {
+		panic(http.ErrAbortHandler) // half an answer must not look whole
+	}
+}
+
+func secureHeaders(h http.Header, id string) {
+	h.Set(RequestIDHeader, id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	// Not "no-referrer": with that, a browser sends "Origin: null" with our own
+	// forms, and those without Sec-Fetch-Site (Safari before 16.4) would be
+	// taken for another site.
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// answer finds the route, runs it and renders what went wrong. It gives the
+// route's template, for the log.
+func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
+	render := s.renderFor(r.URL.Path)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			w.broken = w.status != 0
+		}
+		if err != nil && w.status == 0 {
+			f := FaultOf(err)
+			if f.Kind == fault.Unavailable {
+				w.Header().Set("Retry-After", "5")
+			}
+			render(w, r, Status(f), f)
+		}
+	}()
+	select {
+	case s.inFlight <- struct{}{}:
+		defer func() { <-s.inFlight }()
+	default:
+		return "", ErrBusy
+	}
+	if err := s.admit(r); err != nil {
+		return "", err
+	}
+	rt, r, err := s.match(w, r)
+	if err != nil {
+		return "", err
+	}
+	return rt.Path, rt.run(w, r)
+}
+
+// renderFor picks how failures look where no route matched.
+func (s *Site) renderFor(path string) Render {
+	if render := s.renders[segment(path)]; render != nil {
+		return render
+	}
+	return Bare
+}
+
+// admit refuses what no route should see.
+func (s *Site) admit(r *http.Request) error {
+	if len(s.hosts) > 0 && !slices.Contains(s.hosts, hostname(r.Host)) {
+		return ErrHost
+	}
+	if oddPath(r) {
+		return ErrPath
+	}
+	if err := s.origin.Check(r); err != nil {
+		return ErrOrigin.With(err)
+	}
+	return nil
+}
+
+// hostname gives a Host header without port and brackets, in lower case.
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.ToLower(strings.Trim(host, "[]"))
+}
+
+// match finds the route, with its variables in the request.
+func (s *Site) match(w http.ResponseWriter, r *http.Request) (bound, *http.Request, error) {
+	var m mux.RouteMatch
+	if s.router.Match(r, &m) && m.MatchErr == nil {
+		return m.Handler.(bound), mux.SetURLVars(r, m.Vars), nil
+	}
+	if m.MatchErr != mux.ErrMethodMismatch {
+		return bound{}, r, ErrNotFound
+	}
+	w.Header().Set("Allow", strings.Join(s.allowed(r), ", "))
+	return bound{}, r, ErrMethod
+}
+
+// allowed lists the methods that the path would take.
+func (s *Site) allowed(r *http.Request) []string {
+	list := []string{}
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		other := *r
+		other.Method = method
+		var m mux.RouteMatch
+		if s.router.Match(&other, &m) && m.MatchErr == nil {
+			list = append(list, method)
+		}
+	}
+	return list
+}
+
+// run authorises the caller, bounds the body and calls the handler.
+func (b bound) run(w http.ResponseWriter, r *http.Request) error {
+	by := access.Stranger(Remote(r))
+	if b.Permission != Anyone {
+		var err error
+		if by, err = b.area.Guard(r, Remote(r)); err != nil {
+			return err
+		}
+		if err := by.Authorize(b.Permission); err != nil {
+			return err
+		}
+	}
+	limit := max(b.MaxBody, 0)
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close") // nobody wants to read it
+		return ErrTooLarge
+	}
+	r.Body = body{http.MaxBytesReader(w, r.Body, limit)}
+	return b.Handle(w, r, by)
+}
+
+// body tells the sender's failures from ours.
+type body struct{ io.ReadCloser }
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return n, ErrTooLarge.With(err)
+	}
+	return n, ErrBody.With(err)
+}
+
+// Remote is the peer's address without port; empty on a Unix socket.
+func Remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// report writes the one record of a request.
+func (s *Site) report(r *http.Request, w *recorder, route string, took time.Duration, err error) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String(logx.Method, r.Method), slog.String(logx.Route, route), slog.Int(logx.Status, w.status),
+		slog.Duration(logx.Duration, took), slog.Int64(logx.Bytes, w.bytes), slog.String(logx.Remote, Remote(r)),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String(logx.Code, FaultOf(err).Code), slog.Any(logx.Err, err))
+		if FaultOf(err).Kind == fault.Internal && r.Context().Err() == nil {
+			level = slog.LevelError
+		}
+	}
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	broken bool // the handler died while writing
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

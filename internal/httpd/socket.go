@@ -1,0 +1,32 @@
+package httpd
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// listenPrivately makes the socket in a folder of its own, closes it to
+// others and moves it into place, so that it is never open to them.
+func listenPrivately(path string) (net.Listener, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".sock")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	made := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", made)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := os.Chmod(made, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	if err := os.Rename(made, path); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
