@@ -1,0 +1,185 @@
+package keyring
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/signet-mdm/signet/internal/seal"
+)
+
+// named is a key with its certificate and the chain above.
+type named struct {
+	key   crypto.Signer
+	certs []*x509.Certificate
+}
+
+const (
+	keySuffix  = ".key.age"
+	certSuffix = ".pem"
+)
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+
+// Add stores a new key under a name, with its certificate and the chain above,
+// issuer first; there may be none. ErrKeyExists when the name is taken.
+func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) error {
+	if !nameForm.MatchString(name) {
+		return ErrName
+	}
+	if len(certs) > 0 && !samePublic(key.Public(), certs[0].PublicKey) {
+		return ErrCertificate
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encoding key %s: %w", name, err)
+	}
+	defer clear(der)
+	text := seal.NewSecret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := r.named[name]; taken {
+		return ErrKeyExists
+	}
+	// The key comes last: certificates that a crash left without one are
+	// replaced the next time.
+	if err := replace(filepath.Join(r.dir, name+certSuffix), encodeChain(certs), 0o600); err != nil {
+		return fmt.Errorf("writing certificates of %s: %w", name, err)
+	}
+	if err := r.encrypt(name+keySuffix, text); errors.Is(err, fs.ErrExist) {
+		return ErrKeyExists.With(err)
+	} else if err != nil {
+		return err
+	}
+	r.named[name] = named{key, slices.Clone(certs)}
+	return nil
+}
+
+func encodeChain(certs []*x509.Certificate) []byte {
+	var out bytes.Buffer
+	for _, c := range certs {
+		pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	}
+	return out.Bytes()
+}
+
+func samePublic(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
+}
+
+// Names lists the named keys in alphabetical order.
+func (r *Ring) Names() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Sorted(maps.Keys(r.named))
+}
+
+// Signer gives a key to sign with.
+func (r *Ring) Signer(name string) (crypto.Signer, error) {
+	k, err := r.get(name)
+	return k.key, err
+}
+
+// Decrypter gives an RSA key to decrypt with.
+func (r *Ring) Decrypter(name string) (crypto.Decrypter, error) {
+	k, err := r.get(name)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := k.key.(crypto.Decrypter)
+	if !ok {
+		return nil, ErrKeyUse
+	}
+	return d, nil
+}
+
+// Certificates gives the certificate of a key and the chain above it.
+func (r *Ring) Certificates(name string) ([]*x509.Certificate, error) {
+	k, err := r.get(name)
+	return slices.Clone(k.certs), err
+}
+
+func (r *Ring) get(name string) (named, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	k, ok := r.named[name]
+	if !ok {
+		return named{}, ErrKeyUnknown
+	}
+	return k, nil
+}
+
+func (r *Ring) readNamed() (map[string]named, error) {
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return nil, fmt.Errorf("listing keys: %w", err)
+	}
+	out := map[string]named{}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), keySuffix)
+		if !ok || !nameForm.MatchString(name) {
+			continue
+		}
+		if out[name], err = r.readOne(name); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (r *Ring) readOne(name string) (named, error) {
+	text, err := r.decrypt(name + keySuffix)
+	if err != nil {
+		return named{}, err
+	}
+	defer text.Wipe()
+	block, _ := pem.Decode(text.Reveal())
+	if block == nil {
+		return named{}, ErrDamaged.With(fmt.Errorf("key %s is no PEM", name))
+	}
+	defer clear(block.Bytes)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	signer, ok := key.(crypto.Signer)
+	if err != nil || !ok {
+		return named{}, ErrDamaged.With(fmt.Errorf("key %s is no signing key", name))
+	}
+	certs, err := r.readChain(name)
+	if err != nil {
+		return named{}, err
+	}
+	if len(certs) > 0 && !samePublic(signer.Public(), certs[0].PublicKey) {
+		return named{}, ErrCertificate.With(fmt.Errorf("key %s", name))
+	}
+	return named{signer, certs}, nil
+}
+
+func (r *Ring) readChain(name string) ([]*x509.Certificate, error) {
+	rest, err := read(filepath.Join(r.dir, name+certSuffix))
+	if err != nil {
+		return nil, ErrDamaged.With(err)
+	}
+	var certs []*x509.Certificate
+	for len(bytes.TrimSpace(rest)) > 0 {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, ErrDamaged.With(fmt.Errorf("certificates of %s are no PEM", name))
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, ErrDamaged.With(fmt.Errorf("certificates of %s: %w", name, err))
+		}
+		certs = append(certs, c)
+	}
+	return certs, nil
+}

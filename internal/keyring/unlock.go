@@ -1,0 +1,96 @@
+package keyring
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+)
+
+// credential is the name of the unlock key among systemd's credentials.
+const credential = "signet-unlock"
+
+// readUnlock reads the unlock key after looking at who else may.
+func readUnlock(path string) (*age.X25519Identity, error) {
+	f, err := openUnlock(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return nil, ErrUnlockMissing.With(err)
+	}
+	defer clear(text)
+	list, err := age.ParseIdentities(bytes.NewReader(text))
+	if err != nil || len(list) != 1 {
+		return nil, ErrUnlockInvalid // without the cause, which may quote the key
+	}
+	id, ok := list[0].(*age.X25519Identity)
+	if !ok {
+		return nil, ErrUnlockInvalid
+	}
+	return id, nil
+}
+
+func openUnlock(path string) (*os.File, error) {
+	info, err := os.Lstat(path) // before opening, which waits on a pipe
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrUnlockMissing.With(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking at unlock key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, ErrExposed.With(fmt.Errorf("%s is no regular file", path))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening unlock key: %w", err)
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(info, opened) {
+		err = ErrExposed.With(fmt.Errorf("%s changes while it is read", path))
+	}
+	if err == nil && opened.Mode().Perm()&forbidden(path) != 0 {
+		err = ErrExposed.With(fmt.Errorf("%s has mode %v, want 0400", path, opened.Mode()))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// forbidden gives the rights that nobody else may have.
+//
+// Quirk: systemd gives the service its credentials by an access control list,
+// whose mask shows as rights of the group although the group has none.
+func forbidden(path string) fs.FileMode {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
+		return 0o037
+	}
+	return 0o077
+}
+
+// makeUnlock makes the unlock key, in a directory that need not be there.
+func makeUnlock(path string) (*age.X25519Identity, error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("making unlock key: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("making directory of unlock key: %w", err)
+	}
+	text := []byte("# Signet unlock key: opens every private key. Keep a copy in a safe place.\n# public key: " +
+		id.Recipient().String() + "\n" + id.String() + "\n")
+	defer clear(text)
+	if err := create(path, text, 0o400); err != nil {
+		return nil, fmt.Errorf("writing unlock key: %w", err)
+	}
+	return id, nil
+}

@@ -1,0 +1,80 @@
+package escrow
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Key is a private key in the clear, on its way into escrow.
+type Key struct {
+	User        subject.UserID
+	Certificate *x509.Certificate // whose public key matches
+	PKCS8       []byte            // DER; stays the caller's, who wipes it
+}
+
+// Binding gives what the key belongs to.
+func (k Key) Binding() Binding {
+	return Binding{k.User, cert.FingerprintOf(k.Certificate.Raw), cert.FingerprintOf(k.Certificate.RawSubjectPublicKeyInfo)}
+}
+
+// Sealer seals keys to one escrow key and to any recovery recipients. It is
+// safe for concurrent use.
+type Sealer struct {
+	active   Recipient
+	recovery []Recovery
+}
+
+// NewSealer seals to the active escrow key; without recovery recipients, losing
+// that key loses all.
+func NewSealer(active Recipient, recovery ...Recovery) *Sealer {
+	if active.pub == nil {
+		panic("escrow: no active recipient")
+	}
+	return &Sealer{active, recovery}
+}
+
+// KeyIDs tells who can open what is sealed, the escrow key first.
+func (s *Sealer) KeyIDs() []KeyID {
+	ids := []KeyID{s.active.id}
+	for _, r := range s.recovery {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
+
+// Seal encrypts k. The caller fills in where the record comes from.
+func (s *Sealer) Seal(k Key) (Record, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Record{}, fmt.Errorf("making escrow id: %w", err)
+	}
+	r := Record{ID: id.String(), Binding: k.Binding(), Suite: AES256GCM}
+	dataKey := make([]byte, KeyBytes)
+	rand.Read(dataKey)
+	defer clear(dataKey)
+	aead, err := r.Suite.AEAD(dataKey)
+	if err != nil {
+		return Record{}, err
+	}
+	r.Nonce = make([]byte, aead.NonceSize())
+	rand.Read(r.Nonce)
+	r.Ciphertext = aead.Seal(nil, r.Nonce, k.PKCS8, r.AAD(r.Suite))
+	wrap, err := s.active.wrap(r.ID, dataKey)
+	if err != nil {
+		return Record{}, err
+	}
+	r.Wraps = []Wrap{wrap}
+	for _, recovery := range s.recovery {
+		if wrap, err = recovery.wrap(k); err != nil {
+			return Record{}, err
+		}
+		r.Wraps = append(r.Wraps, wrap)
+	}
+	return r, nil
+}
