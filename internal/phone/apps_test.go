@@ -120,6 +120,18 @@ func TestInstallApplication(t *testing.T) {
 		if r := s.do(p, map[string]any{"RequestType": "InstallApplication", "iTunesStoreID": 1}); !strings.Contains(chain(r), "12023") {
 			t.Errorf("got %v %s", r["Status"], chain(r))
 		}
+		if r := s.do(p, map[string]any{"RequestType": "InstallApplication", "Identifier": "org.example.none"}); r["Status"] != "Error" {
+			t.Errorf("got %v", r["Status"])
+		}
+		if r := s.do(p, map[string]any{"RequestType": "InstallApplication", "Identifier": outlook}); r["Identifier"] != outlook {
+			t.Errorf("by bundle identifier: got %v %s", r["Status"], chain(r))
+		}
+		if r := setting(s.do(p, map[string]any{"RequestType": "Settings", "Settings": []any{map[string]any{"Item": "Wallpaper"}}})); r["Status"] != "Error" {
+			t.Errorf("an unknown setting: got %v", r["Status"])
+		}
+		if r := setting(s.do(p, configure(outlook, "text"))); r["Status"] != "CommandFormatError" {
+			t.Errorf("a configuration that is text: got %v", r["Status"])
+		}
 		if r := s.do(p, map[string]any{"RequestType": "InstallApplication"}); r["Status"] != "CommandFormatError" {
 			t.Errorf("got %v", r["Status"])
 		}

@@ -1,6 +1,10 @@
 package phone
 
-import "context"
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+)
 
 // command is one request type.
 type command struct {
@@ -163,25 +167,35 @@ func (p *Phone) certificateList(_ context.Context, c dict) (dict, error) {
 		}
 		silent = p.os.atLeast(version{15, 0})
 	}
-	list := []any{}
+	list := certificates{items: []any{}, seen: map[string]bool{}}
 	for _, prof := range p.state().profiles {
 		if !prof.Managed && c.flag("ManagedOnly") {
 			continue
 		}
 		for _, item := range prof.Payloads {
 			if item.Certificate != nil {
-				list = append(list, listedCertificate(item.Certificate.Subject.CommonName, false, item.Certificate.Raw))
+				list.add(item.Certificate, false)
 			}
-			if id := item.Identity; id != nil && !silent {
-				list = append(list, listedCertificate(id.Certificate.Subject.CommonName, true, id.Certificate.Raw))
+			if item.Identity != nil && !silent {
+				list.add(item.Identity.Certificate, true)
 			}
 		}
 	}
-	return dict{"CertificateList": list}, nil
+	return dict{"CertificateList": list.items}, nil
 }
 
-func listedCertificate(name string, identity bool, der []byte) map[string]any {
-	return map[string]any{"CommonName": name, "IsIdentity": identity, "Data": der}
+// certificates lists each item of the keychain once, however many profiles
+// brought it.
+type certificates struct {
+	items []any
+	seen  map[string]bool
+}
+
+func (l *certificates) add(c *x509.Certificate, identity bool) {
+	if key := fmt.Sprint(identity) + string(c.Raw); !l.seen[key] {
+		l.seen[key] = true
+		l.items = append(l.items, map[string]any{"CommonName": c.Subject.CommonName, "IsIdentity": identity, "Data": c.Raw})
+	}
 }
 
 // Spec: Apple MDM, DeviceLock

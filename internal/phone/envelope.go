@@ -1,75 +1,14 @@
 package phone
 
 import (
-	"bytes"
 	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/des"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"slices"
 )
-
-// seal writes a CMS EnvelopedData for one RSA recipient, in BER with
-// indefinite lengths as Apple does or in DER.
-// Spec: RFC 5652 section 6
-func seal(rand io.Reader, to *x509.Certificate, content []byte, alg oid, indefinite bool) ([]byte, error) {
-	pub, ok := to.PublicKey.(*rsa.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("recipient key is %T, not RSA", to.PublicKey)
-	}
-	c := cipherOf(alg)
-	key := random(rand, c.key)
-	block, err := c.block(key)
-	if err != nil {
-		return nil, err
-	}
-	iv := random(rand, block.BlockSize())
-	wrapped, err := rsa.EncryptPKCS1v15(rand, pub, key)
-	if err != nil {
-		return nil, fmt.Errorf("encrypting to the recipient: %w", err)
-	}
-	text := pad(content, block.BlockSize())
-	cipher.NewCBCEncrypter(block, iv).CryptBlocks(text, text)
-	wrap, body := tlv, tlv(0x80, text)
-	if indefinite {
-		wrap, body = open, open(0xa0, chunks(text))
-	}
-	recipient := tlv(0x30, marshal(0), issuerAndSerial(to), algorithm(oidRSA), tlv(0x04, wrapped))
-	return wrap(0x30, marshal(oidEnvelopedData), wrap(0xa0, wrap(0x30,
-		marshal(0),
-		tlv(0x31, recipient),
-		wrap(0x30, marshal(oidData), tlv(0x30, marshal(alg), tlv(0x04, iv)), body)))), nil
-}
-
-// contentCipher is a block cipher in CBC mode.
-type contentCipher struct {
-	id    oid
-	key   int // bytes
-	block func(key []byte) (cipher.Block, error)
-}
-
-var contentCiphers = []contentCipher{
-	{oidAES128, 16, aes.NewCipher},
-	{oidAES192, 24, aes.NewCipher},
-	{oidAES256, 32, aes.NewCipher},
-	{oid3DES, 24, des.NewTripleDESCipher},
-}
-
-func cipherOf(id oid) *contentCipher {
-	for _, c := range contentCiphers {
-		if c.id.Equal(id) {
-			return &c
-		}
-	}
-	return nil
-}
 
 // envelope is a CMS EnvelopedData that was read.
 type envelope struct {
@@ -208,25 +147,4 @@ func (e *envelope) decrypt(cek []byte) ([]byte, error) {
 		return nil, err
 	}
 	return decryptCBC(block, iv, e.text)
-}
-
-// decryptCBC decrypts and removes the padding.
-func decryptCBC(block cipher.Block, iv, text []byte) ([]byte, error) {
-	size := block.BlockSize()
-	if len(iv) != size || len(text) == 0 || len(text)%size != 0 {
-		return nil, errors.New("ciphertext or IV of a wrong length")
-	}
-	plain := make([]byte, len(text))
-	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, text)
-	n := int(plain[len(plain)-1])
-	if n == 0 || n > size || !bytes.Equal(plain[len(plain)-n:], bytes.Repeat([]byte{byte(n)}, n)) {
-		return nil, errors.New("wrong padding after decryption")
-	}
-	return plain[:len(plain)-n], nil
-}
-
-// pad returns a copy of b, padded to whole blocks.
-func pad(b []byte, size int) []byte {
-	n := size - len(b)%size
-	return append(bytes.Clone(b), bytes.Repeat([]byte{byte(n)}, n)...)
 }

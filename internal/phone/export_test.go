@@ -3,7 +3,9 @@ package phone
 import (
 	"crypto"
 	"crypto/hmac"
+	"crypto/x509"
 	"encoding/asn1"
+	"time"
 )
 
 // What tests open of the inside.
@@ -20,6 +22,16 @@ var (
 	Acceptable   = acceptable
 	ReadEnvelope = func(b []byte) error { _, err := readEnvelope(b); return err }
 )
+
+// OpenProfile reads a profile for a phone without identities and gives the
+// number of its payloads.
+func OpenProfile(b []byte) (int, error) {
+	doc, err := openProfile(b, nil, x509.NewCertPool(), time.Now())
+	if err != nil {
+		return 0, err
+	}
+	return len(doc.payloads), nil
+}
 
 // EditPKCS12 changes the authenticated part of a file with a SHA-1 MAC and
 // computes the MAC again.

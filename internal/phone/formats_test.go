@@ -159,6 +159,30 @@ func FuzzPKCS12(f *testing.F) {
 	})
 }
 
+func FuzzMail(f *testing.F) {
+	f.Add([]byte("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\nContent-Transfer-Encoding: base64\r\n\r\nMIAGCSqGSIb3DQEHA6CAMIACAQAxADCABgkqhkiG9w0BBwEAAAAAAAAAAA==\r\n"))
+	f.Add([]byte("Content-Type: text/plain\n\nhello"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if plain, used, err := phone.ReadMail(b, nil); err == nil {
+			t.Errorf("opened without a key: %q %v", plain, used)
+		}
+	})
+}
+
+func FuzzProfile(f *testing.F) {
+	f.Add([]byte(`<plist version="1.0"><dict><key>PayloadType</key><string>Configuration</string><key>PayloadVersion</key><integer>1</integer>
+		<key>PayloadIdentifier</key><string>a</string><key>PayloadUUID</key><string>00000000-0000-4000-9000-000000000001</string>
+		<key>PayloadContent</key><array><dict><key>PayloadType</key><string>com.apple.security.pem</string><key>PayloadVersion</key><integer>1</integer>
+		<key>PayloadIdentifier</key><string>a.b</string><key>PayloadUUID</key><string>00000000-0000-4000-9000-000000000002</string>
+		<key>PayloadContent</key><data>AA==</data></dict></array></dict></plist>`))
+	seeds(f, "cms")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, err := phone.OpenProfile(b); err == nil && n == 0 {
+			t.Error("a profile without payloads was taken")
+		}
+	})
+}
+
 // seeds adds the files of a folder below testdata.
 func seeds(f *testing.F, folder string) {
 	names, err := os.ReadDir("testdata/" + folder)

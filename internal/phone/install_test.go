@@ -2,7 +2,9 @@ package phone_test
 
 import (
 	"bytes"
+	"crypto/elliptic"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -307,7 +309,8 @@ func TestReplace(t *testing.T) {
 func TestInstallByHand(t *testing.T) {
 	s := newServer(t)
 	p := s.phone(phone.Config{})
-	root := profile("org.example.root", 30, payload("com.apple.security.root", 31, map[string]any{"PayloadContent": s.Certificate().Raw}))
+	root := profile("org.example.root", 30, payload("com.apple.security.root", 31, map[string]any{"PayloadContent": s.Certificate().Raw}),
+		payload("com.apple.security.root", 32, map[string]any{"PayloadContent": s.auth.root.Raw}))
 	if err := p.Enroll(t.Context(), signProfile(t, xml(t, root))); err != nil {
 		t.Fatal(err)
 	}
@@ -372,5 +375,112 @@ func TestKeysByVersion(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
+	}
+}
+
+func TestOtherPayloads(t *testing.T) {
+	judge.Need(t, "openssl")
+	s := newServer(t)
+	p := s.enrolled(phone.Config{})
+	search := map[string]any{"LDAPSearchSettingSearchBase": "dc=example,dc=com", "LDAPSearchSettingScope": "LDAPSearchSettingScopeSubtree"}
+	d := profile("org.example.x", 20,
+		payload("com.apple.ldap.account", 21, map[string]any{"LDAPAccountHostName": "ldap.example.com", "LDAPAccountPassword": "x", "LDAPSearchSettings": []any{search}}),
+		payload("com.apple.webClip.managed", 22, map[string]any{"URL": "https://mdm.example.com/me", "Label": "Secure mail", "IsRemovable": false}),
+		payload("com.apple.security.pem", 23, map[string]any{"PayloadContent": pems(s.auth.ca)}),
+		payload("com.apple.mail.managed", 24, map[string]any{
+			"EmailAccountType": "EmailTypeIMAP", "EmailAddress": "alice@example.com", "IncomingPassword": "x",
+			"IncomingMailServerAuthentication": "EmailAuthPassword", "IncomingMailServerHostName": "imap.example.com",
+			"OutgoingMailServerAuthentication": "EmailAuthPassword", "OutgoingMailServerHostName": "smtp.example.com",
+			"SMIMESigningEnabled": true, "SMIMESigningCertificateUUID": uuid(25), "SMIMESigningUserOverrideable": true,
+		}),
+		s.scepPayload(25, map[string]any{"Key Usage": 1, "Retries": 1, "RetryDelay": 1, "SubjectAltName": map[string]any{
+			"rfc822Name": []any{"alice@example.com", "a@example.com"}, "dNSName": "example.com",
+			"uniformResourceIdentifier": "https://example.com", "ntPrincipalName": "alice@example.com",
+		}}))
+	if r := s.install(p, xml(t, sealProfile(t, d, identityOf(t, p)))); r["Status"] != "Acknowledged" {
+		t.Fatalf("got %v %s", r["Status"], chain(r))
+	}
+	kinds := map[string]phone.Account{}
+	for _, a := range p.Accounts() {
+		kinds[a.Kind] = a
+	}
+	if kinds["ldap"].Host != "ldap.example.com" || kinds["webclip"].Host != "https://mdm.example.com/me" {
+		t.Errorf("got %+v", kinds)
+	}
+	if m := kinds["imap"]; m.Email != "alice@example.com" || m.SMIME.Signing == nil || len(m.SMIME.UserMay) != 1 {
+		t.Errorf("got %+v", m)
+	}
+	csr := s.scep.requests[len(s.scep.requests)-1].csr
+	if len(csr.EmailAddresses) != 2 || len(csr.DNSNames) != 1 || len(csr.URIs) != 1 {
+		t.Errorf("SAN of the request: got %v %v %v", csr.EmailAddresses, csr.DNSNames, csr.URIs)
+	}
+	bad := func(name string, keys map[string]any) {
+		keys["LDAPAccountHostName"] = "h"
+		r := s.install(p, xml(t, profile("org.example.y", 30, payload("com.apple.ldap.account", 31, keys))))
+		if r["Status"] != "Error" {
+			t.Errorf("directory account, %s: got %v", name, r["Status"])
+		}
+	}
+	bad("password in clear", map[string]any{"LDAPAccountPassword": "x"})
+	bad("unknown scope", map[string]any{"LDAPSearchSettings": []any{map[string]any{"LDAPSearchSettingSearchBase": "x", "LDAPSearchSettingScope": "Subtree"}}})
+	bad("no search base", map[string]any{"LDAPSearchSettings": []any{map[string]any{}}})
+	bad("search as text", map[string]any{"LDAPSearchSettings": []any{"x"}})
+}
+
+// An MDM identity may come as a file, and then be EC: the signature is ECDSA.
+func TestEmbeddedIdentity(t *testing.T) {
+	judge.Need(t, "openssl")
+	s := newServer(t)
+	p := s.phone(phone.Config{})
+	key := ecKey(t, elliptic.P256())
+	cert := certify("device", key, s.auth.ca, s.auth.caKey)
+	d := s.enrollment(nil)
+	d["PayloadContent"].([]any)[1] = payload("com.apple.security.pkcs12", 2, map[string]any{"PayloadContent": pfx(t, pkcs12.Modern2023, key, cert, "x"), "Password": "x"})
+	if err := p.Enroll(t.Context(), xml(t, d)); err != nil {
+		t.Fatal(err)
+	}
+	r := s.said("TokenUpdate")[0]
+	sig, err := base64.StdEncoding.DecodeString(r.signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(file, r.body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	judge.Run(t, sig, "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-content", file, "-noverify", "-out", "/dev/null")
+	if err := p.CheckOut(t.Context()); err != nil || len(s.said("CheckOut")) != 1 {
+		t.Errorf("CheckOut: got %v", err)
+	}
+	if _, still := p.Enrollment(); !still {
+		t.Error("CheckOut alone changed the phone")
+	}
+	r2 := s.install(p, xml(t, sealProfile(t, s.mailSetup(nil), newAuthority().ra)))
+	if !strings.Contains(chain(r2), "1006") {
+		t.Errorf("a profile sealed to someone else: got %v %s", r2["Status"], chain(r2))
+	}
+}
+
+// What ECDSA signed is read too.
+func TestProfileSignedWithEC(t *testing.T) {
+	judge.Need(t, "openssl")
+	s := newServer(t)
+	p := s.enrolled(phone.Config{})
+	key := ecKey(t, elliptic.P384())
+	cert := certify("Signer", key, s.auth.ca, s.auth.caKey)
+	plain := xml(t, profile("org.example.x", 20, payload("com.apple.security.root", 21, map[string]any{"PayloadContent": s.auth.root.Raw})))
+	for name, args := range map[string][]string{"": nil, "no attributes": {"-noattr"}, "by key id": {"-keyid"}, "BER": {"-stream"}, "SHA-512": {"-md", "sha512"}} {
+		file := keyPEM(t, key, cert)
+		signed := judge.Run(t, plain, "openssl", append([]string{"cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-signer", file, "-inkey", file}, args...)...)
+		if r := s.install(p, signed); r["Status"] != "Acknowledged" {
+			t.Errorf("%s: got %v %s", name, r["Status"], chain(r))
+		}
+	}
+	two := judge.Run(t, plain, "openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-signer", keyPEM(t, key, cert), "-signer", keyPEM(t, s.auth.raKey, s.auth.ra))
+	bare := judge.Run(t, plain, "openssl", "cms", "-sign", "-binary", "-nodetach", "-nocerts", "-outform", "DER", "-signer", keyPEM(t, key, cert))
+	for name, b := range map[string][]byte{"two signers": two, "no certificate": bare} {
+		if r := s.install(p, b); !strings.Contains(chain(r), "1004") {
+			t.Errorf("%s: got %v %s, want 1004", name, r["Status"], chain(r))
+		}
 	}
 }

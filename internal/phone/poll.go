@@ -45,7 +45,7 @@ func (p *Phone) WillPoll() bool {
 }
 
 func (p *Phone) series(ctx context.Context) (n int, err error) {
-	say, replayed := p.last, p.last != nil
+	say := p.last
 	if say == nil {
 		idle, err := writePlist(dict{"UDID": p.cfg.UDID, "Status": "Idle"})
 		if err != nil {
@@ -58,10 +58,9 @@ func (p *Phone) series(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if say.status != "Idle" || replayed {
+		if say.status != "Idle" {
 			n++
 		}
-		replayed = false
 		if p.state().erased {
 			p.unenroll("the phone was erased")
 			p.commit(&state{})

@@ -2,7 +2,9 @@ package phone_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -234,6 +236,10 @@ func TestEraseAndLock(t *testing.T) {
 	if s.said("TokenUpdate")[0].message["UnlockToken"] == nil {
 		t.Error("no UnlockToken with the right to clear the passcode")
 	}
+	q := s.do(p, map[string]any{"RequestType": "DeviceInformation", "Queries": []any{"WiFiMAC"}})["QueryResponses"].(map[string]any)
+	if mac, ok := q["WiFiMAC"].(string); !ok || len(mac) != 17 {
+		t.Errorf("network facts with the right to them: got %v", q)
+	}
 	s.do(p, map[string]any{"RequestType": "DeviceLock"})
 	if r := s.do(p, map[string]any{"RequestType": "SecurityInfo"}); r["Status"] != "NotNow" {
 		t.Errorf("after DeviceLock: got %v, want NotNow", r["Status"])
@@ -273,6 +279,16 @@ func TestSend(t *testing.T) {
 	status, _, err := p.Send(t.Context(), phone.CheckIn, map[string]any{"MessageType": "GetToken", "UDID": "someone else"})
 	if err != nil || status != 200 || s.said("GetToken")[0].message["UDID"] != "someone else" {
 		t.Errorf("got %d, %v", status, err)
+	}
+	stranger := p.Identities()[0]
+	stranger.Certificate = newAuthority().root
+	_, _, err = p.Probe(t.Context(), phone.Message{Kind: phone.Connect, Body: map[string]any{"Status": "Probe"}, Identity: &stranger, Header: http.Header{"Content-Type": nil}})
+	probe := s.said("Probe")[0]
+	if sig, _ := base64.StdEncoding.DecodeString(probe.signature); err != nil || probe.contentType != "" || !bytes.Contains(sig, newAuthority().root.Raw) {
+		t.Errorf("probe: got %v, content type %q, want the stranger's certificate", err, probe.contentType)
+	}
+	if _, _, err = p.Probe(t.Context(), phone.Message{Kind: phone.Connect, Body: map[string]any{"Status": "Bare"}, Header: http.Header{"Mdm-Signature": nil}}); err != nil || s.said("Bare")[0].signature != "" {
+		t.Errorf("without a signature: got %v, %q", err, s.said("Bare")[0].signature)
 	}
 	s.answer(400)
 	if status, _, err = p.Send(t.Context(), phone.Connect, xml(t, map[string]any{})); err != nil || status != 400 {
