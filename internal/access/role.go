@@ -69,7 +69,7 @@ var matrix = map[Role][]Permission{
 	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead},
 	Socket:    managing,
 	Person:    {OwnPage},
-	Enrolling: {OwnEnroll},
+	Enrolling: {OwnEnroll, OwnPage},
 }
 
 // Permissions lists every permission.
@@ -79,9 +79,10 @@ func Permissions() []Permission {
 
 // Caller is who makes a request. The zero value is a stranger.
 type Caller struct {
-	Actor   journal.Actor
-	Role    Role
-	Subject string // of a session: the id of the user or device it is for
+	Actor  journal.Actor
+	Role   Role
+	User   string // of a session: our id of the user it is for
+	Device string // of an enrollment's session: our id of the device
 }
 
 // Stranger is a caller who has shown nothing yet.

@@ -44,6 +44,7 @@ const (
 	GroupChanged       Action = "group.changed"
 	TokenCreated       Action = "token.created"
 	TokenRevoked       Action = "token.revoked"
+	PageOpened         Action = "page.opened" // a user followed the link to his page
 	PolicyApplied      Action = "policy.applied"
 	DeviceInvited      Action = "device.invited"
 	InvitationRefused  Action = "invitation.refused"

@@ -1,5 +1,115 @@
 package storetest
 
-import "testing"
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
 
-func testAccess(t *testing.T, open Open) {}
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+func testAccess(t *testing.T, open Open) {
+	t.Run("a token is found by its hash until it is revoked", func(t *testing.T) {
+		db, secret := open(t), seal.Random()
+		want := access.Token{ID: "t-1", Name: "CI", Role: access.Helpdesk, Created: at, Expires: at.Add(time.Hour)}
+		if err := db.Access().TokenCreated(t.Context(), want, secret.Hash(), entry(journal.TokenCreated)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Access().Token(t.Context(), seal.Random().Hash()); !errors.Is(err, access.ErrTokenUnknown) {
+			t.Errorf("another secret: got %v, want ErrTokenUnknown", err)
+		}
+		want.Used = at.Add(time.Minute)
+		for _, used := range []time.Time{want.Used, at} { // the later use stays
+			if err := db.Access().TokenUsed(t.Context(), want.ID, used); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Access().TokenRevoked(t.Context(), want.ID, entry(journal.TokenRevoked)); err != nil {
+			t.Fatal(err)
+		}
+		want.Revoked = at
+		got, err := db.Access().Token(t.Context(), secret.Hash())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		for _, id := range []string{want.ID, "t-2"} {
+			if err := db.Access().TokenRevoked(t.Context(), id, entry(journal.TokenRevoked)); !errors.Is(err, access.ErrTokenUnknown) {
+				t.Errorf("revoking %s: got %v, want ErrTokenUnknown", id, err)
+			}
+		}
+		if list, err := db.Access().Tokens(t.Context()); err != nil || len(list) != 1 {
+			t.Errorf("got %d tokens, %v; want 1", len(list), err)
+		}
+	})
+
+	t.Run("opening a session forgets those that ended", func(t *testing.T) {
+		db, old, young := open(t), seal.Random(), seal.Random()
+		ended := access.Session{Role: access.Person, User: "u", Opened: at.Add(-2 * time.Hour), Expires: at}
+		want := access.Session{Role: access.Enrolling, User: "u", Device: "d", Opened: at, Expires: at.Add(time.Hour)}
+		if err := db.Access().SessionOpened(t.Context(), ended, old.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Access().SessionOpened(t.Context(), want, young.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Access().Session(t.Context(), young.Hash())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if _, err := db.Access().Session(t.Context(), old.Hash()); !errors.Is(err, access.ErrSession) {
+			t.Errorf("the ended one: got %v, want ErrSession", err)
+		}
+	})
+
+	t.Run("of many who open a link one succeeds", func(t *testing.T) {
+		db, link := open(t), seal.Random()
+		if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at.Add(time.Hour)}, link.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		sessions, errs := make([]seal.Secret, 8), make([]error, 8)
+		var wg sync.WaitGroup
+		for i := range sessions {
+			sessions[i] = seal.Random()
+			wg.Go(func() { errs[i] = openLink(t, db.Access(), link, sessions[i], at) })
+		}
+		wg.Wait()
+		opened := 0
+		for i, err := range errs {
+			switch s, lookup := db.Access().Session(t.Context(), sessions[i].Hash()); {
+			case err == nil && lookup == nil && s.User == "u-1":
+				opened++
+			case !errors.Is(err, access.ErrSession) || !errors.Is(lookup, access.ErrSession):
+				t.Errorf("opener %d: got %v and %v, want ErrSession twice", i, err, lookup)
+			}
+		}
+		if opened != 1 {
+			t.Errorf("%d sessions were opened, want 1", opened)
+		}
+		log, err := db.Journal().OfUser(t.Context(), subject.UserID("u-1"), 10)
+		if err != nil || len(log) != 1 || log[0].Actor.ID != "u-1" {
+			t.Errorf("journal: got %v, %v; want one entry of the user", log, err)
+		}
+	})
+
+	t.Run("an expired link opens nothing", func(t *testing.T) {
+		db, link := open(t), seal.Random()
+		if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at}, link.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		if err := openLink(t, db.Access(), link, seal.Random(), at); !errors.Is(err, access.ErrSession) {
+			t.Errorf("got %v, want ErrSession", err)
+		}
+	})
+}
+
+func openLink(t *testing.T, s access.PageStore, link, session seal.Secret, now time.Time) error {
+	e := entry(journal.PageOpened)
+	e.At = now
+	return s.LinkOpened(t.Context(), link.Hash(), access.Session{Role: access.Person, Opened: now, Expires: now.Add(time.Hour)}, session.Hash(), e)
+}

@@ -1,0 +1,79 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+)
+
+// Lifetimes of what people hold.
+const (
+	PageLife   = 8 * time.Hour
+	EnrollLife = time.Hour
+	LinkLife   = 7 * 24 * time.Hour
+)
+
+// Session is a person's stay on our pages.
+type Session struct {
+	Role    Role
+	User    string
+	Device  string // of an enrollment; else empty
+	Opened  time.Time
+	Expires time.Time
+}
+
+// Link leads a user to his page, once.
+type Link struct {
+	User    string
+	Expires time.Time
+}
+
+// OpenEnrollment opens the session of somebody who redeemed the invitation of
+// a user's device; it lasts [EnrollLife]. The secret goes into the cookie.
+func (s *Service) OpenEnrollment(ctx context.Context, user, device string) (seal.Secret, error) {
+	now, secret := s.now(), seal.Random()
+	session := Session{Role: Enrolling, User: user, Device: device, Opened: now, Expires: now.Add(EnrollLife)}
+	if err := s.store.SessionOpened(ctx, session, secret.Hash()); err != nil {
+		return seal.Secret{}, fmt.Errorf("opening enrollment session of device %s: %w", device, err)
+	}
+	return secret, nil
+}
+
+// MakeLink makes a link to the user's page, good once within [LinkLife].
+// Whoever has it sees that page: it goes to the user alone.
+func (s *Service) MakeLink(ctx context.Context, user string) (seal.Secret, error) {
+	secret := seal.Random()
+	if err := s.store.LinkMade(ctx, Link{User: user, Expires: s.now().Add(LinkLife)}, secret.Hash()); err != nil {
+		return seal.Secret{}, fmt.Errorf("making link for user %s: %w", user, err)
+	}
+	return secret, nil
+}
+
+// OpenLink uses a link up and opens the session of its user, which lasts
+// [PageLife]. A link that is unknown, used or expired gives ErrSession.
+func (s *Service) OpenLink(ctx context.Context, link, remote string) (seal.Secret, error) {
+	now, secret := s.now(), seal.Random()
+	e := journal.Entry{At: now, Actor: journal.Actor{Kind: journal.Person, Remote: remote}, Action: journal.PageOpened}
+	session := Session{Role: Person, Opened: now, Expires: now.Add(PageLife)}
+	if err := s.store.LinkOpened(ctx, seal.SecretString(link).Hash(), session, secret.Hash(), e); err != nil {
+		return seal.Secret{}, err
+	}
+	return secret, nil
+}
+
+// Session gives the caller whose session is presented: ErrSession when it is
+// unknown or has ended.
+func (s *Service) Session(ctx context.Context, presented, remote string) (Caller, error) {
+	session, err := s.store.Session(ctx, seal.SecretString(presented).Hash())
+	if err != nil {
+		return Caller{}, err
+	}
+	if !s.now().Before(session.Expires) {
+		return Caller{}, ErrSession
+	}
+	by := journal.Actor{Kind: journal.Person, ID: session.User, Remote: remote}
+	return Caller{Actor: by, Role: session.Role, User: session.User, Device: session.Device}, nil
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Access is the facet of API tokens, sessions and links.
+type Access struct{ db *DB }
+
+// Access gives the facet.
+func (db *DB) Access() Access { return Access{db} }
+
+var _ access.Store = Access{}
+
+// TokenCreated implements [access.TokenStore].
+func (s Access) TokenCreated(ctx context.Context, t access.Token, hash seal.Hash, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, hash, name, role, created_at, expires_at, used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.ID, hash.String(), t.Name, t.Role, micros(t.Created), micros(t.Expires), micros(t.Used), micros(t.Revoked))
+		if err != nil {
+			return fmt.Errorf("inserting token: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+const selectToken = `SELECT id, name, role, created_at, expires_at, used_at, revoked_at FROM token`
+
+func scanToken(row scanner) (access.Token, error) {
+	var t access.Token
+	var created, expires, used, revoked int64
+	err := row.Scan(&t.ID, &t.Name, &t.Role, &created, &expires, &used, &revoked)
+	t.Created, t.Expires, t.Used, t.Revoked = instant(created), instant(expires), instant(used), instant(revoked)
+	return t, err
+}
+
+// Token implements [access.TokenStore].
+func (s Access) Token(ctx context.Context, hash seal.Hash) (access.Token, error) {
+	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+` WHERE hash = ?`, hash.String()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, access.ErrTokenUnknown
+	}
+	if err != nil {
+		return t, fmt.Errorf("reading token: %w", err)
+	}
+	return t, nil
+}
+
+// Tokens implements [access.TokenStore].
+func (s Access) Tokens(ctx context.Context) ([]access.Token, error) {
+	list, err := all(ctx, s.db.read, scanToken, selectToken+` ORDER BY created_at DESC, id DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("listing tokens: %w", err)
+	}
+	return list, nil
+}
+
+// TokenUsed implements [access.TokenStore].
+func (s Access) TokenUsed(ctx context.Context, id string, at time.Time) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE token SET used_at = ? WHERE id = ? AND used_at < ?`, micros(at), id, micros(at))
+		return err
+	})
+}
+
+// TokenRevoked implements [access.TokenStore].
+func (s Access) TokenRevoked(ctx context.Context, id string, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, micros(e.At), id)
+		if err != nil {
+			return fmt.Errorf("revoking token: %w", err)
+		}
+		if n == 0 {
+			return access.ErrTokenUnknown
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// SessionOpened implements [access.PageStore].
+func (s Access) SessionOpened(ctx context.Context, session access.Session, hash seal.Hash) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error { return openSession(ctx, tx, session, hash) })
+}
+
+func openSession(ctx context.Context, tx *sql.Tx, s access.Session, hash seal.Hash) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM session WHERE expires_at <= ?`, micros(s.Opened)); err != nil {
+		return fmt.Errorf("forgetting old sessions: %w", err)
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO session (hash, role, user_id, device_id, opened_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?)`, hash.String(), s.Role, s.User, s.Device, micros(s.Opened), micros(s.Expires))
+	if err != nil {
+		return fmt.Errorf("inserting session: %w", err)
+	}
+	return nil
+}
+
+// Session implements [access.PageStore].
+func (s Access) Session(ctx context.Context, hash seal.Hash) (access.Session, error) {
+	var session access.Session
+	var opened, expires int64
+	err := s.db.read.QueryRowContext(ctx, `SELECT role, user_id, device_id, opened_at, expires_at FROM session WHERE hash = ?`,
+		hash.String()).Scan(&session.Role, &session.User, &session.Device, &opened, &expires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return session, access.ErrSession
+	}
+	if err != nil {
+		return session, fmt.Errorf("reading session: %w", err)
+	}
+	session.Opened, session.Expires = instant(opened), instant(expires)
+	return session, nil
+}
+
+// LinkMade implements [access.PageStore].
+func (s Access) LinkMade(ctx context.Context, l access.Link, hash seal.Hash) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO link (hash, user_id, expires_at, used_at) VALUES (?, ?, ?, 0)`,
+			hash.String(), l.User, micros(l.Expires))
+		return err
+	})
+}
+
+// LinkOpened implements [access.PageStore].
+func (s Access) LinkOpened(ctx context.Context, link seal.Hash, session access.Session, hash seal.Hash, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE link SET used_at = ? WHERE hash = ? AND used_at = 0 AND expires_at > ?`,
+			micros(e.At), link.String(), micros(e.At))
+		if err != nil {
+			return fmt.Errorf("using link: %w", err)
+		}
+		if n == 0 {
+			return access.ErrSession
+		}
+		if err := tx.QueryRowContext(ctx, `SELECT user_id FROM link WHERE hash = ?`, link.String()).Scan(&session.User); err != nil {
+			return fmt.Errorf("reading link: %w", err)
+		}
+		if err := openSession(ctx, tx, session, hash); err != nil {
+			return err
+		}
+		e.User, e.Actor.ID = subject.UserID(session.User), session.User
+		return record(ctx, tx, e)
+	})
+}
