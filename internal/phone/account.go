@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"context"
 	"slices"
 )
 
@@ -39,7 +40,7 @@ func (in *installation) account(a *Account, item *Payload) {
 }
 
 // Spec: Apple, com.apple.eas.account
-func (in *installation) exchange(d dict, item *Payload) error {
+func (in *installation) exchange(_ context.Context, d dict, item *Payload) error {
 	d = forget(d, payloadKinds[item.Type].keys, in.phone.os)
 	bad := func(code int, what string) error {
 		return payloadErr(code, "The Exchange account %q %s.", item.Identifier, what)
@@ -76,7 +77,7 @@ var (
 )
 
 // Spec: Apple, com.apple.mail.managed
-func (in *installation) mail(d dict, item *Payload) error {
+func (in *installation) mail(_ context.Context, d dict, item *Payload) error {
 	d = forget(d, payloadKinds[item.Type].keys, in.phone.os)
 	bad := func(what string) error {
 		return payloadErr(2004, "The mail account %q %s.", item.Identifier, what)
@@ -127,7 +128,7 @@ func (in *installation) smime(d dict) SMIME {
 }
 
 // Spec: Apple, com.apple.ldap.account
-func (in *installation) ldap(d dict, item *Payload) error {
+func (in *installation) ldap(_ context.Context, d dict, item *Payload) error {
 	if d.has("LDAPAccountPassword") && !in.profile.Encrypted {
 		return payloadErr(2004, "The directory account %q has a password in a profile that is not encrypted.", item.Identifier)
 	}
@@ -150,7 +151,7 @@ func (in *installation) ldap(d dict, item *Payload) error {
 }
 
 // webClip puts a link on the Home Screen; the icon needs nothing of us.
-func (in *installation) webClip(d dict, item *Payload) error {
+func (in *installation) webClip(_ context.Context, d dict, item *Payload) error {
 	in.account(&Account{Kind: "webclip", Host: d.str("URL"), UserName: d.str("Label")}, item)
 	return nil
 }

@@ -2,13 +2,14 @@ package phone
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 )
 
 // certificate installs one certificate.
 // Spec: Apple, com.apple.security.root, .pkcs1, .pem
-func (in *installation) certificate(d dict, item *Payload) error {
+func (in *installation) certificate(_ context.Context, d dict, item *Payload) error {
 	c, err := readCertificate(d)
 	if err != nil {
 		return certErr(9005, err, "The certificate %q is malformed.", item.Identifier)

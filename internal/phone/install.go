@@ -10,7 +10,6 @@ import (
 // installation is one profile on its way onto the phone. It works on a copy of
 // the phone's state; nothing counts until all of it has succeeded.
 type installation struct {
-	ctx     context.Context //nolint:containedctx // lives as long as one call
 	phone   *Phone
 	profile *Profile
 	old     *Profile // the profile that this one replaces, nil when new
@@ -38,13 +37,13 @@ func (p *Phone) tryInstall(ctx context.Context, raw []byte, from source) (*docum
 	if p.feels().Full {
 		return nil, errFull
 	}
-	in := &installation{ctx: ctx, phone: p, profile: &doc.Profile, old: st.profile(doc.Identifier), next: st.clone(), from: from}
+	in := &installation{phone: p, profile: &doc.Profile, old: st.profile(doc.Identifier), next: st.clone(), from: from}
 	if err := in.admit(doc); err != nil {
 		return nil, err
 	}
 	in.trustNewRoots(doc)
 	defer in.endTrust()
-	if err := in.all(doc.payloads); err != nil {
+	if err := in.all(ctx, doc.payloads); err != nil {
 		return nil, err
 	}
 	in.next.put(in.profile)
@@ -59,6 +58,8 @@ func (in *installation) admit(doc *document) error {
 	in.profile.Managed = in.from == byMDM || mdm
 	e := in.next.enrollment
 	switch {
+	case in.from == byHand && mdm && e != nil:
+		return mdmErr(12001, "The phone is managed already.")
 	case in.from == byMDM && in.old != nil && !in.old.Managed:
 		return mdmErr(12013, "The profile %q was installed by hand.", doc.Identifier)
 	case in.from == byHand && in.old != nil && !sameSigner(in.old, in.profile):
@@ -123,7 +124,7 @@ func (in *installation) trustNewRoots(doc *document) {
 	pool := in.next.trust(in.phone.cfg.Roots)
 	for _, d := range doc.payloads {
 		if c, err := readCertificate(d); err == nil && c != nil {
-			pool.AddCert(c)
+			anchor(pool, c)
 		}
 	}
 	in.setTrust(pool)
@@ -138,7 +139,7 @@ func (in *installation) setTrust(pool *x509.CertPool) {
 }
 
 // all installs the payloads, certificates first and MDM last.
-func (in *installation) all(list []dict) error {
+func (in *installation) all(ctx context.Context, list []dict) error {
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b dict) int {
 		return payloadKinds[a.str("PayloadType")].order - payloadKinds[b.str("PayloadType")].order
@@ -148,7 +149,7 @@ func (in *installation) all(list []dict) error {
 			Type: d.str("PayloadType"), Identifier: d.str("PayloadIdentifier"), UUID: d.str("PayloadUUID"),
 			Name: d.str("PayloadDisplayName"), Settings: d,
 		}
-		if err := payloadKinds[item.Type].install(in, d, &item); err != nil {
+		if err := payloadKinds[item.Type].install(in, ctx, d, &item); err != nil {
 			return err
 		}
 		in.profile.Payloads = append(in.profile.Payloads, item)
@@ -212,7 +213,7 @@ func (in *installation) pin(pins map[string]*x509.CertPool, host string, uuids [
 
 // mdm installs the bond to the server: a first enrollment by hand, or a
 // renewal by the server itself.
-func (in *installation) mdm(d dict, _ *Payload) error {
+func (in *installation) mdm(ctx context.Context, d dict, _ *Payload) error {
 	e, err := in.readEnrollment(d)
 	if err != nil {
 		return err
@@ -223,7 +224,7 @@ func (in *installation) mdm(d dict, _ *Payload) error {
 		}
 		e.Token = old.Token
 	}
-	if err := in.phone.authenticate(in.ctx, e); err != nil {
+	if err := in.phone.authenticate(ctx, e); err != nil {
 		return err
 	}
 	in.next.enrollment = e

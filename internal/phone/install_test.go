@@ -328,6 +328,9 @@ func TestInstallByHand(t *testing.T) {
 	if r := s.install(p, xml(t, root)); !strings.Contains(chain(r), "12013") {
 		t.Errorf("replacing the user's profile by MDM: got %v %s, want 12013", r["Status"], chain(r))
 	}
+	if err := p.Enroll(t.Context(), xml(t, s.enrollment(nil))); err == nil || !strings.Contains(err.Error(), "12001") {
+		t.Errorf("enrolling twice: got %v, want 12001", err)
+	}
 	for managed, want := range map[bool]int{true: 2, false: 3} {
 		r := s.do(p, map[string]any{"RequestType": "CertificateList", "ManagedOnly": managed})
 		if got := len(r["CertificateList"].([]any)); got != want {

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"maps"
@@ -99,8 +100,15 @@ type Profile struct {
 func (p *Profile) addRoots(pool *x509.CertPool) {
 	for _, item := range p.Payloads {
 		if item.Certificate != nil {
-			pool.AddCert(item.Certificate)
+			anchor(pool, item.Certificate)
 		}
+	}
+}
+
+// anchor adds a certificate if it is self-signed: others are no trust anchors.
+func anchor(pool *x509.CertPool, c *x509.Certificate) {
+	if bytes.Equal(c.RawIssuer, c.RawSubject) {
+		pool.AddCert(c)
 	}
 }
 

@@ -11,19 +11,13 @@ import (
 // Enroll installs an enrollment profile as the user does in Settings: trust,
 // SCEP, Authenticate, TokenUpdate. Nothing of it stays when it fails. When only
 // TokenUpdate fails the phone is enrolled all the same and repeats it at the
-// next Poll.
+// next Poll. A profile without MDM is just installed, as the user's own; then
+// its root certificates are not trusted for TLS.
 func (p *Phone) Enroll(ctx context.Context, profile []byte) error {
 	p.op.Lock()
 	defer p.op.Unlock()
-	if p.state().enrollment != nil {
-		return installErr(4001, mdmErr(12001, "The phone is managed already."), "Profile Installation Failed")
-	}
 	if err := p.install(ctx, profile, byHand); err != nil {
 		return err
-	}
-	e := p.state().enrollment
-	if e == nil {
-		return nil
 	}
 	return p.updateToken(ctx)
 }

@@ -62,7 +62,7 @@ func (g gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := g.next.RoundTrip(r)
 	if err == nil {
-		g.phone.log(EventRequest, r.Method+" "+r.URL.Redacted(), resp.Status)
+		g.phone.log(EventRequest, fmt.Sprintf("%s %.200s", r.Method, r.URL.Redacted()), resp.Status)
 	}
 	return resp, err
 }

@@ -1,5 +1,7 @@
 package phone
 
+import "context"
+
 // payloadKind is what a phone knows about a type of payload: its keys, which
 // of them name other payloads of the same profile, and in which order kinds
 // are installed, so that trust comes before what needs it.
@@ -7,7 +9,7 @@ type payloadKind struct {
 	order   int
 	keys    map[string]keySpec
 	refs    []string // keys that name an identity payload
-	install func(*installation, dict, *Payload) error
+	install func(*installation, context.Context, dict, *Payload) error
 }
 
 var payloadKinds map[string]payloadKind

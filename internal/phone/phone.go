@@ -9,9 +9,8 @@
 // [Phone.Identities], [Phone.Accounts] and [Phone.AppConfig], and its Mail app
 // works: [Phone.ReadMail], [Phone.SignMail]. [Mood] makes it misbehave.
 //
-// Where it is stricter than a real phone the code says "Stricter"; what no
-// document states about real phones is listed as unconfirmed in the
-// reference of this project and is modelled in the refusing way.
+// Where it is stricter than a real phone the code says "Stricter". What no
+// document states about real phones is modelled in the refusing way.
 package phone
 
 import (

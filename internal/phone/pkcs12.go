@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"context"
 	"crypto"
 	"crypto/hmac"
 	"crypto/x509"
@@ -11,7 +12,7 @@ import (
 
 // pkcs12 installs an identity from a PKCS #12 file, which must hold exactly one.
 // Spec: Apple, com.apple.security.pkcs12
-func (in *installation) pkcs12(d dict, item *Payload) error {
+func (in *installation) pkcs12(_ context.Context, d dict, item *Payload) error {
 	if in.from == byMDM && !d.has("Password") {
 		return certErr(9000, nil, "The certificate %q has no password, and an installation by MDM cannot ask.", item.Identifier)
 	}

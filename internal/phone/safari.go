@@ -25,16 +25,16 @@ const (
 func (p *Phone) Open(ctx context.Context, link, code string) ([]byte, error) {
 	p.op.Lock()
 	defer p.op.Unlock()
-	v := &visit{phone: p, ctx: ctx, code: code, seen: map[string]bool{}}
-	return v.follow(step{method: http.MethodGet, to: link})
+	v := &visit{phone: p, code: code, seen: map[string]bool{}}
+	return v.follow(ctx, step{method: http.MethodGet, to: link})
 }
 
 // Browse opens one page and returns its text and the address it ended at.
 func (p *Phone) Browse(ctx context.Context, link string) (body []byte, address string, err error) {
 	p.op.Lock()
 	defer p.op.Unlock()
-	v := &visit{phone: p, ctx: ctx}
-	a, err := v.request(step{method: http.MethodGet, to: link})
+	v := &visit{phone: p}
+	a, err := v.request(ctx, step{method: http.MethodGet, to: link})
 	if err != nil {
 		return nil, "", err
 	}
@@ -47,7 +47,6 @@ func (p *Phone) Browse(ctx context.Context, link string) (body []byte, address s
 // visit is one attempt to get from a link to a profile.
 type visit struct {
 	phone *Phone
-	ctx   context.Context //nolint:containedctx // lives as long as one call
 	code  string
 	typed bool // the code was sent
 	seen  map[string]bool
@@ -63,13 +62,13 @@ type step struct {
 var errNoProfile = errors.New("no profile behind the link")
 
 // follow makes a request and goes on from its answer, depth first.
-func (v *visit) follow(s step) ([]byte, error) {
+func (v *visit) follow(ctx context.Context, s step) ([]byte, error) {
 	key := s.method + " " + s.to + "?" + s.fields.Encode()
 	if v.seen[key] || len(v.seen) >= maxSteps {
 		return nil, errNoProfile
 	}
 	v.seen[key] = true
-	a, err := v.request(s)
+	a, err := v.request(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +83,15 @@ func (v *visit) follow(s step) ([]byte, error) {
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	if form := codeForm(page); form != nil {
-		return v.typeCode(form, a)
+		return v.typeCode(ctx, form, a)
 	}
 	if a.status/100 != 2 {
 		return nil, fmt.Errorf("%w: %w, page says %q", errNoProfile, a.failed(), says(page))
 	}
-	return v.tap(page, a)
+	return v.tap(ctx, page, a)
 }
 
-func (v *visit) typeCode(form *html.Node, a *answer) ([]byte, error) {
+func (v *visit) typeCode(ctx context.Context, form *html.Node, a *answer) ([]byte, error) {
 	if v.code == "" {
 		return nil, ErrCode
 	}
@@ -102,15 +101,15 @@ func (v *visit) typeCode(form *html.Node, a *answer) ([]byte, error) {
 	v.typed = true
 	s := submission(form, a.url)
 	s.fields.Set("code", v.code)
-	return v.follow(s)
+	return v.follow(ctx, s)
 }
 
 // tap tries what the page offers, the likeliest first.
-func (v *visit) tap(page *html.Node, a *answer) ([]byte, error) {
+func (v *visit) tap(ctx context.Context, page *html.Node, a *answer) ([]byte, error) {
 	steps := offers(page, a.url)
 	slices.SortStableFunc(steps, func(x, y step) int { return y.rank - x.rank })
 	for _, s := range steps {
-		b, err := v.follow(s)
+		b, err := v.follow(ctx, s)
 		if !errors.Is(err, errNoProfile) {
 			return b, err
 		}
@@ -118,7 +117,7 @@ func (v *visit) tap(page *html.Node, a *answer) ([]byte, error) {
 	return nil, fmt.Errorf("%w: page says %q", errNoProfile, says(page))
 }
 
-func (v *visit) request(s step) (*answer, error) {
+func (v *visit) request(ctx context.Context, s step) (*answer, error) {
 	h := http.Header{
 		"Accept":          {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
 		"Accept-Language": {"en-GB,en;q=0.9"},
@@ -142,5 +141,5 @@ func (v *visit) request(s step) (*answer, error) {
 		u.RawQuery = s.fields.Encode()
 		to = u.String()
 	}
-	return fetch(v.ctx, v.phone.web, s.method, to, h, body)
+	return fetch(ctx, v.phone.web, s.method, to, h, body)
 }

@@ -1,18 +1,19 @@
 package phone
 
 import (
+	"context"
 	"strings"
 	"time"
 )
 
 // scep installs a SCEP payload. The key is new each time.
 // Spec: Apple, com.apple.security.scep
-func (in *installation) scep(d dict, item *Payload) error {
+func (in *installation) scep(ctx context.Context, d dict, item *Payload) error {
 	r, err := readSCEPPayload(d)
 	if err != nil {
 		return err
 	}
-	id, err := in.phone.enrollCertificate(in.ctx, r)
+	id, err := in.phone.enrollCertificate(ctx, r)
 	if err != nil {
 		return err
 	}
