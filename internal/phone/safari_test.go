@@ -202,3 +202,30 @@ func TestMutualTLS(t *testing.T) {
 		}
 	}
 }
+
+// A managed root is trusted at once; an intermediate is no anchor.
+func TestManagedRoots(t *testing.T) {
+	s := newServer(t)
+	a := s.auth
+	cert := certify("127.0.0.1", a.raKey, a.ca, a.caKey, func(c *x509.Certificate) {
+		c.IPAddresses, c.ExtKeyUsage = []net.IP{{127, 0, 0, 1}}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw, a.ca.Raw}, PrivateKey: a.raKey}}}
+	srv.StartTLS()
+	defer srv.Close()
+	p := s.enrolled(phone.Config{})
+	for name, c := range map[string]struct {
+		cert *x509.Certificate
+		ok   bool
+	}{"intermediate": {a.ca, false}, "root": {a.root, true}} {
+		d := profile("org.example.roots", 40, payload("com.apple.security.pkcs1", 41, map[string]any{"PayloadContent": c.cert.Raw}))
+		if r := s.install(p, xml(t, d)); r["Status"] != "Acknowledged" {
+			t.Fatalf("got %v %s", r["Status"], chain(r))
+		}
+		p.Close()
+		if _, _, err := p.Browse(t.Context(), srv.URL); (err == nil) != c.ok {
+			t.Errorf("%s: got %v, want ok %v", name, err, c.ok)
+		}
+	}
+}
