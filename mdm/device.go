@@ -1,0 +1,62 @@
+package mdm
+
+import (
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// State is where a device stands in its life. It only moves forward.
+type State string
+
+// The states.
+const (
+	Invited   State = "invited"   // a link was made; no device is known yet
+	Enrolling State = "enrolling" // Authenticate came, TokenUpdate did not
+	Enrolled  State = "enrolled"
+	Removed   State = "removed" // checked out, replaced, or removed by an administrator
+)
+
+// Device is a device with what enrollment says of it.
+type Device struct {
+	subject.Device
+	Owner      string // the user's address, for people
+	State      State
+	Identity   cert.Fingerprint // the certificate that it authenticated with last
+	IdentityAt time.Time        // when that was
+	Previous   cert.Fingerprint // the one before
+	CreatedAt  time.Time
+	EnrolledAt time.Time // first TokenUpdate; zero: never
+	SeenAt     time.Time // last message, exact to a minute
+	WakeAt     time.Time // from when on a push is wanted; zero: none is
+	Open       int       // commands that are not done
+	LastError  *Command  // the last that failed; nil: none. Lists only.
+}
+
+// Detail is everything about one device.
+type Detail struct {
+	Device
+	Commands     []Command // newest first, at most 100
+	Certificates []Held
+	Apps         []App
+	ListedAt     time.Time // when it last listed its certificates; zero: never
+}
+
+// Held is a certificate that a device says it holds.
+type Held struct {
+	Fingerprint cert.Fingerprint
+	Identity    bool // with its private key
+}
+
+// App is an app that a device says it manages.
+type App struct {
+	Bundle     string
+	State      string // Apple's word, such as "Managed"
+	Configured bool   // it has an app configuration
+}
+
+// Information is what DeviceInformation tells; empty fields were not told.
+type Information struct {
+	Name, Model, OSVersion, Serial string
+}

@@ -1,0 +1,61 @@
+package mdm
+
+import (
+	"crypto/x509"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm/profile"
+)
+
+// Paths of the two addresses that a device keeps for ever.
+const (
+	CheckInPath = "/mdm/checkin"
+	ConnectPath = "/mdm/connect"
+)
+
+// enrollmentID is the identifier of the enrollment profile: the same on every
+// device and for ever, or a renewal would be refused.
+func (s *Service) enrollmentID() string { return s.Identifier + ".enroll" }
+
+// EnrollmentProfile lays out the profile that enrolls a device: the roots it
+// must trust, the SCEP payload for its identity and the MDM payload. scepURL
+// and challenge are for that device and its user only; each challenge makes
+// another key.
+//
+// Spec: Apple, com.apple.mdm
+func (s *Service) EnrollmentProfile(d subject.Device, scepURL string, challenge seal.Secret, roots ...*x509.Certificate) profile.Profile {
+	id := s.enrollmentID()
+	p := profile.Profile{Common: profile.Named(id, s.title("enrollment"))}
+	p.Organization = s.Organization
+	p.Description = "Lets this server deliver your mail certificates and settings."
+	for _, root := range roots {
+		fp := cert.FingerprintOf(root.Raw).String()
+		p.Payloads = append(p.Payloads, &profile.Root{
+			Common: profile.Named(id+".root."+fp[:16], root.Subject.CommonName), Certificate: root.Raw})
+	}
+	identity := &profile.SCEP{
+		Common: profile.Named(id+".identity", "Device identity"), URL: scepURL, Challenge: challenge,
+		Subject: [][][]string{{{"CN", string(d.ID)}}}, KeySize: 2048, KeyUsage: profile.DualKey,
+	}
+	identity.UUID = profile.UUID(identity.Identifier, challenge.Hash().String()) // another UUID makes another key
+	return s.withMDM(p, identity)
+}
+
+func (s *Service) withMDM(p profile.Profile, identity *profile.SCEP) profile.Profile {
+	p.Payloads = append(p.Payloads, identity, &profile.MDM{
+		Common:       profile.Named(s.enrollmentID()+".mdm", s.title("management")),
+		IdentityUUID: identity.UUID, Topic: s.Topic, AccessRights: s.Rights,
+		ServerURL: s.BaseURL + ConnectPath, CheckInURL: s.BaseURL + CheckInPath,
+		SignMessage: true, CheckOutWhenRemoved: true,
+	})
+	return p
+}
+
+func (s *Service) title(what string) string {
+	if s.Organization == "" {
+		return "Signet " + what
+	}
+	return s.Organization + " " + what
+}

@@ -1,0 +1,124 @@
+// Package mdm is the life of devices: invitation, enrollment, check-in and the
+// queue of commands with Apple's rules for it. It knows neither SQL nor HTTP
+// nor what a command is for.
+//
+// It promises that a device proves itself by a certificate that was issued for
+// exactly this device and user, before any of its words count; that nothing is
+// bound outside Authenticate; that every message may come twice; and that no
+// failure it returns means 401, which would make a phone drop its enrollment.
+//
+// Start reading at [Service.Invite], [Service.CheckIn] and [Service.Connect].
+package mdm
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm/profile"
+)
+
+// Config says how to run it.
+type Config struct {
+	Store        Store
+	BaseURL      string               // https://host[:port], no path
+	Identifier   string               // what all profile identifiers begin with, for ever; empty: Prefix(BaseURL)
+	Organization string               // shown to people; may be empty
+	Topic        string               // the push certificate's UID
+	Rights       profile.AccessRights // 0: profile.CertificateDelivery
+	Lab          bool                 // the link alone enrolls, without a code: demo and tests only
+	LinkLife     time.Duration        // how long a link can be redeemed; 0: 7 days
+	Now          func() time.Time
+}
+
+// Lengths of time that nobody configures.
+const (
+	defaultLinkLife = 7 * 24 * time.Hour
+	sessionLife     = time.Hour        // from the right code to the last download
+	leaseLife       = 30 * time.Second // a command is with the device; longer than a request takes
+	previousLife    = 24 * time.Hour   // the identity before a renewal still counts
+)
+
+// Service is the MDM server.
+type Service struct {
+	Config
+}
+
+// New makes the service. It panics on a missing dependency.
+func New(c Config) *Service {
+	if c.Store == nil || c.Now == nil || c.BaseURL == "" || c.Topic == "" {
+		panic("mdm: nil dependency")
+	}
+	if c.Identifier == "" {
+		c.Identifier = Prefix(c.BaseURL)
+	}
+	if c.Rights == 0 {
+		c.Rights = profile.CertificateDelivery
+	}
+	if c.LinkLife == 0 {
+		c.LinkLife = defaultLinkLife
+	}
+	return &Service{c}
+}
+
+// Prefix gives the reversed host name of a URL, as profile identifiers begin:
+// "org.example.mdm" for https://mdm.example.org. An IP address stays as it is.
+func Prefix(baseURL string) string {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Hostname() == "" {
+		return "signet"
+	}
+	host := strings.ToLower(u.Hostname())
+	if net.ParseIP(host) != nil {
+		return "signet." + strings.NewReplacer(".", "-", ":", "-").Replace(host)
+	}
+	labels := strings.Split(host, ".")
+	slices.Reverse(labels)
+	return strings.Join(labels, ".")
+}
+
+// Devices lists all devices, newest first; never nil.
+func (s *Service) Devices(ctx context.Context) ([]Device, error) { return s.Store.Devices(ctx) }
+
+// Device gives one device by our id, its UDID or its serial number.
+// ErrDeviceUnknown when there is none.
+func (s *Service) Device(ctx context.Context, key string) (Detail, error) {
+	return s.Store.Detail(ctx, key)
+}
+
+// Remove ends the management of a device: its queue is cancelled, and when it
+// comes back it is told to drop the enrollment and all that it brought. It is
+// due, so that its certificates get revoked. ErrDeviceUnknown when there is no
+// such device; removing twice is no error.
+func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.DeviceID) error {
+	d, err := s.Store.Device(ctx, id)
+	if err != nil {
+		return err
+	}
+	var farewell *Command
+	if d.State == Enrolled {
+		c := RemoveProfile(id, s.enrollmentID())
+		c.CreatedAt = s.Now()
+		farewell = &c
+	}
+	return s.Store.DeviceRemoved(ctx, id, farewell, s.entry(by, journal.DeviceRemoved, d))
+}
+
+// Refused writes down that a stranger was turned away: remote is its address,
+// c the certificate it showed (zero: none), why a fault code. The caller bounds
+// how often.
+func (s *Service) Refused(ctx context.Context, remote string, c cert.Fingerprint, why string) error {
+	return s.Store.Record(ctx, journal.Entry{At: s.Now(), Actor: journal.Actor{Kind: journal.Device, Remote: remote},
+		Action: journal.DeviceRefused, Cert: c, Detail: map[string]string{"code": why}})
+}
+
+// entry is about a device, which becomes due by it.
+func (s *Service) entry(by journal.Actor, a journal.Action, d Device) journal.Entry {
+	return journal.Entry{At: s.Now(), Actor: by, Action: a, User: d.User, Device: d.ID, Due: subject.OfDevice(d.ID)}
+}

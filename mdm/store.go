@@ -1,0 +1,148 @@
+package mdm
+
+import (
+	"context"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Store keeps all that mdm knows.
+type Store interface {
+	Invitations
+	Enrollments
+	Queue
+	Shelf
+}
+
+// Invitations keeps invitations with the devices they were made for.
+type Invitations interface {
+	// Invited inserts the device, in state Invited, and its invitation.
+	Invited(ctx context.Context, inv Invitation, e journal.Entry) error
+	// Invitation finds one by its token's hash, with its user, its device and
+	// the device's state. ErrInvitation when there is none.
+	Invitation(ctx context.Context, token seal.Hash) (Invitation, error)
+	// CodeTried redeems the invitation when the try's code is its code, it is
+	// not redeemed, not over and has tries left, and tells whether it did.
+	// Otherwise it counts the try. Atomic; one of many at once wins.
+	CodeTried(ctx context.Context, t Try) (redeemed bool, err error)
+}
+
+// Try is one attempt to redeem an invitation.
+type Try struct {
+	Token, Code      seal.Hash
+	MaxTries         int
+	At               time.Time
+	Session          seal.Hash // of who redeems it
+	SessionUntil     time.Time
+	Accepted, Failed journal.Entry // one of them is written
+}
+
+// Enrollments keeps the life of devices.
+type Enrollments interface {
+	// Authenticated binds the device to its UDID and identity; one in state
+	// Invited becomes Enrolling. The binding's Supersedes loses the UDID and
+	// becomes Removed with its queue cancelled. ErrIdentity when the device was
+	// bound to another UDID or removed meanwhile, ErrDeviceTaken when the UDID
+	// is still another's.
+	Authenticated(ctx context.Context, b Binding, entries ...journal.Entry) error
+	// TokensUpdated stores the push address; an Enrolling device becomes
+	// Enrolled. An absent unlock token leaves the one there is.
+	TokensUpdated(ctx context.Context, t Tokens, e journal.Entry) error
+	// DeviceRemoved makes a device Removed and cancels its queue; then farewell
+	// is queued unless it is nil. A device that is Removed already stays as it
+	// is but for its queue, and no entry is written.
+	DeviceRemoved(ctx context.Context, id subject.DeviceID, farewell *Command, e journal.Entry) error
+	// Record writes an entry that has no other effect.
+	Record(ctx context.Context, e journal.Entry) error
+}
+
+// Binding is what Authenticate brings.
+type Binding struct {
+	Device     subject.DeviceID
+	UDID       string
+	Identity   cert.Fingerprint
+	Topic      string
+	Told       Information // empty fields leave what is stored
+	Supersedes subject.DeviceID
+	At         time.Time
+}
+
+// Tokens is what TokenUpdate brings.
+type Tokens struct {
+	Device      subject.DeviceID
+	Topic       string
+	Token       seal.Secret
+	PushMagic   seal.Secret
+	UnlockToken seal.Secret // empty: none came
+	At          time.Time
+}
+
+// Queue keeps the commands of devices.
+type Queue interface {
+	// Command gives a command without its Fields and Payload.
+	// ErrCommandUnknown when there is none.
+	Command(ctx context.Context, uuid string) (Command, error)
+	// Settled ends a command and stores what its result told. It tells whether
+	// it did: a command that is done stays as it is and no entry is written.
+	Settled(ctx context.Context, o Outcome, e journal.Entry) (bool, error)
+	// Postponed puts a command that is not done back into the queue.
+	Postponed(ctx context.Context, uuid string, notBefore time.Time) error
+	// Next leases a command of the device, with Fields and Payload, and tells
+	// whether there was one. Two calls never lease the same command while its
+	// lease runs, save that a Repeat gets what its first time got. A command
+	// with a parcel that is not sealed yet is passed over. It also notes that
+	// the device was seen and when it should be woken next.
+	Next(ctx context.Context, p Poll) (Command, bool, error)
+}
+
+// Outcome is what a device reports of a command, for the last time.
+type Outcome struct {
+	Device       subject.DeviceID
+	Command      string
+	State        CommandState // Acknowledged or Failed
+	Errors       []ErrorItem
+	At           time.Time
+	Certificates []Held       // all it holds, when Listed
+	Listed       bool         // Certificates counts
+	Apps         []App        // what it told of apps
+	AllApps      bool         // Apps are all it manages; else only their State counts
+	Information  *Information // nil: none
+}
+
+// Poll is a request for the next command.
+type Poll struct {
+	Device  subject.DeviceID
+	After   string // the command that was just reported; "" for Idle
+	Repeat  bool   // that report came before: its answer was lost
+	Refused Refused
+	At      time.Time
+	Until   time.Time // end of the lease
+}
+
+// Refused says what to do with commands whose NotBefore lies ahead.
+type Refused int
+
+// The ways.
+const (
+	SkipRefused Refused = iota
+	RefusedLast         // only when there is nothing else
+	RefusedToo          // in their order
+)
+
+// Shelf finds devices.
+type Shelf interface {
+	// Device gives a device by our id. ErrDeviceUnknown when there is none.
+	Device(ctx context.Context, id subject.DeviceID) (Device, error)
+	// DeviceByUDID gives the device that has that UDID now. ErrDeviceUnknown
+	// when there is none.
+	DeviceByUDID(ctx context.Context, udid string) (Device, error)
+	// Devices lists all devices, newest first; empty, never nil.
+	Devices(ctx context.Context) ([]Device, error)
+	// Detail gives a device by our id, its UDID or its serial number, the
+	// newest of several. ErrDeviceUnknown when there is none.
+	Detail(ctx context.Context, key string) (Detail, error)
+}
