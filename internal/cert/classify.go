@@ -21,7 +21,7 @@ func Classify(c *x509.Certificate) (Use, string) {
 	if c.IsCA {
 		return Unknown, "It is a CA certificate, not a person's."
 	}
-	if !forMail(c) {
+	if !ForMail(c) {
 		return Unknown, "Its extended key usage does not include e-mail protection."
 	}
 	can := Possible(c)
@@ -45,8 +45,8 @@ func Possible(c *x509.Certificate) Use {
 	return Unknown
 }
 
-// forMail tells whether the extended key usage allows mail; none allows all.
-func forMail(c *x509.Certificate) bool {
+// ForMail tells whether the extended key usage allows mail; none allows all.
+func ForMail(c *x509.Certificate) bool {
 	if len(c.ExtKeyUsage) == 0 && len(c.UnknownExtKeyUsage) == 0 {
 		return true
 	}

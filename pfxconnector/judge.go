@@ -1,0 +1,150 @@
+package pfxconnector
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/pfx"
+)
+
+// purpose tells what the key is for, and why it is not taken.
+func (j job) purpose(c *x509.Certificate) (cert.Use, *fault.Error) {
+	if c.IsCA {
+		return cert.Unknown, ErrCA
+	}
+	use, reason := cert.Classify(c)
+	if over := j.file.Purpose; over != cert.Unknown {
+		if !cert.Possible(c).Has(over) {
+			return use, ErrPurpose
+		}
+		use = over
+	}
+	if how, weak := cert.Weak(c); weak && !j.file.AllowWeak {
+		return use, ErrWeak.Saying(how)
+	}
+	switch {
+	case use == cert.Unknown && !cert.ForMail(c):
+		return use, ErrNotMail.Saying(reason)
+	case use == cert.Unknown:
+		return use, ErrNotEncryption.Saying(reason)
+	case !use.Has(cert.Encryption) && !j.file.AllowSigning:
+		return use, ErrNotEncryption
+	}
+	return use, nil
+}
+
+// place is whose an identity is.
+type place struct {
+	user     subject.User
+	how      string       // he was found
+	has      bool         // he has it already
+	refusal  *fault.Error // or why it is nobody's
+	warnings []string
+}
+
+// place finds whose identity it is.
+func (j job) place(ctx context.Context, c *x509.Certificate) (place, error) {
+	to, err := j.owner(ctx, c)
+	if err != nil || to.refusal != nil {
+		return to, err
+	}
+	holders, err := j.Store.Holders(ctx, cert.FingerprintOf(c.Raw))
+	switch {
+	case err != nil:
+		return to, fmt.Errorf("looking for holders: %w", err)
+	case slices.Contains(holders, to.user.ID):
+		to.has = true
+	case len(holders) > 0 && j.file.User == nil:
+		to.refusal = ErrOtherUser
+	case len(holders) > 0:
+		to.warnings = append(to.warnings, "Another user holds this certificate as well.")
+	}
+	return to, nil
+}
+
+// owner gives the user who was given, or else the one whom the certificate
+// names.
+func (j job) owner(ctx context.Context, c *x509.Certificate) (place, error) {
+	names := cert.NamesOf(c)
+	if u := j.file.User; u != nil {
+		to := place{user: *u, how: "import"}
+		if !names.Mentions(*u) {
+			to.warnings = []string{"The certificate does not name this user."}
+		}
+		return to, nil
+	}
+	users, err := j.candidates(ctx, names)
+	if err != nil {
+		return place{}, err
+	}
+	switch found, how := cert.Match(names, users); len(found) {
+	case 0:
+		return place{refusal: ErrNoUser}, nil
+	case 1:
+		return place{user: found[0], how: how}, nil
+	default:
+		return place{refusal: ErrAmbiguous.Saying("The certificate names several users: " + addresses(found) + ".")}, nil
+	}
+}
+
+// candidates gives everybody whom any of the names means.
+func (j job) candidates(ctx context.Context, names cert.Names) (users []subject.User, err error) {
+	for _, name := range names.All() {
+		u, err := j.Users.User(ctx, name)
+		if f := fault.Of(err); f != nil && f.Kind == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("looking for a user: %w", err)
+		}
+		if !slices.ContainsFunc(users, func(o subject.User) bool { return o.ID == u.ID }) {
+			users = append(users, u)
+		}
+	}
+	return users, nil
+}
+
+func addresses(users []subject.User) string {
+	var list []string
+	for _, u := range users[:min(len(users), 5)] {
+		list = append(list, u.Mail)
+	}
+	return strings.Join(list, ", ")
+}
+
+// oddities warns of what is taken all the same.
+func oddities(id pfx.Identity) []string {
+	list := []string{cert.Aged(id.Certificate), cert.Undeliverable(id.Certificate)}
+	top := id.Certificate
+	if n := len(id.Chain); n > 0 {
+		top = id.Chain[n-1]
+	}
+	if !bytes.Equal(top.RawSubject, top.RawIssuer) {
+		list = append(list, "The file lacks CA certificates above it.")
+	}
+	return list
+}
+
+// newRecord describes an imported certificate; the holder comes later.
+func newRecord(id pfx.Identity, use cert.Use, now time.Time) cert.Record {
+	c := id.Certificate
+	r := cert.Record{
+		Fingerprint: cert.FingerprintOf(c.Raw), SPKI: cert.FingerprintOf(c.RawSubjectPublicKeyInfo),
+		Source: cert.Imported, Use: use, Serial: cert.SerialOf(c.SerialNumber),
+		Subject: printable(c.Subject.String()), Issuer: printable(c.Issuer.String()), Addresses: cert.NamesOf(c).Mail,
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, DER: c.Raw,
+		Deliverable: cert.Undeliverable(c), CreatedAt: now,
+	}
+	for _, ca := range id.Chain {
+		r.Chain = append(r.Chain, ca.Raw)
+	}
+	return r
+}

@@ -1,0 +1,63 @@
+package pfxconnector
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Item is one imported certificate of a user, as lists show it.
+type Item struct {
+	Cert        string     `json:"certSha256"`
+	SPKI        string     `json:"spkiSha256"`
+	Thumbprint  string     `json:"thumbprint"` // SHA-1, as Windows shows it
+	Serial      string     `json:"serial"`
+	Subject     string     `json:"subject"`
+	Issuer      string     `json:"issuer"`
+	Addresses   []string   `json:"addresses"`
+	Purpose     string     `json:"purpose"`
+	NotBefore   time.Time  `json:"notBefore"`
+	NotAfter    time.Time  `json:"notAfter"`
+	ImportedAt  time.Time  `json:"importedAt"`
+	Place       cert.Place `json:"place"`  // current, history or kept
+	Reason      string     `json:"reason"` // why it is there
+	Undelivered string     `json:"undeliverable,omitempty"`
+}
+
+// List gives a user's imported certificates, newest first, and where each one
+// stands. It is empty, never nil.
+func (s *Service) List(ctx context.Context, u subject.User) ([]Item, error) {
+	records, err := s.Store.Imported(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("listing certificates of %s: %w", u.ID, err)
+	}
+	choice := cert.Choose(records, u.Mail, s.Now())
+	list := []Item{}
+	for _, r := range records {
+		list = append(list, newItem(r, choice))
+	}
+	return list, nil
+}
+
+func newItem(r cert.Record, c cert.Choice) Item {
+	return Item{
+		Cert: r.Fingerprint.String(), SPKI: r.SPKI.String(), Thumbprint: cert.Thumbprint(r.DER),
+		Serial: string(r.Serial), Subject: r.Subject, Issuer: r.Issuer, Addresses: r.Addresses, Purpose: r.Use.String(),
+		NotBefore: r.NotBefore, NotAfter: r.NotAfter, ImportedAt: r.CreatedAt,
+		Place: c.Place(r.Fingerprint), Reason: c.Reasons[r.Fingerprint], Undelivered: r.Deliverable,
+	}
+}
+
+// Remove destroys a user's imported key for ever: what opens it goes first.
+// Devices lose it with their next plan. ErrKeyUnknown when he has none such.
+func (s *Service) Remove(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error {
+	e := journal.Entry{At: s.Now(), Actor: by, Action: journal.KeyRemoved, User: u.ID, Cert: f, Due: subject.OfUser(u.ID)}
+	if err := s.Store.KeyRemoved(ctx, u.ID, f, e); err != nil {
+		return fmt.Errorf("removing %s of %s: %w", f, u.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+// Package pfxconnector takes PKCS#12 files of any program into escrow: it
+// reads a file, looks at every identity in it, finds whose it is and seals its
+// private key at once. It keeps the user's encryption history and says which
+// certificate of it is current.
+//
+// It promises that who imports cannot read back: there is only the public half
+// of the escrow key here, and neither file nor password outlive [Service.Import].
+// Importing the same again changes nothing.
+package pfxconnector
+
+import (
+	"context"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/pfx"
+)
+
+// Why an identity is refused. The status in the report is the code without
+// "pfx_".
+var (
+	ErrCA = fault.New(fault.Invalid, "pfx_ca_certificate",
+		"This is the key of a CA, not of a person.", "CA keys do not belong into this escrow.")
+	ErrWeak = fault.New(fault.Invalid, "pfx_weak_key",
+		"The key is too weak to protect anything.", "--allow-weak imports it all the same.")
+	ErrNotMail = fault.New(fault.Invalid, "pfx_not_smime",
+		"The certificate is not for mail.", "--purpose encryption imports it all the same.")
+	ErrNotEncryption = fault.New(fault.Invalid, "pfx_not_encryption",
+		"The certificate is not for encryption; signing keys are not escrowed.", "--allow-signing-escrow imports it all the same.")
+	ErrPurpose = fault.New(fault.Invalid, "pfx_purpose_impossible",
+		"A key of this kind cannot serve that purpose.", "Leave the purpose out to go by the certificate.")
+	ErrNoUser = fault.New(fault.Invalid, "pfx_no_user_match",
+		"No user has an address that the certificate names.", "Say whose it is with --user, or add the user first.")
+	ErrAmbiguous = fault.New(fault.Invalid, "pfx_ambiguous_user",
+		"The certificate names several users.", "Say whose it is with --user.")
+	ErrOtherUser = fault.New(fault.Conflict, "pfx_other_user",
+		"Another user holds this certificate already.", "If both are to have it, say so with --user.")
+)
+
+// ErrKeyUnknown is returned for a certificate that the user has no imported
+// key of.
+var ErrKeyUnknown = fault.New(fault.NotFound, "pfx_unknown",
+	"The user has no such imported certificate.", "signet pfx list shows them.")
+
+// Store keeps certificates with their sealed keys.
+type Store interface {
+	// KeyImported stores the deposit, unless that user has that certificate
+	// already: then it does nothing, e included, and tells false.
+	KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error)
+	// Holders gives the users who have that certificate; empty when nobody.
+	Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error)
+	// Imported lists a user's imported certificates; never nil.
+	Imported(ctx context.Context, id subject.UserID) ([]cert.Record, error)
+	// KeyRemoved deletes what opens the key, then the key, then the
+	// certificate. ErrKeyUnknown when the user has none such.
+	KeyRemoved(ctx context.Context, id subject.UserID, f cert.Fingerprint, e journal.Entry) error
+}
+
+// Users finds people.
+type Users interface {
+	// User gives the user with that address or UPN, normalised; a fault of
+	// kind NotFound when there is none.
+	User(ctx context.Context, key string) (subject.User, error)
+}
+
+// Config is what a service needs; all but Limits is required.
+type Config struct {
+	Store  Store
+	Users  Users
+	Sealer *escrow.Sealer
+	Limits pfx.Limits // zero: pfx.Default
+	Now    func() time.Time
+}
+
+// Service imports, lists and removes.
+type Service struct{ Config }
+
+// New makes a service.
+func New(c Config) *Service {
+	if c.Store == nil || c.Users == nil || c.Sealer == nil || c.Now == nil {
+		panic("pfxconnector: nil dependency")
+	}
+	if c.Limits == (pfx.Limits{}) {
+		c.Limits = pfx.Default
+	}
+	return &Service{c}
+}

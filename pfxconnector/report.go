@@ -1,0 +1,119 @@
+package pfxconnector
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/pfxconnector/pfx"
+)
+
+// Status is the outcome for a file or an identity. An identity that is refused
+// has its code, without "pfx_", as status.
+type Status string
+
+// The outcomes that are no refusal, and what a file says when nothing in it
+// could be used. A file is imported when at least one identity is.
+const (
+	Imported    Status = "imported"
+	WouldImport Status = "would_import" // a dry run
+	Unchanged   Status = "unchanged"    // the user has it already
+	Refused     Status = "refused"
+)
+
+// FileReport says what became of a file.
+type FileReport struct {
+	File       string           `json:"file"`
+	Status     Status           `json:"status"`
+	Code       *string          `json:"code"` // of the refusal
+	Message    string           `json:"message,omitempty"`
+	Hint       string           `json:"hint,omitempty"`
+	Identities []IdentityReport `json:"identities"`
+	Notes      []pfx.Note       `json:"notes,omitempty"`
+}
+
+// IdentityReport says what became of one key with its certificate, or of the
+// half of it that was there.
+type IdentityReport struct {
+	Status   Status   `json:"status"`
+	Code     *string  `json:"code"`
+	SPKI     string   `json:"spkiSha256"` // hex; empty for what could not be read
+	Cert     string   `json:"certSha256"`
+	Purpose  string   `json:"purpose"`
+	User     string   `json:"user"` // primary address; empty when nobody was found
+	UserID   string   `json:"userId,omitempty"`
+	Reason   string   `json:"reason,omitempty"`
+	Hint     string   `json:"hint,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Rejects counts what was not taken: the identities refused, or the file.
+func (r FileReport) Rejects() int {
+	n := 0
+	for _, i := range r.Identities {
+		if i.Code != nil {
+			n++
+		}
+	}
+	if n == 0 && r.Code != nil {
+		return 1
+	}
+	return n
+}
+
+func newReport(name string) FileReport {
+	return FileReport{File: printable(name), Identities: []IdentityReport{}}
+}
+
+// refuse says that the whole file is of no use.
+func (r *FileReport) refuse(f *fault.Error) {
+	r.Status, r.Code, r.Message, r.Hint = Refused, &f.Code, f.Msg, f.Hint
+}
+
+// conclude sums the identities up.
+func (r *FileReport) conclude(nothing *fault.Error) {
+	for _, s := range []Status{Imported, WouldImport, Unchanged} {
+		for _, i := range r.Identities {
+			if i.Status == s {
+				r.Status = s
+				return
+			}
+		}
+	}
+	if len(r.Identities) == 0 {
+		r.refuse(nothing)
+		return
+	}
+	first := r.Identities[0]
+	r.Status, r.Code, r.Message, r.Hint = Refused, first.Code, first.Reason, first.Hint
+}
+
+func (i *IdentityReport) refuse(f *fault.Error) {
+	i.Code, i.Status = &f.Code, Status(strings.TrimPrefix(f.Code, "pfx_"))
+	i.Reason, i.Hint = f.Msg, f.Hint
+}
+
+func (i *IdentityReport) warn(sentences ...string) {
+	for _, s := range sentences {
+		if s != "" {
+			i.Warnings = append(i.Warnings, s)
+		}
+	}
+}
+
+func newIdentityReport(c cert.Record) IdentityReport {
+	return IdentityReport{SPKI: c.SPKI.String(), Cert: c.Fingerprint.String(), Purpose: c.Use.String()}
+}
+
+// printable makes foreign text fit to be shown: short, on one line, in one
+// direction.
+func printable(s string) string {
+	out := []rune(strings.ToValidUTF8(s, "?"))
+	for i, c := range out {
+		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029' {
+			out[i] = '?'
+		}
+	}
+	return string(out[:min(len(out), 255)])
+}
