@@ -1,0 +1,117 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Problem is a setting that cannot be used, with the way out.
+type Problem struct {
+	Key  string
+	Msg  string
+	Hint string
+}
+
+func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
+
+// Check judges the settings as a whole, in the order of their keys; nothing
+// found is nil.
+func (c Config) Check() []Problem {
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkNumbers())
+	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
+	return list
+}
+
+func (c Config) checkNames() (list []Problem) {
+	if msg := urlProblem(c.URL); msg != "" {
+		list = append(list, Problem{"url", msg, "Give the address that devices use, such as https://mdm.example.org."})
+	}
+	if c.Data == "" {
+		list = append(list, Problem{"data", "There is no data directory.", "Name one; it is made when needed."})
+	}
+	for key, addr := range map[string]string{"listen": c.Listen, "http_listen": c.HTTPListen, "ops_listen": c.OpsListen} {
+		if addr == "" && key != "listen" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			list = append(list, Problem{key, fmt.Sprintf("%q is no address to listen on.", addr), "Give host:port, or :port for all addresses."})
+		}
+	}
+	return list
+}
+
+func (c Config) checkFiles() (list []Problem) {
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		list = append(list, Problem{"tls.cert", "A certificate needs its key, and a key its certificate.", "Set both tls.cert and tls.key, or neither."})
+	}
+	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile} {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			list = append(list, Problem{key, fmt.Sprintf("The file %s cannot be read.", file), "Check its name and who may read it."})
+		}
+	}
+	return list
+}
+
+func (c Config) checkChoices() (list []Problem) {
+	for _, o := range []struct {
+		key, value string
+		allowed    []string
+	}{
+		{"enroll.auth", c.Enroll.Auth, []string{"code", "lab"}},
+		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
+		{"log.format", c.Log.Format, []string{"text", "json"}},
+	} {
+		if !slices.Contains(o.allowed, o.value) {
+			list = append(list, Problem{o.key, fmt.Sprintf("%q is not known.", o.value), "It is one of " + strings.Join(o.allowed, ", ") + "."})
+		}
+	}
+	return list
+}
+
+func (c Config) checkNumbers() (list []Problem) {
+	for _, n := range []struct {
+		key        string
+		value, max int
+	}{
+		{"enroll.invitation_days", c.Enroll.InvitationDays, 90},
+		{"limits.openings_per_hour", c.Limits.OpeningsPerHour, 100_000},
+		{"limits.import_file_kib", c.Limits.ImportFileKiB, 65_536},
+	} {
+		if n.value < 1 || n.value > n.max {
+			list = append(list, Problem{n.key, fmt.Sprintf("%d is out of range.", n.value), fmt.Sprintf("It is a number from 1 to %d.", n.max)})
+		}
+	}
+	return list
+}
+
+// urlProblem says what is wrong with the base address, "" when nothing is.
+func urlProblem(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return "It is not set."
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return "This is not an address."
+	case u.Scheme != "https":
+		return "It does not start with https://."
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return "It has more than a host and a port."
+	}
+	return ""
+}
+
+// Base gives the address without a slash at its end.
+func (c Config) Base() string { return strings.TrimRight(c.URL, "/") }
+
+// Host gives the host name of the address, without port.
+func (c Config) Host() string {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}

@@ -1,0 +1,86 @@
+// Package config has what differs between installations and cannot live in
+// the database: one struct, whose tags are the documentation. A flag beats an
+// environment variable, which beats the file signet.toml. Start at [Config]
+// and [Load].
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Config is everything that can be set. Each field's key in the file is its
+// toml tag, with the section in front ("tls.cert"); flag and environment
+// variable follow from that (--tls-cert, SIGNET_TLS_CERT).
+type Config struct {
+	URL    string `toml:"url" doc:"The address under which devices and people reach this server, such as https://mdm.example.org. It goes into every profile, link and certificate, and other names are not answered. Changing it later cuts off the devices that are enrolled."`
+	Listen string `toml:"listen" default:":8443" doc:"Address of the HTTPS listener, host:port."`
+
+	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, CA certificates, OCSP. Empty for none."`
+	OpsListen    string `toml:"ops_listen" doc:"Address of the operations listener (/healthz, /readyz, /metrics), without TLS: keep it private. Empty for none."`
+	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
+	Organization string `toml:"organization" doc:"Your organisation's name, shown on pages, profiles and certificates."`
+
+	TLS    TLS    `toml:"tls"`
+	Enroll Enroll `toml:"enroll"`
+	SCEP   SCEP   `toml:"scep"`
+	MDM    MDM    `toml:"mdm"`
+	Keys   Keys   `toml:"keys"`
+	Log    Log    `toml:"log"`
+	Limits Limits `toml:"limits"`
+}
+
+// TLS is the server's own certificate.
+type TLS struct {
+	Cert string `toml:"cert" doc:"PEM file of the server's certificate and its chain. Empty: one of our own CA, which devices trust only after they are told to."`
+	Key  string `toml:"key" doc:"PEM file of the private key of tls.cert."`
+}
+
+// Enroll is how devices come in.
+type Enroll struct {
+	Auth        string `toml:"auth" default:"code" doc:"What an invited person needs: code (the link and a code that travels another way) or lab (the link alone; for tests only, and every page says so)."`
+	SignProfile bool   `toml:"sign_profile" default:"true" doc:"Whether enrollment profiles are signed."`
+
+	InvitationDays int `toml:"invitation_days" default:"7" doc:"How many days an invitation is good for."`
+}
+
+// SCEP is how certificates are issued.
+type SCEP struct {
+	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use triple DES and SHA-1. iPhones and iPads do not need it."`
+}
+
+// MDM is what Apple's push service knows us by.
+type MDM struct {
+	Topic string `toml:"topic" doc:"Topic of the APNs push certificate, com.apple.mgmt.External.… Until there is one, devices are not woken and answer when they ask by themselves."`
+}
+
+// Keys is where private keys are unlocked from.
+type Keys struct {
+	UnlockFile string `toml:"unlock_file" doc:"File of the key that unlocks all others. Empty: keys/unlock.key in the data directory, or the systemd credential of that name. Keep a copy elsewhere."`
+}
+
+// Log is what is written to standard error.
+type Log struct {
+	Level  string `toml:"level" default:"info" doc:"The least that is logged: debug, info, warn or error."`
+	Format string `toml:"format" default:"text" doc:"text or json."`
+}
+
+// Limits bound what strangers and broken clients can cost.
+type Limits struct {
+	OpeningsPerHour int `toml:"openings_per_hour" default:"200" doc:"How many private keys may be opened for one device in an hour."`
+	ImportFileKiB   int `toml:"import_file_kib" default:"1024" doc:"Largest PKCS#12 file that is imported, in KiB."`
+}
+
+// In gives the path of a file in the data directory.
+func (c Config) In(name ...string) string {
+	return filepath.Join(append([]string{c.Data}, name...)...)
+}
+
+// Socket is the path of the socket on which the command line finds a server
+// that runs on the data directory.
+func (c Config) Socket() string { return c.In("signet.sock") }
+
+// InvitationLife is how long an invitation is good.
+func (c Config) InvitationLife() time.Duration {
+	return time.Duration(c.Enroll.InvitationDays) * 24 * time.Hour
+}

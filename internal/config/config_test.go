@@ -1,0 +1,182 @@
+package config_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signet-mdm/signet/internal/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-update writes it):\n%s", file, diff)
+	}
+}
+
+func none(string) string { return "" }
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "signet.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestPrecedence(t *testing.T) {
+	file := write(t, "organization = 'file'\nlisten = 'file'\ndata = 'file'\n[enroll]\nsign_profile = false\n")
+	env := map[string]string{"SIGNET_ORGANIZATION": "env", "SIGNET_LISTEN": "env", "SIGNET_HTTP_LISTEN": "", "SIGNET_LIMITS_IMPORT_FILE_KIB": "7"}
+	c, err := config.Load(file, func(k string) string { return env[k] }, map[string]string{"organization": "flag", "scep.allow_legacy_algorithms": "true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Organization, want.Listen, want.Data = "flag", "env", "file"
+	want.Enroll.SignProfile, want.SCEP.AllowLegacyAlgorithms, want.Limits.ImportFileKiB = false, true, 7
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNoFileIsTheDefault(t *testing.T) {
+	c, err := config.Load(filepath.Join(t.TempDir(), "none.toml"), none, nil)
+	if diff := cmp.Diff(config.Default(), c); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
+// What describe writes is the reference, kept here so that a change is seen;
+// and reading it gives the same settings again.
+func TestDescribe(t *testing.T) {
+	c := config.Default()
+	c.URL, c.Organization, c.Enroll.Auth = "https://mdm.example.org", `The "Example" \ Co`, "lab"
+	var out strings.Builder
+	if err := config.Describe(&out, c); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, filepath.Join("testdata", "signet.toml"), out.String())
+	got := config.Default()
+	if err := config.Parse([]byte(out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryFieldIsDocumented(t *testing.T) {
+	for _, f := range config.Fields() {
+		if f.Doc == "" || f.Key == "" || strings.HasSuffix(f.Key, ".") {
+			t.Errorf("field %q has no name or no doc", f.Key)
+		}
+	}
+	if f := config.Fields()[1]; f.Env() != "SIGNET_LISTEN" || f.Flag() != "listen" {
+		t.Errorf("got %s and %s", f.Env(), f.Flag())
+	}
+}
+
+// Each file below testdata/refused gives the message beside it.
+func TestRefused(t *testing.T) {
+	files, err := filepath.Glob("testdata/refused/*.toml")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		_, err := config.Load(file, none, nil)
+		if err == nil {
+			t.Errorf("%s was taken", file)
+			continue
+		}
+		golden(t, strings.TrimSuffix(file, ".toml")+".txt", err.Error()+"\n")
+	}
+	for name, value := range map[string]string{"SIGNET_SCEP_ALLOW_LEGACY_ALGORITHMS": "maybe", "SIGNET_ENROLL_INVITATION_DAYS": "7d"} {
+		_, err := config.Load("", func(k string) string { return map[string]string{name: value}[k] }, nil)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), value) {
+			t.Errorf("%s=%s: got %v, want an error that names both", name, value, err)
+		}
+	}
+	if _, err := config.Load("", none, map[string]string{"enroll.invitation_days": "x"}); err == nil || !strings.Contains(err.Error(), "--enroll-invitation-days") {
+		t.Errorf("flag: got %v, want an error that names it", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := config.Default()
+	good.URL = "https://127.0.0.1:8443/"
+	if p := good.Check(); p != nil {
+		t.Errorf("good settings: %v", p)
+	}
+	if good.Host() != "127.0.0.1" || good.Base() != "https://127.0.0.1:8443" {
+		t.Errorf("host %q, base %q", good.Host(), good.Base())
+	}
+	for name, c := range map[string]struct {
+		change func(*config.Config)
+		want   []string
+	}{
+		"no url":          {func(c *config.Config) { c.URL = "" }, []string{"url"}},
+		"http":            {func(c *config.Config) { c.URL = "http://mdm.example.org" }, []string{"url"}},
+		"path":            {func(c *config.Config) { c.URL = "https://mdm.example.org/x" }, []string{"url"}},
+		"user":            {func(c *config.Config) { c.URL = "https://a@mdm.example.org" }, []string{"url"}},
+		"name alone":      {func(c *config.Config) { c.URL = "mdm.example.org" }, []string{"url"}},
+		"opaque":          {func(c *config.Config) { c.URL = "https:mdm" }, []string{"url"}},
+		"no port":         {func(c *config.Config) { c.Listen, c.OpsListen = "localhost", "x" }, []string{"listen", "ops_listen"}},
+		"cert alone":      {func(c *config.Config) { c.TLS.Cert = "config.go" }, []string{"tls.cert"}},
+		"missing files":   {func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "no.pem", "no.key" }, []string{"tls.cert", "tls.key"}},
+		"choices":         {func(c *config.Config) { c.Enroll.Auth, c.Log.Level = "none", "loud" }, []string{"enroll.auth", "log.level"}},
+		"numbers":         {func(c *config.Config) { c.Enroll.InvitationDays = 0 }, []string{"enroll.invitation_days"}},
+		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
+		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "url"}},
+	} {
+		bad := good
+		c.change(&bad)
+		keys := []string{}
+		for _, p := range bad.Check() {
+			keys = append(keys, p.Key)
+			if p.Msg == "" || p.Hint == "" {
+				t.Errorf("%s: %q without message or hint", name, p.Key)
+			}
+		}
+		if !reflect.DeepEqual(keys, c.want) {
+			t.Errorf("%s: problems of %v, want %v", name, keys, c.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("url = 'https://mdm.example.org'\n[enroll]\nauth = 'lab'\n"))
+	f.Add([]byte("[tls]\ncert = 1\n"))
+	f.Add([]byte("a.b.c = [[1, {x = 2}]]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := config.Default()
+		if config.Parse(data, &c) != nil {
+			return
+		}
+		var out strings.Builder
+		if err := config.Describe(&out, c); err != nil {
+			t.Fatal(err)
+		}
+		again := config.Default()
+		if err := config.Parse([]byte(out.String()), &again); err != nil || again != c {
+			t.Errorf("described and read again: %+v, %v; want %+v\n%s", again, err, c, &out)
+		}
+	})
+}
