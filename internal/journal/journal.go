@@ -63,6 +63,7 @@ const (
 	KeyImported        Action = "key.imported"
 	KeyRemoved         Action = "key.removed"
 	KeyOpened          Action = "key.opened"
+	KeyRefused         Action = "key.refused"
 	PlanStored         Action = "delivery.planned"
 	ParcelSealed       Action = "delivery.sealed"
 	ParcelFailed       Action = "delivery.failed"

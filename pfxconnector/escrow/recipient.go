@@ -25,6 +25,10 @@ func (k KeyID) Hex() string {
 	return hexed
 }
 
+// Offline tells whether the key is a recovery key, which no program of ours
+// has.
+func (k KeyID) Offline() bool { return strings.HasPrefix(string(k), "age:") }
+
 // Hybrid is the default kind of escrow key: it stays safe when either of
 // ML-KEM-768 and X25519 is broken.
 func Hybrid() hpke.KEM { return hpke.MLKEM768X25519() }

@@ -1,0 +1,75 @@
+package opener
+
+import (
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"slices"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// identity finds the newest identity certificate of a device and, in it, whose
+// device it is. Only the newest counts: one that was revoked is not made up for
+// by an older one.
+func (o *Opener) identity(ctx context.Context, device subject.DeviceID) (*x509.Certificate, cert.Holder, error) {
+	records, err := o.Identities.OfDevice(ctx, device)
+	if err != nil {
+		return nil, cert.Holder{}, fmt.Errorf("looking for the device's identity: %w", err)
+	}
+	records = slices.DeleteFunc(slices.Clone(records), func(r cert.Record) bool {
+		return r.Use != cert.Identity || r.Source != cert.Issued
+	})
+	if len(records) == 0 {
+		return nil, cert.Holder{}, ErrNoIdentity
+	}
+	newest := slices.MaxFunc(records, func(a, b cert.Record) int {
+		return cmp.Or(a.NotBefore.Compare(b.NotBefore), a.CreatedAt.Compare(b.CreatedAt))
+	})
+	return o.verify(newest, device)
+}
+
+// verify proves an identity: issued by a CA we were given, now valid, not
+// revoked, made out to this device, and fit to encrypt to.
+func (o *Opener) verify(r cert.Record, device subject.DeviceID) (*x509.Certificate, cert.Holder, error) {
+	c, err := r.Certificate()
+	if err != nil || cert.FingerprintOf(r.DER) != r.Fingerprint {
+		return nil, cert.Holder{}, ErrIdentity.Saying("The device's identity certificate is not the one that was issued.")
+	}
+	if r.Revoked() {
+		return nil, cert.Holder{}, ErrIdentity.Saying("The device's identity certificate is revoked.")
+	}
+	if err := o.chained(c); err != nil {
+		return nil, cert.Holder{}, ErrIdentity.With(err)
+	}
+	holder, err := cert.HolderOf(c)
+	if err != nil {
+		return nil, cert.Holder{}, ErrIdentity.With(err)
+	}
+	if holder.Device != device || holder.User == "" || holder != r.Holder {
+		return nil, cert.Holder{}, ErrIdentity.Saying("The identity certificate is made out to another device or user.")
+	}
+	if _, ok := c.PublicKey.(*rsa.PublicKey); !ok || c.KeyUsage&x509.KeyUsageKeyEncipherment == 0 {
+		return nil, cert.Holder{}, ErrIdentityKey
+	}
+	return c, holder, nil
+}
+
+// chained checks signature, dates and usage. The issuers themselves are the
+// anchors, so that another CA below the same root proves nothing.
+func (o *Opener) chained(c *x509.Certificate) error {
+	anchors := x509.NewCertPool()
+	for _, ca := range o.Issuers {
+		anchors.AddCert(ca)
+	}
+	if c.IsCA || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		return fmt.Errorf("serial %x is no client certificate", c.SerialNumber)
+	}
+	_, err := c.Verify(x509.VerifyOptions{
+		Roots: anchors, CurrentTime: o.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err
+}

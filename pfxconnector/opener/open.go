@@ -1,0 +1,73 @@
+package opener
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+)
+
+// open gives the private key of leaf. What it must be bound to is worked out
+// from the certificates, not read from the record.
+func (o *Opener) open(ctx context.Context, user subject.UserID, leaf *x509.Certificate, r escrow.Record) (crypto.PrivateKey, error) {
+	dataKey, err := o.dataKey(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer dataKey.Wipe()
+	aead, err := r.Suite.AEAD(dataKey.Reveal())
+	if err != nil || len(r.Nonce) != aead.NonceSize() {
+		return nil, ErrTampered.With(errors.Join(err, errors.New("suite or nonce does not fit")))
+	}
+	bound := escrow.Key{User: user, Certificate: leaf}.Binding()
+	pkcs8, err := aead.Open(nil, r.Nonce, r.Ciphertext, bound.AAD(r.Suite))
+	if err != nil {
+		return nil, ErrTampered.With(fmt.Errorf("opening %s: %w", bound.Cert, err))
+	}
+	defer clear(pkcs8)
+	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	if err != nil {
+		return nil, ErrTampered.With(fmt.Errorf("the key of %s cannot be read", bound.Cert))
+	}
+	if !pair(key, leaf, r.SPKI) {
+		return nil, ErrTampered.With(fmt.Errorf("the key sealed for %s is another's", bound.Cert))
+	}
+	return key, nil
+}
+
+// pair tells whether the key is the certificate's and the record says so too.
+func pair(key any, leaf *x509.Certificate, spki cert.Fingerprint) bool {
+	signer, ok := key.(crypto.Signer)
+	if !ok || cert.FingerprintOf(leaf.RawSubjectPublicKeyInfo) != spki {
+		return false
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(leaf.PublicKey)
+}
+
+// dataKey unwraps the record's data key with any escrow key that is here.
+func (o *Opener) dataKey(ctx context.Context, r escrow.Record) (seal.Secret, error) {
+	failure := ErrKeyAway
+	var causes []error
+	for _, w := range r.Wraps {
+		if w.Key.Offline() {
+			continue
+		}
+		key, err := o.Keys.Unwrap(ctx, w, escrow.WrapInfo(r.ID, w.Key))
+		if err == nil {
+			return key, nil
+		}
+		if f := fault.Of(err); f != nil && f.Kind == fault.Denied { // the key is here and does not fit
+			failure = ErrTampered
+		}
+		causes = append(causes, err)
+	}
+	return seal.Secret{}, failure.With(errors.Join(causes...))
+}

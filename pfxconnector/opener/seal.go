@@ -1,0 +1,172 @@
+package opener
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm/profile"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/pfx"
+)
+
+// Seal fills the identities into frame, whose PKCS12 payloads have nothing but
+// a fingerprint, encrypts the profile to the device's identity certificate and
+// signs it. The keys are packed as that major version of iOS reads them, 0 when
+// it is unknown. The frame is left as it was. Each call makes new passwords.
+func (o *Opener) Seal(ctx context.Context, device subject.DeviceID, frame profile.Profile, iosMajor int) ([]byte, error) {
+	signed, err := o.seal(ctx, device, frame, iosMajor)
+	if err != nil {
+		o.alarm(ctx, device, err)
+		return nil, fmt.Errorf("sealing %s for device %s: %w", frame.Identifier, device, err)
+	}
+	return signed, nil
+}
+
+func (o *Opener) seal(ctx context.Context, device subject.DeviceID, frame profile.Profile, iosMajor int) ([]byte, error) {
+	identity, owner, err := o.identity(ctx, device)
+	if err != nil {
+		return nil, err
+	}
+	filled, payloads, err := fillable(frame)
+	if err != nil {
+		return nil, err
+	}
+	defer wipe(payloads)
+	deposits, err := o.deposits(ctx, owner.User, payloads)
+	if err != nil {
+		return nil, err
+	}
+	if !o.limit.take(device, len(payloads), o.Now()) {
+		return nil, ErrLimit
+	}
+	for i, p := range payloads {
+		if err := o.fill(ctx, p, owner, deposits[i], iosMajor); err != nil {
+			return nil, err
+		}
+	}
+	sealed, err := filled.Seal(identity)
+	if err != nil {
+		return nil, err
+	}
+	return o.Signer.SignProfile(sealed)
+}
+
+// fillable gives a copy of the frame with identity payloads of its own.
+func fillable(frame profile.Profile) (profile.Profile, []*profile.PKCS12, error) {
+	list := make([]profile.Payload, len(frame.Payloads))
+	for i, p := range frame.Payloads {
+		list[i] = p
+		if p12, ok := p.(*profile.PKCS12); ok {
+			if p12 == nil || p12.Fingerprint.IsZero() || len(p12.Content) > 0 || !p12.Password.Empty() {
+				return frame, nil, ErrFrame
+			}
+			own := *p12
+			list[i] = &own
+		}
+	}
+	frame.Payloads = list
+	return frame, frame.PKCS12s(), nil
+}
+
+func wipe(payloads []*profile.PKCS12) {
+	for _, p := range payloads {
+		clear(p.Content)
+		p.Password.Wipe()
+	}
+}
+
+// deposits finds what the payloads ask for, in their order, and checks what can
+// be checked without opening. What the user does not have is ErrNotOwner.
+func (o *Opener) deposits(ctx context.Context, user subject.UserID, payloads []*profile.PKCS12) ([]escrow.Deposit, error) {
+	if len(payloads) == 0 {
+		return nil, nil
+	}
+	var wanted []cert.Fingerprint
+	for _, p := range payloads {
+		wanted = append(wanted, p.Fingerprint)
+	}
+	found, err := o.Deposits.Deposits(ctx, user, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("looking for sealed keys: %w", err)
+	}
+	has := map[cert.Fingerprint]escrow.Deposit{}
+	for _, d := range found {
+		if d.Key.User == user && d.Certificate.Holder.User == user {
+			has[d.Key.Cert] = d
+		}
+	}
+	list := make([]escrow.Deposit, len(wanted))
+	for i, f := range wanted {
+		d, ok := has[f]
+		if !ok {
+			return nil, ErrNotOwner
+		}
+		list[i] = d
+	}
+	return list, nil
+}
+
+// fill opens one key and packs it into the payload. The journal comes first.
+func (o *Opener) fill(ctx context.Context, p *profile.PKCS12, owner cert.Holder, d escrow.Deposit, iosMajor int) error {
+	leaf, chain, err := certificates(d.Certificate, p.Fingerprint)
+	if err != nil {
+		return err
+	}
+	entry := o.entry(journal.KeyOpened, owner, p.Fingerprint, map[string]string{"why": "delivery", "payload": p.Identifier})
+	if err := o.Journal.Record(ctx, entry); err != nil {
+		return ErrJournal.With(err)
+	}
+	key, err := o.open(ctx, owner.User, leaf, d.Key)
+	if err != nil {
+		return err
+	}
+	p.Password = seal.Random()
+	p.Content, err = pfx.Write(key, leaf, chain, p.Password, iosMajor)
+	return err
+}
+
+func (o *Opener) entry(a journal.Action, owner cert.Holder, f cert.Fingerprint, detail map[string]string) journal.Entry {
+	return journal.Entry{At: o.Now(), Actor: journal.Worker("opener"), Action: a,
+		User: owner.User, Device: owner.Device, Cert: f, Detail: detail}
+}
+
+// certificates reads the leaf, which must be the one asked for, and its chain.
+func certificates(r cert.Record, want cert.Fingerprint) (leaf *x509.Certificate, chain []*x509.Certificate, err error) {
+	if cert.FingerprintOf(r.DER) != want {
+		return nil, nil, ErrTampered.With(fmt.Errorf("the certificate stored as %s is another", want))
+	}
+	if leaf, err = r.Certificate(); err != nil {
+		return nil, nil, fmt.Errorf("reading certificate %s: %w", want, err)
+	}
+	for _, der := range r.Chain {
+		ca, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading chain of %s: %w", want, err)
+		}
+		chain = append(chain, ca)
+	}
+	return leaf, chain, nil
+}
+
+// alarm makes a refusal seen. What was denied goes to the journal as well:
+// somebody tried, or somebody changed the database.
+func (o *Opener) alarm(ctx context.Context, device subject.DeviceID, err error) {
+	f := fault.Of(err)
+	if f == nil {
+		return // the caller's to log
+	}
+	o.Log.ErrorContext(ctx, "no key opened", "device", string(device), "code", f.Code, "err", err)
+	if f.Kind != fault.Denied {
+		return
+	}
+	e := o.entry(journal.KeyRefused, cert.Holder{Device: device}, cert.Fingerprint{}, map[string]string{"code": f.Code})
+	if err := o.Journal.Record(context.WithoutCancel(ctx), e); err != nil {
+		o.Log.ErrorContext(ctx, "refusal not in the journal", "device", string(device), "err", err)
+	}
+}
