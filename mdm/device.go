@@ -56,6 +56,12 @@ type App struct {
 	Configured bool   // it has an app configuration
 }
 
+// ToldOnce are the states that a device tells once only; they stay until it
+// tells another.
+//
+// Spec: Apple MDM, ManagedApplicationList
+var ToldOnce = []string{"UserInstalledApp", "UserRejected", "UpdateRejected", "ManagementRejected", "Failed"}
+
 // Information is what DeviceInformation tells; empty fields were not told.
 type Information struct {
 	Name, Model, OSVersion, Serial string

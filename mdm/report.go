@@ -97,7 +97,8 @@ func (r report) outcome(c Command, now time.Time) Outcome {
 	case "DeviceInformation":
 		o.Information = r.information()
 	case "ManagedApplicationList":
-		o.Apps, o.AllApps = r.apps()
+		o.Apps, o.Gone = r.apps(c.Fields)
+		o.Configured = true
 	case "InstallApplication":
 		if app := r.app(); app.Bundle != "" && app.State != "" {
 			o.Apps = []App{app}
@@ -165,17 +166,28 @@ func (r report) information() *Information {
 		OSVersion: label(q.text("OSVersion")), Serial: label(q.text("SerialNumber"))}
 }
 
+// apps gives what was told of apps, and which of those asked for were not
+// told of.
+//
 // Spec: Apple MDM, ManagedApplicationList
-func (r report) apps() ([]App, bool) {
+func (r report) apps(asked dict) (apps []App, gone []string) {
 	list := r.keys.dict("ManagedApplicationList")
-	apps := []App{}
+	if list == nil {
+		return nil, nil
+	}
 	for bundle := range list {
 		app := list.dict(bundle)
 		if plain(bundle) && app.text("Status") != "" {
 			apps = append(apps, App{Bundle: bundle, State: label(app.text("Status")), Configured: app.flag("HasConfiguration")})
 		}
 	}
-	return apps, list != nil
+	bundles, _ := asked["Identifiers"].([]any)
+	for _, b := range bundles {
+		if bundle, _ := b.(string); list.dict(bundle) == nil {
+			gone = append(gone, bundle)
+		}
+	}
+	return apps, gone
 }
 
 // Spec: Apple MDM, InstallApplication

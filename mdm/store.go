@@ -83,7 +83,7 @@ type Tokens struct {
 
 // Queue keeps the commands of devices.
 type Queue interface {
-	// Command gives a command without its Fields and Payload.
+	// Command gives a command without its Payload.
 	// ErrCommandUnknown when there is none.
 	Command(ctx context.Context, uuid string) (Command, error)
 	// Settled ends a command and stores what its result told. It tells whether
@@ -109,7 +109,8 @@ type Outcome struct {
 	Certificates []Held       // all it holds, when Listed
 	Listed       bool         // Certificates counts
 	Apps         []App        // what it told of apps
-	AllApps      bool         // Apps are all it manages; else only their State counts
+	Configured   bool         // and of their configuration; else only their State counts
+	Gone         []string     // bundles that it does not manage any more
 	Information  *Information // nil: none
 }
 

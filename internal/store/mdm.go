@@ -1,0 +1,641 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+)
+
+// MDM is the facet of devices, their enrollment and their commands.
+type MDM struct {
+	db  *DB
+	box *seal.Box // for push and unlock tokens
+}
+
+// MDM gives the facet; box encrypts push and unlock tokens.
+func (db *DB) MDM(box *seal.Box) MDM {
+	if box == nil {
+		panic("store: nil box")
+	}
+	return MDM{db, box}
+}
+
+var _ mdm.Store = MDM{}
+
+// Invited implements [mdm.Invitations].
+func (s MDM) Invited(ctx context.Context, inv mdm.Invitation, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO device (id, user_id, state, udid, serial, model, name, os_version,
+			created_at, enrolled_at, seen_at, due_rev, done_rev, lease_until) VALUES (?, ?, ?, NULL, '', '', '', '', ?, 0, 0, 0, 0, 0)`,
+			inv.Device.ID, inv.User.ID, mdm.Invited, micros(inv.CreatedAt))
+		if err != nil {
+			return fmt.Errorf("inserting device: %w", err)
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO invitation (token, code, lab, device_id, tries, created_at, expires_at,
+			redeemed_at, session, session_until) VALUES (?, ?, ?, ?, 0, ?, ?, 0, '', 0)`,
+			inv.Token.String(), inv.Code.String(), inv.Lab, inv.Device.ID, micros(inv.CreatedAt), micros(inv.ExpiresAt))
+		if err != nil {
+			return fmt.Errorf("inserting invitation: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// Invitation implements [mdm.Invitations].
+func (s MDM) Invitation(ctx context.Context, token seal.Hash) (mdm.Invitation, error) {
+	inv := mdm.Invitation{Token: token}
+	var code, session string
+	var created, expires, redeemed, until int64
+	row := s.db.read.QueryRowContext(ctx, `SELECT i.code, i.lab, i.tries, i.created_at, i.expires_at, i.redeemed_at, i.session,
+		i.session_until, d.state, d.id, d.user_id, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version
+		FROM invitation i JOIN device d ON d.id = i.device_id WHERE i.token = ?`, token.String())
+	err := row.Scan(&code, &inv.Lab, &inv.Tries, &created, &expires, &redeemed, &session, &until, &inv.State, &inv.Device.ID,
+		&inv.Device.User, &inv.Device.UDID, &inv.Device.Serial, &inv.Device.Model, &inv.Device.Name, &inv.Device.OSVersion)
+	if errors.Is(err, sql.ErrNoRows) {
+		return mdm.Invitation{}, mdm.ErrInvitation
+	}
+	if err != nil {
+		return mdm.Invitation{}, fmt.Errorf("reading invitation: %w", err)
+	}
+	inv.CreatedAt, inv.ExpiresAt, inv.RedeemedAt, inv.SessionUntil = instant(created), instant(expires), instant(redeemed), instant(until)
+	if inv.Code, err = parseHash(code); err != nil {
+		return mdm.Invitation{}, err
+	}
+	if inv.Session, err = parseHash(session); err != nil {
+		return mdm.Invitation{}, err
+	}
+	inv.User, err = s.db.Directory().User(ctx, string(inv.Device.User))
+	return inv, err
+}
+
+// parseHash reads what Hash.String wrote; empty is the zero hash.
+func parseHash(s string) (seal.Hash, error) {
+	f, err := parseFingerprint(s)
+	return seal.Hash(f), err
+}
+
+// CodeTried implements [mdm.Invitations].
+func (s MDM) CodeTried(ctx context.Context, t mdm.Try) (redeemed bool, err error) {
+	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE invitation SET redeemed_at = ?, session = ?, session_until = ?
+			WHERE token = ? AND code = ? AND redeemed_at = 0 AND tries < ? AND expires_at >= ?`,
+			micros(t.At), t.Session.String(), micros(t.SessionUntil), t.Token.String(), t.Code.String(), t.MaxTries, micros(t.At))
+		if err != nil {
+			return fmt.Errorf("redeeming invitation: %w", err)
+		}
+		if redeemed = n == 1; redeemed {
+			return record(ctx, tx, t.Accepted)
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE invitation SET tries = tries + 1 WHERE token = ? AND redeemed_at = 0`, t.Token.String()); err != nil {
+			return fmt.Errorf("counting the try: %w", err)
+		}
+		return record(ctx, tx, t.Failed)
+	})
+	return redeemed && err == nil, err
+}
+
+// Authenticated implements [mdm.Enrollments].
+func (s MDM) Authenticated(ctx context.Context, b mdm.Binding, entries ...journal.Entry) error {
+	err := s.db.tx(ctx, func(tx *sql.Tx) error {
+		if b.Supersedes != "" {
+			if err := supersede(ctx, tx, b); err != nil {
+				return err
+			}
+		}
+		n, err := changed(ctx, tx, `UPDATE device SET udid = ?, seen_at = ?,
+			state = CASE WHEN state = 'invited' THEN 'enrolling' ELSE state END
+			WHERE id = ? AND state <> 'removed' AND (udid IS NULL OR udid = ?)`, b.UDID, micros(b.At), b.Device, b.UDID)
+		if err != nil {
+			return fmt.Errorf("binding UDID: %w", err)
+		}
+		if n == 0 {
+			return mdm.ErrIdentity
+		}
+		if err := saveInformation(ctx, tx, b.Device, b.Told); err != nil {
+			return err
+		}
+		if err := saveIdentity(ctx, tx, b); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := record(ctx, tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if s.db.dia.unique(err) {
+		return mdm.ErrDeviceTaken.With(err)
+	}
+	return err
+}
+
+func supersede(ctx context.Context, tx *sql.Tx, b mdm.Binding) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE device SET state = 'removed', udid = NULL WHERE id = ? AND udid = ?`, b.Supersedes, b.UDID); err != nil {
+		return fmt.Errorf("superseding device: %w", err)
+	}
+	return abandon(ctx, tx, b.Supersedes, b.At)
+}
+
+// abandon cancels the queue of a device and forgets how to reach it.
+func abandon(ctx context.Context, tx *sql.Tx, id subject.DeviceID, at time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE command SET state = 'cancelled', done_at = ?, lease_until = 0
+		WHERE device_id = ? AND done_at = 0`, micros(at), id); err != nil {
+		return fmt.Errorf("cancelling commands: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE enrollment SET push_token = ?, push_magic = ?, unlock_token = ?, wake_at = 0
+		WHERE device_id = ?`, []byte{}, []byte{}, []byte{}, id); err != nil {
+		return fmt.Errorf("forgetting push token: %w", err)
+	}
+	return nil
+}
+
+// saveInformation keeps what is stored where nothing was told.
+func saveInformation(ctx context.Context, tx *sql.Tx, id subject.DeviceID, i mdm.Information) error {
+	_, err := tx.ExecContext(ctx, `UPDATE device SET
+		name = CASE WHEN ? = '' THEN name ELSE ? END, model = CASE WHEN ? = '' THEN model ELSE ? END,
+		os_version = CASE WHEN ? = '' THEN os_version ELSE ? END, serial = CASE WHEN ? = '' THEN serial ELSE ? END WHERE id = ?`,
+		i.Name, i.Name, i.Model, i.Model, i.OSVersion, i.OSVersion, i.Serial, i.Serial, id)
+	if err != nil {
+		return fmt.Errorf("storing device information: %w", err)
+	}
+	return nil
+}
+
+// saveIdentity sets identity last: MySQL computes assignments in order.
+func saveIdentity(ctx context.Context, tx *sql.Tx, b mdm.Binding) error {
+	fp := fingerprint(b.Identity)
+	n, err := changed(ctx, tx, `UPDATE enrollment SET topic = ?,
+		previous = CASE WHEN identity = ? THEN previous ELSE identity END,
+		identity_at = CASE WHEN identity = ? THEN identity_at ELSE ? END, identity = ? WHERE device_id = ?`,
+		b.Topic, fp, fp, micros(b.At), fp, b.Device)
+	if err != nil {
+		return fmt.Errorf("renewing identity: %w", err)
+	}
+	if n > 0 {
+		return nil
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO enrollment (device_id, topic, identity, identity_at, previous, push_token, push_magic,
+		unlock_token, token_at, wake_at) VALUES (?, ?, ?, ?, '', ?, ?, ?, 0, 0)`, b.Device, b.Topic, fp, micros(b.At), []byte{}, []byte{}, []byte{})
+	if err != nil {
+		return fmt.Errorf("inserting enrollment: %w", err)
+	}
+	return nil
+}
+
+// TokensUpdated implements [mdm.Enrollments].
+func (s MDM) TokensUpdated(ctx context.Context, t mdm.Tokens, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE device SET state = 'enrolled', seen_at = ?,
+			enrolled_at = CASE WHEN enrolled_at = 0 THEN ? ELSE enrolled_at END
+			WHERE id = ? AND state IN ('enrolling', 'enrolled')`, micros(t.At), micros(t.At), t.Device)
+		if err != nil {
+			return fmt.Errorf("enrolling device: %w", err)
+		}
+		if n == 0 {
+			return mdm.ErrNotEnrolled
+		}
+		unlock := s.seal(t.UnlockToken, t.Device, "unlock_token")
+		_, err = tx.ExecContext(ctx, `UPDATE enrollment SET topic = ?, push_token = ?, push_magic = ?, token_at = ?,
+			unlock_token = CASE WHEN ? THEN ? ELSE unlock_token END WHERE device_id = ?`,
+			t.Topic, s.seal(t.Token, t.Device, "push_token"), s.seal(t.PushMagic, t.Device, "push_magic"), micros(t.At),
+			!t.UnlockToken.Empty(), unlock, t.Device)
+		if err != nil {
+			return fmt.Errorf("storing push token: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// seal gives the boxed form of a column.
+func (s MDM) seal(v seal.Secret, id subject.DeviceID, column string) []byte {
+	return s.box.Close(v, "enrollment "+string(id)+" "+column)
+}
+
+// DeviceRemoved implements [mdm.Enrollments].
+func (s MDM) DeviceRemoved(ctx context.Context, id subject.DeviceID, farewell *mdm.Command, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE device SET state = 'removed' WHERE id = ? AND state <> 'removed'`, id)
+		if err != nil {
+			return fmt.Errorf("removing device: %w", err)
+		}
+		if farewell == nil {
+			err = abandon(ctx, tx, id, e.At)
+		} else if n > 0 {
+			err = replaceQueue(ctx, tx, *farewell)
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// replaceQueue leaves c as the only command; the device stays reachable for it.
+func replaceQueue(ctx context.Context, tx *sql.Tx, c mdm.Command) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE command SET state = 'cancelled', done_at = ?, lease_until = 0
+		WHERE device_id = ? AND done_at = 0`, micros(c.CreatedAt), c.Device); err != nil {
+		return fmt.Errorf("cancelling commands: %w", err)
+	}
+	return insertCommand(ctx, tx, c)
+}
+
+// Record implements [mdm.Enrollments].
+func (s MDM) Record(ctx context.Context, e journal.Entry) error { return s.db.Journal().Record(ctx, e) }
+
+// insertCommand queues a command behind those of its device and wants the
+// device woken for it. CreatedAt must be set.
+func insertCommand(ctx context.Context, tx *sql.Tx, c mdm.Command) error {
+	body, err := c.EncodeFields()
+	if err != nil {
+		return err
+	}
+	if c.CreatedAt.IsZero() || c.UUID == "" {
+		return fmt.Errorf("command %s for %s is not complete", c.RequestType, c.Device)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO command (uuid, device_id, seq, request_type, body, parcel_id, state, not_before,
+		lease_until, attempts, error_chain, sent_for, created_at, sent_at, done_at)
+		SELECT ?, ?, COALESCE(MAX(seq), 0) + 1, ?, ?, ?, 'queued', ?, 0, 0, '[]', '', ?, 0, 0 FROM command WHERE device_id = ?`,
+		c.UUID, c.Device, c.RequestType, body, c.Parcel, micros(c.NotBefore), micros(c.CreatedAt), c.Device)
+	if err != nil {
+		return fmt.Errorf("inserting command: %w", err)
+	}
+	return wantWake(ctx, tx, c.Device, c.CreatedAt)
+}
+
+// wantWake wishes that the device be woken from at on, if not earlier.
+func wantWake(ctx context.Context, tx *sql.Tx, id subject.DeviceID, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE enrollment SET wake_at = ? WHERE device_id = ? AND (wake_at = 0 OR wake_at > ?)`,
+		micros(at), id, micros(at))
+	if err != nil {
+		return fmt.Errorf("wanting a wake-up: %w", err)
+	}
+	return nil
+}
+
+const commandColumns = `c.uuid, c.device_id, c.request_type, c.body, c.parcel_id, c.state, c.not_before, c.attempts,
+	c.error_chain, c.created_at, c.sent_at, c.done_at`
+
+func scanCommand(row scanner) (mdm.Command, error) { return scanCommandWith(row) }
+
+// scanCommandWith scans the command's columns and more behind them.
+func scanCommandWith(row scanner, more ...any) (mdm.Command, error) {
+	var c mdm.Command
+	var body []byte
+	var chain string
+	var notBefore, created, sent, done int64
+	err := row.Scan(append([]any{&c.UUID, &c.Device, &c.RequestType, &body, &c.Parcel, &c.State, &notBefore, &c.Attempts,
+		&chain, &created, &sent, &done}, more...)...)
+	if err != nil {
+		return c, err
+	}
+	c.NotBefore, c.CreatedAt, c.SentAt, c.DoneAt = instant(notBefore), instant(created), instant(sent), instant(done)
+	if c.Fields, err = mdm.DecodeFields(body); err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal([]byte(chain), &c.Errors)
+}
+
+// Command implements [mdm.Queue].
+func (s MDM) Command(ctx context.Context, uuid string) (mdm.Command, error) {
+	c, err := scanCommand(s.db.read.QueryRowContext(ctx, `SELECT `+commandColumns+` FROM command c WHERE c.uuid = ?`, uuid))
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, mdm.ErrCommandUnknown
+	}
+	return c, err
+}
+
+// Settled implements [mdm.Queue].
+func (s MDM) Settled(ctx context.Context, o mdm.Outcome, e journal.Entry) (settled bool, err error) {
+	if o.Errors == nil {
+		o.Errors = []mdm.ErrorItem{}
+	}
+	chain, err := json.Marshal(o.Errors)
+	if err != nil {
+		return false, fmt.Errorf("encoding error chain: %w", err)
+	}
+	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE command SET state = ?, error_chain = ?, done_at = ?, lease_until = 0, not_before = 0
+			WHERE uuid = ? AND device_id = ? AND done_at = 0`, o.State, string(chain), micros(o.At), o.Command, o.Device)
+		if settled = n == 1; err != nil || !settled {
+			return err
+		}
+		if err := saveInventory(ctx, tx, o); err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	return settled && err == nil, err
+}
+
+func saveInventory(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
+	if o.Listed {
+		if err := saveHeld(ctx, tx, o); err != nil {
+			return fmt.Errorf("storing the certificates of %s: %w", o.Device, err)
+		}
+	}
+	if len(o.Apps)+len(o.Gone) > 0 {
+		if err := saveApps(ctx, tx, o); err != nil {
+			return fmt.Errorf("storing the apps of %s: %w", o.Device, err)
+		}
+	}
+	if o.Information == nil {
+		return nil
+	}
+	if err := saveInformation(ctx, tx, o.Device, *o.Information); err != nil {
+		return err
+	}
+	return listed(ctx, tx, o, "information_at")
+}
+
+func saveHeld(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM device_certificate WHERE device_id = ?`, o.Device); err != nil {
+		return err
+	}
+	for _, h := range o.Certificates {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO device_certificate (device_id, fingerprint, is_identity, seen_at) VALUES (?, ?, ?, ?)`,
+			o.Device, fingerprint(h.Fingerprint), h.Identity, micros(o.At)); err != nil {
+			return err
+		}
+	}
+	return listed(ctx, tx, o, "certificates_at")
+}
+
+func saveApps(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
+	for _, a := range o.Apps {
+		n, err := changed(ctx, tx, `UPDATE device_app SET state = ?, seen_at = ?,
+			has_configuration = CASE WHEN ? THEN ? ELSE has_configuration END WHERE device_id = ? AND bundle_id = ?`,
+			a.State, micros(o.At), o.Configured, a.Configured, o.Device, a.Bundle)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO device_app (device_id, bundle_id, state, has_configuration, seen_at) VALUES (?, ?, ?, ?, ?)`,
+			o.Device, a.Bundle, a.State, a.Configured, micros(o.At)); err != nil {
+			return err
+		}
+	}
+	for _, bundle := range o.Gone {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM device_app WHERE device_id = ? AND bundle_id = ?
+			AND state NOT IN (`+marks(len(mdm.ToldOnce))+`)`, append([]any{o.Device, bundle}, args(mdm.ToldOnce)...)...); err != nil {
+			return err
+		}
+	}
+	if !o.Configured {
+		return nil
+	}
+	return listed(ctx, tx, o, "apps_at")
+}
+
+// listed notes when a part of the inventory was told.
+func listed(ctx context.Context, tx *sql.Tx, o mdm.Outcome, column string) error {
+	n, err := changed(ctx, tx, `UPDATE device_inventory SET `+column+` = ? WHERE device_id = ?`, micros(o.At), o.Device)
+	if err != nil || n > 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO device_inventory (device_id, certificates_at, apps_at, information_at) VALUES (?, 0, 0, 0)`, o.Device); err != nil {
+		return err
+	}
+	return listed(ctx, tx, o, column)
+}
+
+// Postponed implements [mdm.Queue].
+func (s MDM) Postponed(ctx context.Context, uuid string, notBefore time.Time) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE command SET state = 'queued', not_before = ?, lease_until = 0 WHERE uuid = ? AND done_at = 0`,
+			micros(notBefore), uuid)
+		return err
+	})
+}
+
+// errLost is the loss of a race for a lease.
+var errLost = errors.New("another poll has the command")
+
+// Next implements [mdm.Queue].
+func (s MDM) Next(ctx context.Context, p mdm.Poll) (c mdm.Command, found bool, err error) {
+	if quiet, err := s.quiet(ctx, p); err != nil || quiet {
+		return c, false, err
+	}
+	for try := 1; ; try++ {
+		err = s.db.tx(ctx, func(tx *sql.Tx) (err error) {
+			if c, found, err = lease(ctx, tx, p); err != nil {
+				return err
+			}
+			return seen(ctx, tx, p)
+		})
+		if !errors.Is(err, errLost) || try == maxTries {
+			return c, found && err == nil, err
+		}
+	}
+}
+
+// seenStep is how exact seen_at is: most polls have nothing to write.
+const seenStep = time.Minute
+
+// quiet tells whether a poll has nothing to fetch and nothing to note.
+func (s MDM) quiet(ctx context.Context, p mdm.Poll) (bool, error) {
+	var seenAt, wakeAt, open int64
+	err := s.db.read.QueryRowContext(ctx, `SELECT d.seen_at, COALESCE(e.wake_at, 0),
+		EXISTS (SELECT 1 FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
+		FROM device d LEFT JOIN enrollment e ON e.device_id = d.id WHERE d.id = ?`, p.Device).Scan(&seenAt, &wakeAt, &open)
+	if err != nil {
+		return false, fmt.Errorf("looking into the queue: %w", err)
+	}
+	return open == 0 && wakeAt == 0 && seenAt > micros(p.At.Add(-seenStep)), nil
+}
+
+const fromQueue = ` FROM command c LEFT JOIN parcel p ON p.id = c.parcel_id
+	WHERE c.device_id = ? AND c.done_at = 0 AND (c.parcel_id = '' OR p.sealed IS NOT NULL)`
+
+// lease hands a command to this poll.
+func lease(ctx context.Context, tx *sql.Tx, p mdm.Poll) (c mdm.Command, found bool, err error) {
+	c, found, err = pick(ctx, tx, p)
+	if err != nil || !found {
+		return c, false, err
+	}
+	n, err := changed(ctx, tx, `UPDATE command SET state = 'sent', lease_until = ?, sent_at = ?, sent_for = ?, attempts = attempts + 1
+		WHERE uuid = ? AND done_at = 0 AND (lease_until <= ? OR sent_for = ?)`,
+		micros(p.Until), micros(p.At), p.After, c.UUID, micros(p.At), answered(p))
+	if err != nil {
+		return c, false, fmt.Errorf("leasing command: %w", err)
+	}
+	if n == 0 {
+		return c, false, errLost
+	}
+	c.State, c.SentAt, c.Attempts = mdm.Sent, p.At, c.Attempts+1
+	return c, true, nil
+}
+
+// answered is the report whose answer may be given again: never that of Idle.
+func answered(p mdm.Poll) any {
+	if p.Repeat {
+		return null(p.After)
+	}
+	return nil
+}
+
+func pick(ctx context.Context, tx *sql.Tx, p mdm.Poll) (mdm.Command, bool, error) {
+	if answered(p) != nil {
+		c, found, err := one(ctx, tx, ` AND c.state = 'sent' AND c.sent_for = ? ORDER BY c.seq LIMIT 1`, p.Device, p.After)
+		if err != nil || found {
+			return c, found, err
+		}
+	}
+	at := micros(p.At)
+	switch p.Refused {
+	case mdm.RefusedToo:
+		return one(ctx, tx, ` AND c.lease_until <= ? ORDER BY c.seq, c.uuid LIMIT 1`, p.Device, at)
+	case mdm.RefusedLast:
+		return one(ctx, tx, ` AND c.lease_until <= ? ORDER BY CASE WHEN c.not_before <= ? THEN 0 ELSE 1 END, c.seq, c.uuid LIMIT 1`, p.Device, at, at)
+	}
+	return one(ctx, tx, ` AND c.lease_until <= ? AND c.not_before <= ? ORDER BY c.seq, c.uuid LIMIT 1`, p.Device, at, at)
+}
+
+func one(ctx context.Context, tx *sql.Tx, rest string, args ...any) (mdm.Command, bool, error) {
+	var payload []byte
+	c, err := scanCommandWith(tx.QueryRowContext(ctx, `SELECT `+commandColumns+`, p.sealed`+fromQueue+rest, args...), &payload)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, fmt.Errorf("reading queue: %w", err)
+	}
+	c.Payload = payload
+	return c, true, nil
+}
+
+// seen notes that the device spoke, and when it is to be woken for what is
+// left: when a refused command may come again, or an unanswered one's lease
+// ends.
+func seen(ctx context.Context, tx *sql.Tx, p mdm.Poll) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE device SET seen_at = ? WHERE id = ?`, micros(p.At), p.Device); err != nil {
+		return fmt.Errorf("noting that the device was seen: %w", err)
+	}
+	const due = `CASE WHEN c.not_before > c.lease_until THEN c.not_before ELSE c.lease_until END`
+	_, err := tx.ExecContext(ctx, `UPDATE enrollment SET wake_at = COALESCE((SELECT MIN(`+due+`)`+fromQueue+` AND `+due+` > 0), 0)
+		WHERE device_id = ?`, p.Device, p.Device)
+	if err != nil {
+		return fmt.Errorf("noting the next wake-up: %w", err)
+	}
+	return nil
+}
+
+const selectDevice = `SELECT d.id, d.user_id, u.mail, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version,
+	d.created_at, d.enrolled_at, d.seen_at, COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.previous, ''),
+	COALESCE(e.wake_at, 0), (SELECT COUNT(*) FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
+	FROM device d JOIN users u ON u.id = d.user_id LEFT JOIN enrollment e ON e.device_id = d.id`
+
+func scanDevice(row scanner) (mdm.Device, error) {
+	var d mdm.Device
+	var identity, previous string
+	var created, enrolled, seen, identityAt, wake int64
+	err := row.Scan(&d.ID, &d.User, &d.Owner, &d.State, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion,
+		&created, &enrolled, &seen, &identity, &identityAt, &previous, &wake, &d.Open)
+	if err != nil {
+		return d, err
+	}
+	d.CreatedAt, d.EnrolledAt, d.SeenAt = instant(created), instant(enrolled), instant(seen)
+	d.IdentityAt, d.WakeAt = instant(identityAt), instant(wake)
+	if d.Identity, err = parseFingerprint(identity); err != nil {
+		return d, err
+	}
+	d.Previous, err = parseFingerprint(previous)
+	return d, err
+}
+
+// Device implements [mdm.Shelf].
+func (s MDM) Device(ctx context.Context, id subject.DeviceID) (mdm.Device, error) {
+	return s.device(ctx, ` WHERE d.id = ?`, id)
+}
+
+// DeviceByUDID implements [mdm.Shelf].
+func (s MDM) DeviceByUDID(ctx context.Context, udid string) (mdm.Device, error) {
+	return s.device(ctx, ` WHERE d.udid = ?`, udid)
+}
+
+func (s MDM) device(ctx context.Context, where string, args ...any) (mdm.Device, error) {
+	d, err := scanDevice(s.db.read.QueryRowContext(ctx, selectDevice+where, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, mdm.ErrDeviceUnknown
+	}
+	if err != nil {
+		return d, fmt.Errorf("reading device: %w", err)
+	}
+	return d, nil
+}
+
+// Devices implements [mdm.Shelf].
+func (s MDM) Devices(ctx context.Context) ([]mdm.Device, error) {
+	list, err := all(ctx, s.db.read, scanDevice, selectDevice+` ORDER BY d.created_at DESC, d.id DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("listing devices: %w", err)
+	}
+	failed, err := all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.state = 'failed'
+		AND c.done_at = (SELECT MAX(f.done_at) FROM command f WHERE f.device_id = c.device_id AND f.state = 'failed')`)
+	if err != nil {
+		return nil, fmt.Errorf("listing failures: %w", err)
+	}
+	last := make(map[subject.DeviceID]*mdm.Command, len(failed))
+	for i := range failed {
+		last[failed[i].Device] = &failed[i]
+	}
+	for i := range list {
+		list[i].LastError = last[list[i].ID]
+	}
+	return list, nil
+}
+
+// shownCommands bounds how many commands a detail shows.
+const shownCommands = 100
+
+// Detail implements [mdm.Shelf].
+func (s MDM) Detail(ctx context.Context, key string) (mdm.Detail, error) {
+	var d mdm.Detail
+	var err error
+	if d.Device, err = s.device(ctx, ` WHERE d.id = ? OR d.udid = ? OR (d.serial = ? AND d.serial <> '') ORDER BY d.created_at DESC LIMIT 1`, key, key, key); err != nil {
+		return d, err
+	}
+	if d.Commands, err = all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.device_id = ?
+		ORDER BY c.seq DESC LIMIT ?`, d.ID, shownCommands); err != nil {
+		return d, fmt.Errorf("listing commands: %w", err)
+	}
+	if d.Certificates, err = all(ctx, s.db.read, scanHeld, `SELECT fingerprint, is_identity FROM device_certificate
+		WHERE device_id = ? ORDER BY fingerprint`, d.ID); err != nil {
+		return d, fmt.Errorf("listing certificates: %w", err)
+	}
+	if d.Apps, err = all(ctx, s.db.read, scanApp, `SELECT bundle_id, state, has_configuration FROM device_app
+		WHERE device_id = ? ORDER BY bundle_id`, d.ID); err != nil {
+		return d, fmt.Errorf("listing apps: %w", err)
+	}
+	var at int64
+	err = s.db.read.QueryRowContext(ctx, `SELECT certificates_at FROM device_inventory WHERE device_id = ?`, d.ID).Scan(&at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return d, fmt.Errorf("reading inventory: %w", err)
+	}
+	d.ListedAt = instant(at)
+	return d, nil
+}
+
+func scanHeld(row scanner) (h mdm.Held, err error) {
+	var fp string
+	if err = row.Scan(&fp, &h.Identity); err != nil {
+		return h, err
+	}
+	h.Fingerprint, err = cert.ParseFingerprint(fp)
+	return h, err
+}
+
+func scanApp(row scanner) (a mdm.App, err error) {
+	return a, row.Scan(&a.Bundle, &a.State, &a.Configured)
+}
