@@ -6,11 +6,16 @@ package testdata
 import (
 	"embed"
 	"encoding/csv"
+	"net/url"
+	"strconv"
 	"strings"
 )
 
 //go:embed history
 var history embed.FS
+
+//go:embed pfx/*.csv pfx/keys pfx/*.p12 pfx/*.pfx pfx/*.pem pfx/*.txt pfx/*.cer pfx/*.p7b
+var pfx embed.FS
 
 // File is one PKCS #12 file and the password that opens it.
 type File struct {
@@ -40,6 +45,53 @@ func OldMail() []byte { return read(history, "history/old-mail.eml") }
 // OldMailText gives the text that Bob wrote: the body of the MIME entity inside
 // [OldMail], its lines ending in CR LF.
 func OldMailText() string { return string(read(history, "history/old-mail.txt")) }
+
+// Sample is a file for the PKCS #12 reader and what must come of it.
+type Sample struct {
+	File
+	Outcome       string   // "ok", or the code of the refusal
+	Identities    int      // with AllowNoMAC where Outcome is pfx_mac_missing
+	UnpairedKeys  int      //
+	UnpairedCerts int      //
+	Problems      []string // codes, sorted
+	Notes         []string // sorted
+}
+
+// PFXCorpus gives the samples, one for each pair of file and password.
+func PFXCorpus() []Sample {
+	var all []Sample
+	for _, list := range []string{"pfx/corpus.csv", "pfx/replicas.csv"} {
+		for _, row := range rows(pfx, list) {
+			all = append(all, sample(row))
+		}
+	}
+	return all
+}
+
+// PFXKey gives a PEM file of those from which samples were made, such as
+// "alice.key".
+func PFXKey(name string) []byte { return read(pfx, "pfx/keys/"+name) }
+
+func sample(row []string) Sample {
+	password, err := url.PathUnescape(row[1])
+	if err != nil {
+		panic("testdata: " + err.Error())
+	}
+	return Sample{
+		File:    File{row[0], read(pfx, "pfx/"+row[0]), password},
+		Outcome: row[2], Identities: number(row[3]),
+		UnpairedKeys: number(row[4]), UnpairedCerts: number(row[5]),
+		Problems: strings.Fields(row[6]), Notes: strings.Fields(row[7]),
+	}
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic("testdata: " + err.Error())
+	}
+	return n
+}
 
 // rows gives the rows of a CSV file below its heading.
 func rows(from embed.FS, name string) [][]string {

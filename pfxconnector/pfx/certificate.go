@@ -16,6 +16,8 @@ type certificate struct {
 }
 
 // certificate parses DER, of which it keeps a copy.
+// Quirk: the standard library leaves out the public key of an X25519
+// certificate.
 func (r *reader) certificate(der []byte) (*x509.Certificate, *fault.Error) {
 	if len(der) > r.limits.CertificateBytes {
 		return nil, ErrCertificateSize
@@ -26,6 +28,9 @@ func (r *reader) certificate(der []byte) (*x509.Certificate, *fault.Error) {
 	c, err := x509.ParseCertificate(bytes.Clone(der))
 	if err != nil {
 		return nil, ErrCertificate
+	}
+	if c.PublicKey == nil {
+		c.PublicKey, _ = x509.ParsePKIXPublicKey(c.RawSubjectPublicKeyInfo)
 	}
 	return c, nil
 }

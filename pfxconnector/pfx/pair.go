@@ -94,7 +94,7 @@ func (r *reader) addKey(keys []key, b bag) ([]key, *fault.Error) {
 	}
 	k.name = b.name
 	if slices.ContainsFunc(keys, func(o key) bool { return o.public().Equal(k.private.Public()) }) {
-		r.note(NoteDuplicate)
+		r.note(NoteKeyTwice)
 		k.pkcs8.Wipe()
 		return keys, nil
 	}
@@ -106,7 +106,6 @@ func (r *reader) addCertificate(certs []certificate, b bag) ([]certificate, *fau
 		return certs, b.err
 	}
 	if slices.ContainsFunc(certs, func(o certificate) bool { return bytes.Equal(o.Raw, b.value) }) {
-		r.note(NoteDuplicate)
 		return certs, nil
 	}
 	c, f := r.certificate(b.value)

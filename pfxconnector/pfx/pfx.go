@@ -82,14 +82,14 @@ type Note string
 
 // The notes.
 const (
-	NoteArmour    Note = "armour"         // was wrapped in PEM or base64
-	NoteNoMAC     Note = "no_mac"         // has no integrity check
-	NoteTrailing  Note = "trailing_bytes" // goes on after its end
-	NoteSecret    Note = "secret_skipped" // holds a secret that is no private key
-	NoteCRL       Note = "crl_skipped"    // holds a revocation list
-	NoteUnknown   Note = "bag_skipped"    // holds something of an unknown kind
-	NoteDuplicate Note = "duplicate"      // holds a key or certificate twice
-	NoteChainCut  Note = "chain_cut"      // so many CA certificates that not all links were tried
+	NoteArmour   Note = "armour"         // was wrapped in PEM or base64
+	NoteNoMAC    Note = "no_mac"         // has no integrity check
+	NoteTrailing Note = "trailing_bytes" // goes on after its end
+	NoteSecret   Note = "secret_skipped" // holds a secret that is no private key
+	NoteCRL      Note = "crl_skipped"    // holds a revocation list
+	NoteUnknown  Note = "bag_skipped"    // holds something of an unknown kind
+	NoteKeyTwice Note = "key_twice"      // holds a key more than once
+	NoteChainCut Note = "chain_cut"      // so many CA certificates that not all links were tried
 )
 
 // Err is nil when the file yields an identity, else the most telling reason

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/seal"
 )
 
@@ -51,7 +52,7 @@ func named(err error, password seal.Secret) error {
 	switch {
 	case errors.Is(err, ErrPassword):
 		return wrong(password)
-	case errors.Is(err, errBER), errors.Is(err, errShort):
+	case fault.Of(err) == nil && (errors.Is(err, errBER) || errors.Is(err, errShort)):
 		return ErrMalformed.With(err)
 	}
 	return err
