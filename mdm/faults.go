@@ -10,8 +10,6 @@ var (
 		"This enrollment link can no longer be used.", "Ask for a new one.")
 	ErrCode = fault.New(fault.Denied, "invitation_code_wrong",
 		"The code is not right.", "Type it as it was given to you; small and capital letters are the same.")
-	ErrSession = fault.New(fault.Denied, "enrollment_session_over",
-		"This page was opened by somebody else or too long ago.", "Ask for a new enrollment link.")
 	ErrUserDisabled = fault.New(fault.Denied, "user_disabled",
 		"The user is disabled.", "Enable the user first.")
 )

@@ -12,18 +12,16 @@ import (
 
 // Invitation lets one device of one user enroll.
 type Invitation struct {
-	Token        seal.Hash
-	Code         seal.Hash // of token and code
-	Lab          bool      // made without a code
-	User         subject.User
-	Device       subject.Device
-	State        State // of the device
-	Tries        int   // wrong codes so far
-	CreatedAt    time.Time
-	ExpiresAt    time.Time
-	RedeemedAt   time.Time // zero: not yet
-	Session      seal.Hash // of who redeemed it
-	SessionUntil time.Time
+	Token      seal.Hash
+	Code       seal.Hash // of token and code
+	Lab        bool      // made without a code
+	User       subject.User
+	Device     subject.Device
+	State      State // of the device
+	Tries      int   // wrong codes so far
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	RedeemedAt time.Time // zero: not yet
 }
 
 // Invite makes a device for a user and an invitation to enroll it. The link,
@@ -50,62 +48,59 @@ func (s *Service) Invite(ctx context.Context, by journal.Actor, user subject.Use
 	return inv, seal.SecretString(s.BaseURL + "/enroll/" + token.RevealString()), code, nil
 }
 
-// Invitation gives the invitation behind a token for a page to show: it is
-// [Invitation.Open] or it needs a session. ErrInvitation when there is none,
-// ErrInvitationOver when nothing can come of it any more.
+// Invitation gives the invitation behind a token, for a page to show.
+// ErrInvitation when there is none, ErrInvitationOver when nothing can come of
+// it any more.
 func (s *Service) Invitation(ctx context.Context, token seal.Secret) (Invitation, error) {
 	inv, err := s.Store.Invitation(ctx, token.Hash())
 	if err != nil {
 		return Invitation{}, err
 	}
-	redeemed := !inv.RedeemedAt.IsZero()
-	switch now := s.Now(); {
+	return inv, s.alive(inv)
+}
+
+// alive tells whether something can come of an invitation.
+func (s *Service) alive(inv Invitation) error {
+	switch {
 	case inv.User.Disabled, inv.State == Removed, inv.Lab && !s.Lab:
-		return inv, ErrInvitationOver
-	case redeemed && now.After(inv.SessionUntil):
-		return inv, ErrInvitationOver
-	case !redeemed && (inv.Tries >= maxTries || now.After(inv.ExpiresAt)):
-		return inv, ErrInvitationOver
+		return ErrInvitationOver
+	case inv.Open() && (inv.Tries >= maxTries || s.Now().After(inv.ExpiresAt)):
+		return ErrInvitationOver
 	}
-	return inv, nil
+	return nil
 }
 
 // Open tells whether the invitation waits for its code.
 func (i Invitation) Open() bool { return i.RedeemedAt.IsZero() }
 
-// Redeem uses up an invitation with its code (any in lab mode) and begins the
-// session that may download the profile. A wrong code is ErrCode and counts;
-// after five the invitation is over. An invitation that was redeemed is
-// ErrInvitationOver.
-func (s *Service) Redeem(ctx context.Context, token, code seal.Secret, remote string) (Invitation, seal.Secret, error) {
+// Redeem uses up an invitation with its code (any in lab mode). From then on
+// the caller is let to [Service.Download] for that device. A wrong code is
+// ErrCode and counts; after five the invitation is over. An invitation that
+// was redeemed is ErrInvitationOver.
+func (s *Service) Redeem(ctx context.Context, token, code seal.Secret, remote string) (Invitation, error) {
 	inv, err := s.Invitation(ctx, token)
 	if err != nil {
-		return Invitation{}, seal.Secret{}, err
+		return Invitation{}, err
 	}
 	if !inv.Open() {
-		return Invitation{}, seal.Secret{}, ErrInvitationOver
+		return Invitation{}, ErrInvitationOver
 	}
 	if inv.Lab {
 		code = seal.Secret{}
 	}
-	session, now := seal.Random(), s.Now()
-	entry := func(a journal.Action) journal.Entry {
-		return journal.Entry{At: now, Actor: journal.Actor{Kind: journal.Person, ID: string(inv.User.ID), Remote: remote},
-			Action: a, User: inv.User.ID, Device: inv.Device.ID}
-	}
+	now := s.Now()
 	redeemed, err := s.Store.CodeTried(ctx, Try{
 		Token: inv.Token, Code: codeHash(token, code), MaxTries: maxTries, At: now,
-		Session: session.Hash(), SessionUntil: now.Add(sessionLife),
-		Accepted: entry(journal.InvitationRedeemed), Failed: entry(journal.InvitationRefused),
+		Accepted: s.byInvited(inv, journal.InvitationRedeemed, remote), Failed: s.byInvited(inv, journal.InvitationRefused, remote),
 	})
 	switch {
 	case err != nil:
-		return Invitation{}, seal.Secret{}, fmt.Errorf("redeeming invitation of %s: %w", inv.User.ID, err)
+		return Invitation{}, fmt.Errorf("redeeming invitation of %s: %w", inv.User.ID, err)
 	case !redeemed:
-		return Invitation{}, seal.Secret{}, wrongCode(maxTries - inv.Tries - 1)
+		return Invitation{}, wrongCode(maxTries - inv.Tries - 1)
 	}
 	inv.RedeemedAt = now
-	return inv, session, nil
+	return inv, nil
 }
 
 func wrongCode(left int) error {
@@ -118,31 +113,35 @@ func wrongCode(left int) error {
 	return ErrCode.Saying(fmt.Sprintf("The code is not right. %d tries are left.", left))
 }
 
-// Resume gives the invitation to who redeemed it. ErrSession for anybody else.
-func (s *Service) Resume(ctx context.Context, token, session seal.Secret) (Invitation, error) {
-	inv, err := s.Invitation(ctx, token)
+// Redeemed gives the invitation of a device to who redeemed it: the caller
+// must know that by a session. Its State tells how far the device has come.
+func (s *Service) Redeemed(ctx context.Context, device subject.DeviceID) (Invitation, error) {
+	inv, err := s.Store.InvitationOf(ctx, device)
 	switch {
 	case err != nil:
 		return Invitation{}, err
-	case inv.Open() || session.Empty() || session.Hash() != inv.Session:
-		return Invitation{}, ErrSession
+	case inv.Open():
+		return Invitation{}, ErrInvitation
 	}
-	return inv, nil
+	return inv, s.alive(inv)
 }
 
-// Download notes that who redeemed the invitation gets the enrollment profile
-// now. It may be downloaded again until the device is enrolled; then it is
-// ErrInvitationOver.
-func (s *Service) Download(ctx context.Context, token, session seal.Secret, remote string) (Invitation, error) {
-	inv, err := s.Resume(ctx, token, session)
+// Download notes that who redeemed the invitation of a device gets the
+// enrollment profile now, and gives the invitation. It may be downloaded again
+// until the device is enrolled; then it is ErrInvitationOver.
+func (s *Service) Download(ctx context.Context, device subject.DeviceID, remote string) (Invitation, error) {
+	inv, err := s.Redeemed(ctx, device)
 	if err != nil {
 		return Invitation{}, err
 	}
 	if inv.State == Enrolled {
 		return Invitation{}, ErrInvitationOver
 	}
-	return inv, s.Store.Record(ctx, journal.Entry{
-		At: s.Now(), Actor: journal.Actor{Kind: journal.Person, ID: string(inv.User.ID), Remote: remote},
-		Action: journal.ProfileDownloaded, User: inv.User.ID, Device: inv.Device.ID,
-	})
+	return inv, s.Store.Record(ctx, s.byInvited(inv, journal.ProfileDownloaded, remote))
+}
+
+// byInvited is done by the person who was invited, as far as we know.
+func (s *Service) byInvited(inv Invitation, a journal.Action, remote string) journal.Entry {
+	return journal.Entry{At: s.Now(), Actor: journal.Actor{Kind: journal.Person, ID: string(inv.User.ID), Remote: remote},
+		Action: a, User: inv.User.ID, Device: inv.Device.ID}
 }

@@ -40,7 +40,6 @@ type Config struct {
 // Lengths of time that nobody configures.
 const (
 	defaultLinkLife = 7 * 24 * time.Hour
-	sessionLife     = time.Hour        // from the right code to the last download
 	leaseLife       = 30 * time.Second // a command is with the device; longer than a request takes
 	previousLife    = 24 * time.Hour   // the identity before a renewal still counts
 )
@@ -108,6 +107,23 @@ func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.Devic
 		farewell = &c
 	}
 	return s.Store.DeviceRemoved(ctx, id, farewell, s.entry(by, journal.DeviceRemoved, d))
+}
+
+// Refresh asks an enrolled device about itself and its certificates again, and
+// makes it due. ErrDeviceUnknown or ErrNotEnrolled when it cannot be asked.
+func (s *Service) Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID) error {
+	d, err := s.Store.Device(ctx, id)
+	if err != nil {
+		return err
+	}
+	if d.State != Enrolled {
+		return ErrNotEnrolled
+	}
+	commands := []Command{DeviceInformation(id), CertificateList(id)}
+	for i := range commands {
+		commands[i].CreatedAt = s.Now()
+	}
+	return s.Store.Queued(ctx, commands, s.entry(by, journal.DeviceRefresh, d))
 }
 
 // Refused writes down that a stranger was turned away: remote is its address,

@@ -102,11 +102,9 @@ func (s *Service) settle(ctx context.Context, c caller, r report) (repeat bool, 
 		return false, s.refuse(ctx, c, ErrCommandForeign)
 	case cmd.State.Done():
 		return true, nil
-	case r.status == statusNotNow:
-		return false, s.Store.Postponed(ctx, cmd.UUID, s.Now().Add(patience(cmd.Attempts)))
 	}
 	o := r.outcome(cmd, s.Now())
-	settled, err := s.Store.Settled(ctx, o, s.told(c, journal.DeviceReported, detail(cmd, r, o)))
+	settled, err := s.Store.Reported(ctx, o, s.told(c, journal.DeviceReported, detail(cmd, r, o)))
 	if err != nil {
 		return false, fmt.Errorf("storing result of %s: %w", cmd.UUID, err)
 	}

@@ -85,10 +85,14 @@ func parseReport(body []byte) (report, error) {
 	return r, ErrMessage
 }
 
-// outcome is what a final report says of a command.
+// outcome is what a report says of a command.
 func (r report) outcome(c Command, now time.Time) Outcome {
 	o := Outcome{Device: c.Device, Command: c.UUID, At: now, State: Acknowledged}
-	if r.status != statusAcknowledged {
+	switch r.status {
+	case statusNotNow:
+		o.State, o.NotBefore = Queued, now.Add(patience(c.Attempts))
+		return o
+	case statusError, statusFormat:
 		return o.failed(errorChain(r.keys))
 	}
 	switch c.RequestType {

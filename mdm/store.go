@@ -25,6 +25,8 @@ type Invitations interface {
 	// Invitation finds one by its token's hash, with its user, its device and
 	// the device's state. ErrInvitation when there is none.
 	Invitation(ctx context.Context, token seal.Hash) (Invitation, error)
+	// InvitationOf finds the one of a device. ErrInvitation when there is none.
+	InvitationOf(ctx context.Context, device subject.DeviceID) (Invitation, error)
 	// CodeTried redeems the invitation when the try's code is its code, it is
 	// not redeemed, not over and has tries left, and tells whether it did.
 	// Otherwise it counts the try. Atomic; one of many at once wins.
@@ -36,8 +38,6 @@ type Try struct {
 	Token, Code      seal.Hash
 	MaxTries         int
 	At               time.Time
-	Session          seal.Hash // of who redeems it
-	SessionUntil     time.Time
 	Accepted, Failed journal.Entry // one of them is written
 }
 
@@ -83,14 +83,16 @@ type Tokens struct {
 
 // Queue keeps the commands of devices.
 type Queue interface {
-	// Command gives a command without its Payload.
-	// ErrCommandUnknown when there is none.
+	// Queued puts commands behind those of their devices. All or none.
+	Queued(ctx context.Context, commands []Command, e journal.Entry) error
+	// Command gives a command without its Payload. ErrCommandUnknown when there
+	// is none.
 	Command(ctx context.Context, uuid string) (Command, error)
-	// Settled ends a command and stores what its result told. It tells whether
-	// it did: a command that is done stays as it is and no entry is written.
-	Settled(ctx context.Context, o Outcome, e journal.Entry) (bool, error)
-	// Postponed puts a command that is not done back into the queue.
-	Postponed(ctx context.Context, uuid string, notBefore time.Time) error
+	// Reported ends a command and stores what its result told; or, with State
+	// Queued, puts it back into the queue until NotBefore, without an entry. It
+	// tells whether it did: a command that is done stays as it is and no entry
+	// is written.
+	Reported(ctx context.Context, o Outcome, e journal.Entry) (bool, error)
 	// Next leases a command of the device, with Fields and Payload, and tells
 	// whether there was one. Two calls never lease the same command while its
 	// lease runs, save that a Repeat gets what its first time got. A command
@@ -99,11 +101,12 @@ type Queue interface {
 	Next(ctx context.Context, p Poll) (Command, bool, error)
 }
 
-// Outcome is what a device reports of a command, for the last time.
+// Outcome is what a device reports of a command.
 type Outcome struct {
 	Device       subject.DeviceID
 	Command      string
-	State        CommandState // Acknowledged or Failed
+	State        CommandState // Acknowledged, Failed, or Queued for NotNow
+	NotBefore    time.Time    // with Queued
 	Errors       []ErrorItem
 	At           time.Time
 	Certificates []Held       // all it holds, when Listed

@@ -41,7 +41,7 @@ func (s MDM) Invited(ctx context.Context, inv mdm.Invitation, e journal.Entry) e
 			return fmt.Errorf("inserting device: %w", err)
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO invitation (token, code, lab, device_id, tries, created_at, expires_at,
-			redeemed_at, session, session_until) VALUES (?, ?, ?, ?, 0, ?, ?, 0, '', 0)`,
+			redeemed_at) VALUES (?, ?, ?, ?, 0, ?, ?, 0)`,
 			inv.Token.String(), inv.Code.String(), inv.Lab, inv.Device.ID, micros(inv.CreatedAt), micros(inv.ExpiresAt))
 		if err != nil {
 			return fmt.Errorf("inserting invitation: %w", err)
@@ -52,28 +52,37 @@ func (s MDM) Invited(ctx context.Context, inv mdm.Invitation, e journal.Entry) e
 
 // Invitation implements [mdm.Invitations].
 func (s MDM) Invitation(ctx context.Context, token seal.Hash) (mdm.Invitation, error) {
-	inv := mdm.Invitation{Token: token}
-	var code, session string
-	var created, expires, redeemed, until int64
-	row := s.db.read.QueryRowContext(ctx, `SELECT i.code, i.lab, i.tries, i.created_at, i.expires_at, i.redeemed_at, i.session,
-		i.session_until, d.state, d.id, d.user_id, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version
-		FROM invitation i JOIN device d ON d.id = i.device_id WHERE i.token = ?`, token.String())
-	err := row.Scan(&code, &inv.Lab, &inv.Tries, &created, &expires, &redeemed, &session, &until, &inv.State, &inv.Device.ID,
-		&inv.Device.User, &inv.Device.UDID, &inv.Device.Serial, &inv.Device.Model, &inv.Device.Name, &inv.Device.OSVersion)
+	return s.invitation(ctx, `i.token = ?`, token.String())
+}
+
+// InvitationOf implements [mdm.Invitations].
+func (s MDM) InvitationOf(ctx context.Context, device subject.DeviceID) (mdm.Invitation, error) {
+	return s.invitation(ctx, `i.device_id = ?`, device)
+}
+
+func (s MDM) invitation(ctx context.Context, where string, arg any) (inv mdm.Invitation, err error) {
+	var token, code string
+	var created, expires, redeemed int64
+	d := &inv.Device
+	err = s.db.read.QueryRowContext(ctx, `SELECT i.token, i.code, i.lab, i.tries, i.created_at, i.expires_at, i.redeemed_at,
+		d.state, d.id, d.user_id, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version
+		FROM invitation i JOIN device d ON d.id = i.device_id WHERE `+where, arg).Scan(
+		&token, &code, &inv.Lab, &inv.Tries, &created, &expires, &redeemed,
+		&inv.State, &d.ID, &d.User, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion)
 	if errors.Is(err, sql.ErrNoRows) {
-		return mdm.Invitation{}, mdm.ErrInvitation
+		return inv, mdm.ErrInvitation
 	}
 	if err != nil {
-		return mdm.Invitation{}, fmt.Errorf("reading invitation: %w", err)
+		return inv, fmt.Errorf("reading invitation: %w", err)
 	}
-	inv.CreatedAt, inv.ExpiresAt, inv.RedeemedAt, inv.SessionUntil = instant(created), instant(expires), instant(redeemed), instant(until)
+	inv.CreatedAt, inv.ExpiresAt, inv.RedeemedAt = instant(created), instant(expires), instant(redeemed)
+	if inv.Token, err = parseHash(token); err != nil {
+		return inv, err
+	}
 	if inv.Code, err = parseHash(code); err != nil {
-		return mdm.Invitation{}, err
+		return inv, err
 	}
-	if inv.Session, err = parseHash(session); err != nil {
-		return mdm.Invitation{}, err
-	}
-	inv.User, err = s.db.Directory().User(ctx, string(inv.Device.User))
+	inv.User, err = s.db.Directory().User(ctx, string(d.User))
 	return inv, err
 }
 
@@ -86,9 +95,9 @@ func parseHash(s string) (seal.Hash, error) {
 // CodeTried implements [mdm.Invitations].
 func (s MDM) CodeTried(ctx context.Context, t mdm.Try) (redeemed bool, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
-		n, err := changed(ctx, tx, `UPDATE invitation SET redeemed_at = ?, session = ?, session_until = ?
+		n, err := changed(ctx, tx, `UPDATE invitation SET redeemed_at = ?
 			WHERE token = ? AND code = ? AND redeemed_at = 0 AND tries < ? AND expires_at >= ?`,
-			micros(t.At), t.Session.String(), micros(t.SessionUntil), t.Token.String(), t.Code.String(), t.MaxTries, micros(t.At))
+			micros(t.At), t.Token.String(), t.Code.String(), t.MaxTries, micros(t.At))
 		if err != nil {
 			return fmt.Errorf("redeeming invitation: %w", err)
 		}
@@ -314,8 +323,23 @@ func (s MDM) Command(ctx context.Context, uuid string) (mdm.Command, error) {
 	return c, err
 }
 
-// Settled implements [mdm.Queue].
-func (s MDM) Settled(ctx context.Context, o mdm.Outcome, e journal.Entry) (settled bool, err error) {
+// Queued implements [mdm.Queue].
+func (s MDM) Queued(ctx context.Context, commands []mdm.Command, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		for _, c := range commands {
+			if err := insertCommand(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// Reported implements [mdm.Queue].
+func (s MDM) Reported(ctx context.Context, o mdm.Outcome, e journal.Entry) (taken bool, err error) {
+	if o.State == mdm.Queued {
+		return s.postponed(ctx, o)
+	}
 	if o.Errors == nil {
 		o.Errors = []mdm.ErrorItem{}
 	}
@@ -326,7 +350,7 @@ func (s MDM) Settled(ctx context.Context, o mdm.Outcome, e journal.Entry) (settl
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		n, err := changed(ctx, tx, `UPDATE command SET state = ?, error_chain = ?, done_at = ?, lease_until = 0, not_before = 0
 			WHERE uuid = ? AND device_id = ? AND done_at = 0`, o.State, string(chain), micros(o.At), o.Command, o.Device)
-		if settled = n == 1; err != nil || !settled {
+		if taken = n == 1; err != nil || !taken {
 			return err
 		}
 		if err := saveInventory(ctx, tx, o); err != nil {
@@ -334,7 +358,17 @@ func (s MDM) Settled(ctx context.Context, o mdm.Outcome, e journal.Entry) (settl
 		}
 		return record(ctx, tx, e)
 	})
-	return settled && err == nil, err
+	return taken && err == nil, err
+}
+
+func (s MDM) postponed(ctx context.Context, o mdm.Outcome) (taken bool, err error) {
+	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE command SET state = 'queued', not_before = ?, lease_until = 0
+			WHERE uuid = ? AND device_id = ? AND done_at = 0`, micros(o.NotBefore), o.Command, o.Device)
+		taken = n == 1
+		return err
+	})
+	return taken, err
 }
 
 func saveInventory(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
@@ -408,15 +442,6 @@ func listed(ctx context.Context, tx *sql.Tx, o mdm.Outcome, column string) error
 		return err
 	}
 	return listed(ctx, tx, o, column)
-}
-
-// Postponed implements [mdm.Queue].
-func (s MDM) Postponed(ctx context.Context, uuid string, notBefore time.Time) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE command SET state = 'queued', not_before = ?, lease_until = 0 WHERE uuid = ? AND done_at = 0`,
-			micros(notBefore), uuid)
-		return err
-	})
 }
 
 // errLost is the loss of a race for a lease.

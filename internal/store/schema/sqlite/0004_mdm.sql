@@ -1,16 +1,14 @@
 -- +goose Up
--- One invitation a device. Only hashes of its link, code and session are here.
+-- One invitation a device. Only hashes of its link and code are here.
 CREATE TABLE invitation (
-  token         TEXT PRIMARY KEY,
-  code          TEXT NOT NULL,
-  lab           INTEGER NOT NULL,
-  device_id     TEXT NOT NULL UNIQUE REFERENCES device (id),
-  tries         INTEGER NOT NULL,
-  created_at    BIGINT NOT NULL,
-  expires_at    BIGINT NOT NULL,
-  redeemed_at   BIGINT NOT NULL,
-  session       TEXT NOT NULL,
-  session_until BIGINT NOT NULL
+  token       TEXT PRIMARY KEY,
+  code        TEXT NOT NULL,
+  lab         INTEGER NOT NULL,
+  device_id   TEXT NOT NULL UNIQUE REFERENCES device (id),
+  tries       INTEGER NOT NULL,
+  created_at  BIGINT NOT NULL,
+  expires_at  BIGINT NOT NULL,
+  redeemed_at BIGINT NOT NULL
 );
 
 -- A device's bond to us. Tokens are boxed, empty for none. wake_at is the wish
