@@ -1,0 +1,415 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/pfxconnector"
+)
+
+var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// world is a server with a real directory, tokens and journal; the domains
+// below say what they are told to.
+type world struct {
+	api     *admin.API
+	tokens  *access.Service
+	devices *fakeDevices
+	keys    *fakeKeys
+	url     string
+	log     *bytes.Buffer
+}
+
+type fakeDevices struct {
+	list    []mdm.Device
+	removed subject.DeviceID
+}
+
+func (f *fakeDevices) Invite(_ context.Context, _ journal.Actor, u subject.User) (mdm.Invitation, seal.Secret, seal.Secret, error) {
+	if u.Disabled {
+		return mdm.Invitation{}, seal.Secret{}, seal.Secret{}, mdm.ErrUserDisabled
+	}
+	return mdm.Invitation{Device: subject.Device{ID: "d-1"}, ExpiresAt: at}, seal.SecretString("https://x/enroll/T"), seal.SecretString("code"), nil
+}
+func (f *fakeDevices) Devices(context.Context) ([]mdm.Device, error) { return f.list, nil }
+func (f *fakeDevices) Device(_ context.Context, key string) (mdm.Detail, error) {
+	for _, d := range f.list {
+		if string(d.ID) == key {
+			return mdm.Detail{Device: d}, nil
+		}
+	}
+	return mdm.Detail{}, mdm.ErrDeviceUnknown
+}
+func (f *fakeDevices) Remove(_ context.Context, _ journal.Actor, id subject.DeviceID) error {
+	f.removed = id
+	return nil
+}
+
+type fakeKeys struct{ got pfxconnector.File }
+
+func (f *fakeKeys) Import(_ context.Context, _ journal.Actor, file pfxconnector.File) (pfxconnector.FileReport, error) {
+	f.got = file
+	f.got.Data = bytes.Clone(file.Data)
+	f.got.Password = seal.SecretString(file.Password.RevealString())
+	return pfxconnector.FileReport{File: file.Name, Status: pfxconnector.Imported, Identities: []pfxconnector.IdentityReport{}}, nil
+}
+func (f *fakeKeys) List(context.Context, subject.User) ([]pfxconnector.Item, error) {
+	return []pfxconnector.Item{}, nil
+}
+func (f *fakeKeys) Remove(context.Context, journal.Actor, subject.User, cert.Fingerprint) error {
+	return pfxconnector.ErrKeyUnknown
+}
+
+const maxFile = 300
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	now := func() time.Time { return at }
+	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, log: &bytes.Buffer{}}
+	w.api = admin.New(admin.Config{Version: "test", Users: directory.New(db.Directory(), now), Tokens: w.tokens,
+		Devices: w.devices, Keys: w.keys, Journal: db.Journal(), MaxFile: maxFile})
+	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
+	srv := httptest.NewServer(site)
+	t.Cleanup(srv.Close)
+	w.url = srv.URL
+	return w
+}
+
+// as gives a client with a token of that role.
+func (w *world) as(t *testing.T, role access.Role) *admin.Client {
+	t.Helper()
+	return admin.Remote(w.url, w.token(t, role), nil)
+}
+
+func (w *world) token(t *testing.T, role access.Role) seal.Secret {
+	t.Helper()
+	_, secret, err := w.tokens.CreateToken(t.Context(), journal.Actor{Kind: journal.Local}, "test", string(role), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// post sends a body that no client of ours would.
+func (w *world) post(t *testing.T, path, contentType, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest("POST", w.url+admin.Prefix+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Authorization", "Bearer "+w.token(t, access.Admin).RevealString())
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// code is the stable code of a refusal.
+func code(err error) string {
+	if f, ok := errors.AsType[*admin.Failure](err); ok {
+		return f.Code
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// Every operation, asked by every role without doing harm: who may not, is
+// told so before anything else is looked at.
+func TestWhoMayCall(t *testing.T) {
+	w := newWorld(t)
+	routes := w.api.Area(httpd.Local).Routes
+	if len(routes) < 15 {
+		t.Fatalf("only %d routes", len(routes))
+	}
+	callers := map[access.Role]string{"": ""}
+	for _, r := range access.TokenRoles() {
+		callers[r] = w.token(t, r).RevealString()
+	}
+	for _, rt := range routes {
+		for role, token := range callers {
+			r := httptest.NewRequest(rt.Method, w.url+strings.NewReplacer("{", "no-", "}", "").Replace(rt.Path), nil)
+			r.RequestURI = ""
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			caller := access.Caller{Role: role}
+			want := map[bool]string{true: "let in", false: "kept out"}[caller.May(rt.Permission)]
+			got := "let in"
+			if res.StatusCode == 401 && role == "" || res.StatusCode == 403 && role != "" {
+				got = "kept out"
+			}
+			if got != want {
+				t.Errorf("%s %s as %q: %s (%d), want %s", rt.Method, rt.Path, role, got, res.StatusCode, want)
+			}
+		}
+	}
+}
+
+func TestOpenAPI(t *testing.T) {
+	w := newWorld(t)
+	res, err := http.Get(w.url + admin.Prefix + "/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var doc struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct {
+			OperationID string `json:"operationId"`
+			Permission  string `json:"x-permission"`
+			Responses   map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.NewDecoder(res.Body).Decode(&doc); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
+		t.Errorf("version %q", doc.OpenAPI)
+	}
+	n := 0
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			n++
+			if op.OperationID == "" || op.Permission == "" || op.Responses["default"].Content["application/problem+json"] == nil {
+				t.Errorf("%s %s is described as %+v", method, path, op)
+			}
+		}
+	}
+	if routes := len(w.api.Area(httpd.Local).Routes); n != routes-1 {
+		t.Errorf("%d operations are described, want %d", n, routes-1)
+	}
+}
+
+// What does not fit is refused with our code, says where, and is neither
+// quoted back nor logged.
+func TestRefusedRequests(t *testing.T) {
+	w := newWorld(t)
+	const secret = "hunter2-hunter2"
+	for name, c := range map[string]struct {
+		path, contentType, body string
+		status                  int
+		code, where             string
+	}{
+		"not JSON":       {"/users", "application/json", `{"mail": "` + secret, 400, "request_invalid", "body"},
+		"no body":        {"/users", "application/json", "", 400, "request_invalid", ""},
+		"not JSON type":  {"/users", "text/plain", secret, 415, "request_invalid", "header.Content-Type"},
+		"unknown member": {"/users", "application/json", `{"mail": "a@example.com", "admin": "` + secret + `"}`, 422, "request_invalid", "body.admin"},
+		"missing member": {"/users", "application/json", `{"name": "` + secret + `"}`, 422, "request_invalid", "body"},
+		"wrong type":     {"/imports", "application/json", `{"file": "x", "password": ["` + secret + `"]}`, 422, "request_invalid", "body.password"},
+		"wrong base64":   {"/imports", "application/json", `{"file": "x", "data": "` + secret + `!"}`, 422, "request_invalid", ""},
+		"wrong choice":   {"/tokens", "application/json", `{"name": "x", "role": "` + secret + `"}`, 422, "request_invalid", "body.role"},
+		"unknown query":  {"/users?x=" + secret, "application/json", `{"mail": "a@example.com"}`, 422, "request_invalid", "query.x"},
+		"too large":      {"/users", "application/json", `{"mail": "` + strings.Repeat("x", 70<<10) + `"}`, 413, "body_too_large", ""},
+		"declared":       {"/users", "application/json", `{"mail": "nobody"}`, 400, "address_invalid", ""},
+	} {
+		w.log.Reset()
+		status, answer := w.post(t, c.path, c.contentType, c.body)
+		var p struct {
+			Status                  int
+			Code, Detail, RequestID string
+			Errors                  []struct{ Message, Location string }
+		}
+		if err := json.Unmarshal([]byte(answer), &p); err != nil {
+			t.Errorf("%s: %v: %s", name, err, answer)
+			continue
+		}
+		if status != c.status || p.Status != c.status || p.Code != c.code || p.Detail == "" || p.RequestID == "" {
+			t.Errorf("%s: got %d %s, want %d %s", name, status, answer, c.status, c.code)
+		}
+		if c.where != "" && (len(p.Errors) == 0 || p.Errors[0].Location != c.where) {
+			t.Errorf("%s: got %v, want an error at %s", name, p.Errors, c.where)
+		}
+		if strings.Contains(answer, secret) || strings.Contains(w.log.String(), secret) {
+			t.Errorf("%s: the request is quoted:\n%s\n%s", name, answer, w.log)
+		}
+		if !strings.Contains(w.log.String(), "code="+c.code) {
+			t.Errorf("%s: the log lacks the code: %s", name, w.log)
+		}
+	}
+}
+
+// A file of exactly the limit is taken, one over it is not.
+func TestImportLimit(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	for size, want := range map[int]string{0: "", maxFile: "", maxFile + (64 << 10): "body_too_large"} {
+		_, err := c.Import(t.Context(), admin.NewImport{File: "a.p12", Data: make([]byte, size)})
+		if code(err) != want {
+			t.Errorf("%d bytes: got %v, want %q", size, err, want)
+		}
+	}
+}
+
+func TestUsersAndGroups(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	if list, err := c.Users(t.Context()); err != nil || list == nil || len(list) != 0 {
+		t.Errorf("no users: got %v, %v; want an empty list", list, err)
+	}
+	made, err := c.AddUser(t.Context(), admin.NewUser{Mail: "Alice@Example.com", Name: "Alice", Aliases: []string{"a@example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Mail != "alice@example.com" || !subject.ValidID(made.ID) {
+		t.Errorf("got %+v", made)
+	}
+	if _, err := c.AddUser(t.Context(), admin.NewUser{Mail: "a@example.com"}); code(err) != "user_exists" {
+		t.Errorf("a taken address: got %v", err)
+	}
+	g, err := c.SetGroup(t.Context(), "Finance & Law", []string{"a@example.com"})
+	if err != nil || g.Members != 1 || g.Name != "Finance & Law" {
+		t.Errorf("group: got %+v, %v", g, err)
+	}
+	if _, err := c.SetGroup(t.Context(), "Finance", []string{"nobody@example.com"}); code(err) != "user_unknown" {
+		t.Errorf("unknown member: got %v", err)
+	}
+	got, err := c.User(t.Context(), "a@example.com")
+	if err != nil || got.ID != made.ID || len(got.Groups) != 1 || got.Groups[0] != g.ID {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	log, err := c.Journal(t.Context(), 1, made.ID, "")
+	if err != nil || len(log) != 1 || log[0].Actor.Kind != "admin" || log[0].Actor.Remote != "127.0.0.1" || log[0].Action != "user.added" {
+		t.Errorf("journal: got %+v, %v", log, err)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	made, err := c.CreateToken(t.Context(), admin.NewToken{Name: "CI", Role: "auditor", Days: 1})
+	if err != nil || !strings.HasPrefix(made.Secret, "signet_") || !made.Expires.Equal(at.Add(24*time.Hour)) {
+		t.Fatalf("got %+v, %v", made, err)
+	}
+	theirs := admin.Remote(w.url, seal.SecretString(made.Secret), nil)
+	if _, err := theirs.Users(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := theirs.Tokens(t.Context()); code(err) != "denied" {
+		t.Errorf("an auditor's tokens: got %v", err)
+	}
+	if err := c.RevokeToken(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Users(t.Context()); code(err) != "unauthenticated" {
+		t.Errorf("revoked: got %v", err)
+	}
+	list, err := c.Tokens(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("got %v, %v", list, err)
+	}
+	for _, token := range list {
+		if (token.Revoked != nil) != (token.ID == made.ID) {
+			t.Errorf("token %s: revoked %v", token.Name, token.Revoked)
+		}
+	}
+}
+
+func TestDevices(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	u, err := c.AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv, err := c.Invite(t.Context(), "alice@example.com")
+	want := admin.Invitation{User: "alice@example.com", Device: "d-1", Link: "https://x/enroll/T", Code: "code", Expires: at}
+	if err != nil || inv != want {
+		t.Errorf("got %+v, %v; want %+v", inv, err, want)
+	}
+	w.devices.list = []mdm.Device{
+		{Device: subject.Device{ID: "d-1", User: subject.UserID(u.ID)}, State: mdm.Enrolled, CreatedAt: at},
+		{Device: subject.Device{ID: "d-2", User: "another"}, State: mdm.Invited, CreatedAt: at},
+	}
+	for user, n := range map[string]int{"": 2, "alice@example.com": 1} {
+		if list, err := c.Devices(t.Context(), user); err != nil || len(list) != n {
+			t.Errorf("devices of %q: got %v, %v; want %d", user, list, err, n)
+		}
+	}
+	if d, err := c.Device(t.Context(), "d-2"); err != nil || d.State != "invited" || d.Enrolled != nil || d.Commands == nil || d.Apps == nil {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if err := c.RemoveDevice(t.Context(), "d-2"); err != nil || w.devices.removed != "d-2" {
+		t.Errorf("removed %q, %v", w.devices.removed, err)
+	}
+	if _, err := c.Device(t.Context(), "d-9"); code(err) != "device_unknown" {
+		t.Errorf("unknown device: got %v", err)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	if _, err := c.AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := c.Import(t.Context(), admin.NewImport{File: "a.p12", Data: []byte{1, 2}, Password: "pw", User: "alice@example.com",
+		Purpose: "both", AllowWeak: true, DryRun: true})
+	got := w.keys.got
+	if err != nil || report.Status != pfxconnector.Imported || report.Code != nil {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	if got.Name != "a.p12" || !bytes.Equal(got.Data, []byte{1, 2}) || got.Password.RevealString() != "pw" || got.User == nil ||
+		got.User.Mail != "alice@example.com" || got.Purpose != cert.Both || !got.AllowWeak || !got.DryRun || got.AllowSigning || got.AllowNoMAC {
+		t.Errorf("the connector got %+v", got)
+	}
+	if list, err := c.Keys(t.Context(), "alice@example.com"); err != nil || list == nil {
+		t.Errorf("got %v, %v; want an empty list", list, err)
+	}
+	if err := c.RemoveKey(t.Context(), "alice@example.com", strings.Repeat("0", 64)); code(err) != "pfx_unknown" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestClientFailures(t *testing.T) {
+	if _, err := admin.Dial(filepath.Join(t.TempDir(), "none.sock")).Users(t.Context()); !errors.Is(err, admin.ErrNoServer) {
+		t.Errorf("no socket: got %v", err)
+	}
+	other := httptest.NewServer(http.RedirectHandler("https://elsewhere.example", http.StatusFound))
+	if _, err := admin.Remote(other.URL, seal.SecretString("t"), nil).Users(t.Context()); !errors.Is(err, admin.ErrAnswer) {
+		t.Errorf("another server: got %v", err)
+	}
+	other.Close()
+	if _, err := admin.Remote(other.URL, seal.Secret{}, nil).Users(t.Context()); !errors.Is(err, admin.ErrUnreachable) {
+		t.Errorf("nobody there: got %v", err)
+	}
+}

@@ -1,0 +1,88 @@
+// Package admin is the admin API, both ends of it: the server side as routes
+// of package httpd, described by OpenAPI 3.1, and the client that the command
+// line uses ([Client]). Operations stand in one file for each thing they are
+// about, with the types that travel.
+//
+// It promises that each operation names the one permission it needs, that
+// answers hold no secret but those made for the caller to see once, and that
+// a refused request is never quoted back, because it may hold a password.
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/signet-mdm/signet/internal/httpd"
+)
+
+// Prefix is what all paths of the API begin with.
+const Prefix = "/api/v1"
+
+// Body limits of operations.
+const (
+	small = 64 << 10
+	large = 1 << 20
+)
+
+// Config is what the API is about. All services are required.
+type Config struct {
+	Version string // of this program
+	Users   Users
+	Tokens  Tokens
+	Devices Devices
+	Keys    Keys
+	Journal Journal
+	MaxFile int64 // bytes of an imported file
+}
+
+// API has the routes.
+type API struct {
+	Config
+	huma   huma.API
+	routes []httpd.Route
+}
+
+// New builds the API. It panics on a missing service.
+func New(c Config) *API {
+	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Journal == nil || c.MaxFile <= 0 {
+		panic("admin: nil dependency")
+	}
+	a := &API{Config: c}
+	a.huma = newHuma(c.Version, a)
+	a.users()
+	a.tokens()
+	a.devices()
+	a.keys()
+	a.journal()
+	a.describe()
+	return a
+}
+
+// Area gives the routes for a listener whose callers the guard knows.
+func (a *API) Area(guard httpd.Guard) httpd.Area {
+	return httpd.Area{Guard: guard, Render: httpd.Problem, Routes: a.routes}
+}
+
+// OpenAPI gives the description of the API as JSON.
+//
+// Spec: OpenAPI 3.1.0
+func (a *API) OpenAPI() ([]byte, error) { return json.MarshalIndent(a.huma.OpenAPI(), "", "  ") }
+
+// describe serves the description. It is public: it says nothing about this
+// installation.
+func (a *API) describe() {
+	text, err := a.OpenAPI()
+	if err != nil {
+		panic("admin: " + err.Error())
+	}
+	a.routes = append(a.routes, httpd.Route{
+		Method: http.MethodGet, Path: Prefix + "/openapi.json", Permission: httpd.Anyone, MaxBody: httpd.NoBody,
+		Handle: func(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
+			w.Header().Set("Content-Type", "application/openapi+json")
+			_, err := w.Write(text)
+			return err
+		},
+	})
+}

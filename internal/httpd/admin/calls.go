@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/signet-mdm/signet/pfxconnector"
+)
+
+// Each method below is the operation of the same name; a refusal is a
+// [*Failure].
+
+// Users lists the users.
+func (c *Client) Users(ctx context.Context) ([]User, error) { return items[User](ctx, c, "/users") }
+
+// AddUser adds a user.
+func (c *Client) AddUser(ctx context.Context, u NewUser) (User, error) {
+	return send[User](ctx, c, http.MethodPost, "/users", u)
+}
+
+// User shows a user.
+func (c *Client) User(ctx context.Context, key string) (User, error) {
+	return get[User](ctx, c, at("users", key))
+}
+
+// SetGroup gives a group exactly these members.
+func (c *Client) SetGroup(ctx context.Context, name string, members []string) (Group, error) {
+	return send[Group](ctx, c, http.MethodPut, at("groups", name), map[string][]string{"members": append([]string{}, members...)})
+}
+
+// Invite invites a user to enroll a device.
+func (c *Client) Invite(ctx context.Context, user string) (Invitation, error) {
+	return send[Invitation](ctx, c, http.MethodPost, at("users", user, "invitations"), nil)
+}
+
+// Devices lists devices, all or those of one user.
+func (c *Client) Devices(ctx context.Context, user string) ([]Device, error) {
+	return items[Device](ctx, c, with("/devices", "user", user))
+}
+
+// Device shows a device.
+func (c *Client) Device(ctx context.Context, key string) (DeviceDetail, error) {
+	return get[DeviceDetail](ctx, c, at("devices", key))
+}
+
+// RemoveDevice ends the management of a device.
+func (c *Client) RemoveDevice(ctx context.Context, key string) error {
+	return c.do(ctx, http.MethodDelete, at("devices", key), nil, nil)
+}
+
+// Import takes a PKCS#12 file into escrow.
+func (c *Client) Import(ctx context.Context, n NewImport) (pfxconnector.FileReport, error) {
+	return send[pfxconnector.FileReport](ctx, c, http.MethodPost, "/imports", n)
+}
+
+// Keys lists the imported certificates of a user.
+func (c *Client) Keys(ctx context.Context, user string) ([]pfxconnector.Item, error) {
+	return items[pfxconnector.Item](ctx, c, at("users", user, "keys"))
+}
+
+// RemoveKey destroys an imported key for ever.
+func (c *Client) RemoveKey(ctx context.Context, user, cert string) error {
+	return c.do(ctx, http.MethodDelete, at("users", user, "keys", cert), nil, nil)
+}
+
+// Tokens lists the API tokens.
+func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
+	return items[Token](ctx, c, "/tokens")
+}
+
+// CreateToken makes an API token.
+func (c *Client) CreateToken(ctx context.Context, n NewToken) (MadeToken, error) {
+	return send[MadeToken](ctx, c, http.MethodPost, "/tokens", n)
+}
+
+// RevokeToken revokes an API token.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, at("tokens", id), nil, nil)
+}
+
+// Journal lists what was done, newest first.
+func (c *Client) Journal(ctx context.Context, limit int, user, device string) ([]Entry, error) {
+	return items[Entry](ctx, c, with("/journal", "limit", strconv.Itoa(limit), "user", user, "device", device))
+}

@@ -1,0 +1,176 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+)
+
+// Devices is the mobile device management.
+type Devices interface {
+	// Invite makes a device of the user and the link and code to enroll it,
+	// which are not kept; the code is empty where none is needed.
+	Invite(ctx context.Context, by journal.Actor, u subject.User) (inv mdm.Invitation, link, code seal.Secret, err error)
+	// Devices lists all, newest first; never nil.
+	Devices(ctx context.Context) ([]mdm.Device, error)
+	// Device gives one by our id, its UDID or its serial number.
+	Device(ctx context.Context, key string) (mdm.Detail, error)
+	// Remove ends the management of a device; twice is no error.
+	Remove(ctx context.Context, by journal.Actor, id subject.DeviceID) error
+}
+
+// Invitation lets one device of a user enroll.
+type Invitation struct {
+	User    string    `json:"user" doc:"Address"`
+	Device  string    `json:"device" doc:"Our id of the device to be"`
+	Link    string    `json:"link" doc:"Good once; shown this once"`
+	Code    string    `json:"code,omitempty" doc:"Give it to the user on another way; shown this once"`
+	Expires time.Time `json:"expires"`
+}
+
+// Device is an iPhone or iPad.
+type Device struct {
+	ID       string     `json:"id"`
+	User     string     `json:"user" doc:"Address of its user"`
+	UserID   string     `json:"userId"`
+	State    string     `json:"state" enum:"invited,enrolling,enrolled,removed"`
+	Name     string     `json:"name"`
+	Model    string     `json:"model"`
+	OS       string     `json:"osVersion"`
+	Serial   string     `json:"serial"`
+	UDID     string     `json:"udid"`
+	Created  time.Time  `json:"created"`
+	Enrolled *time.Time `json:"enrolled,omitempty"`
+	Seen     *time.Time `json:"seen,omitempty"`
+	Open     int        `json:"openCommands"`
+}
+
+// DeviceDetail is everything about one device.
+type DeviceDetail struct {
+	Device
+	Commands     []Command  `json:"commands" nullable:"false" doc:"Newest first, at most 100"`
+	Certificates []Held     `json:"certificates" nullable:"false" doc:"That the device said it holds"`
+	Listed       *time.Time `json:"certificatesListed,omitempty" doc:"When it said so"`
+	Apps         []App      `json:"apps" nullable:"false"`
+}
+
+// Command is one MDM command without what it carries.
+type Command struct {
+	UUID     string     `json:"uuid"`
+	Type     string     `json:"type"`
+	State    string     `json:"state" enum:"queued,sent,acknowledged,failed,cancelled"`
+	Attempts int        `json:"attempts"`
+	Errors   []string   `json:"errors" nullable:"false" doc:"What the device said, outermost first"`
+	Created  time.Time  `json:"created"`
+	Done     *time.Time `json:"done,omitempty"`
+}
+
+// Held is a certificate on a device.
+type Held struct {
+	Cert     string `json:"certSha256"`
+	Identity bool   `json:"identity" doc:"With its private key"`
+}
+
+// App is a managed app on a device.
+type App struct {
+	Bundle     string `json:"bundle"`
+	State      string `json:"state"`
+	Configured bool   `json:"configured"`
+}
+
+func newDevice(d mdm.Device) Device {
+	return Device{ID: string(d.ID), User: d.Owner, UserID: string(d.User), State: string(d.State), Name: d.Name, Model: d.Model,
+		OS: d.OSVersion, Serial: d.Serial, UDID: d.UDID, Created: d.CreatedAt, Enrolled: when(d.EnrolledAt), Seen: when(d.SeenAt), Open: d.Open}
+}
+
+func newDetail(d mdm.Detail) DeviceDetail {
+	out := DeviceDetail{Device: newDevice(d.Device), Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Apps: []App{}}
+	for _, c := range d.Commands {
+		out.Commands = append(out.Commands, newCommand(c))
+	}
+	for _, h := range d.Certificates {
+		out.Certificates = append(out.Certificates, Held{h.Fingerprint.String(), h.Identity})
+	}
+	for _, app := range d.Apps {
+		out.Apps = append(out.Apps, App(app))
+	}
+	return out
+}
+
+func newCommand(c mdm.Command) Command {
+	out := Command{UUID: c.UUID, Type: c.RequestType, State: string(c.State), Attempts: c.Attempts, Errors: []string{},
+		Created: c.CreatedAt, Done: when(c.DoneAt)}
+	for _, e := range c.Errors {
+		out.Errors = append(out.Errors, e.Description)
+	}
+	return out
+}
+
+// devicePath is the parameter of operations on one device.
+type devicePath struct {
+	Device string `path:"device" maxLength:"64" doc:"Our id, its UDID or its serial number"`
+}
+
+func (a *API) devices() {
+	register(a, operation{id: "invite", method: http.MethodPost, path: "/users/{user}/invitations",
+		summary: "Invite a user to enroll a device", permission: access.DeviceInvite, status: http.StatusCreated}, a.invite)
+	register(a, operation{id: "listDevices", method: http.MethodGet, path: "/devices", summary: "List devices",
+		permission: access.DeviceRead}, a.listDevices)
+	register(a, operation{id: "getDevice", method: http.MethodGet, path: "/devices/{device}", summary: "Show a device",
+		permission: access.DeviceRead}, a.getDevice)
+	register(a, operation{id: "removeDevice", method: http.MethodDelete, path: "/devices/{device}",
+		summary: "End the management of a device", permission: access.DeviceWrite}, a.removeDevice)
+}
+
+func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body[Invitation], error) {
+	u, err := a.Users.User(ctx, in.User)
+	if err != nil {
+		return nil, err
+	}
+	inv, link, code, err := a.Devices.Invite(ctx, by, u)
+	return &body[Invitation]{Invitation{User: u.Mail, Device: string(inv.Device.ID), Link: link.RevealString(),
+		Code: code.RevealString(), Expires: inv.ExpiresAt}}, err
+}
+
+func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *struct {
+	User string `query:"user" maxLength:"320" doc:"Only those of this user"`
+}) (*body[list[Device]], error) {
+	devices, err := a.Devices.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var only subject.UserID
+	if in.User != "" {
+		u, err := a.Users.User(ctx, in.User)
+		if err != nil {
+			return nil, err
+		}
+		only = u.ID
+	}
+	items := []Device{}
+	for _, d := range devices {
+		if only == "" || d.User == only {
+			items = append(items, newDevice(d))
+		}
+	}
+	return &body[list[Device]]{list[Device]{items}}, nil
+}
+
+func (a *API) getDevice(ctx context.Context, _ journal.Actor, in *devicePath) (*body[DeviceDetail], error) {
+	d, err := a.Devices.Device(ctx, in.Device)
+	return &body[DeviceDetail]{newDetail(d)}, err
+}
+
+func (a *API) removeDevice(ctx context.Context, by journal.Actor, in *devicePath) (*struct{}, error) {
+	d, err := a.Devices.Device(ctx, in.Device)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{}{}, a.Devices.Remove(ctx, by, d.ID)
+}

@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector"
+)
+
+// Keys takes encryption keys into escrow. Nobody reads them back.
+type Keys interface {
+	// Import takes one PKCS#12 file; what is wrong with it is in the report.
+	Import(ctx context.Context, by journal.Actor, f pfxconnector.File) (pfxconnector.FileReport, error)
+	// List gives a user's imported certificates, newest first; never nil.
+	List(ctx context.Context, u subject.User) ([]pfxconnector.Item, error)
+	// Remove destroys a user's imported key for ever.
+	Remove(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error
+}
+
+// NewImport is one PKCS#12 file with its password.
+type NewImport struct {
+	File     string `json:"file" maxLength:"4096" doc:"Its name, for the report"`
+	Data     []byte `json:"data,omitempty" doc:"The file, base64"`
+	Password string `json:"password,omitempty" maxLength:"1024"`
+	User     string `json:"user,omitempty" maxLength:"320" doc:"Whose it is; whom the certificate names when left out"`
+	Purpose  string `json:"purpose,omitempty" enum:"signing,encryption,both" doc:"Overrides what the certificate says"`
+
+	AllowSigningEscrow bool `json:"allowSigningEscrow,omitempty" doc:"Take keys that are for signing only"`
+	AllowWeak          bool `json:"allowWeak,omitempty" doc:"Take RSA keys that protect nothing any more"`
+	AllowNoMAC         bool `json:"allowNoMac,omitempty" doc:"Take a file without an integrity check"`
+	DryRun             bool `json:"dryRun,omitempty" doc:"Look, but change nothing"`
+}
+
+func (a *API) keys() {
+	// Base64 is a third longer; the rest is names and the password.
+	limit := a.MaxFile/3*4 + small
+	register(a, operation{id: "import", method: http.MethodPost, path: "/imports", summary: "Import a PKCS#12 file into escrow",
+		permission: access.KeyImport, maxBody: limit}, a.importKeys)
+	register(a, operation{id: "listKeys", method: http.MethodGet, path: "/users/{user}/keys",
+		summary: "List the imported certificates of a user", permission: access.KeyRead}, a.listKeys)
+	register(a, operation{id: "removeKey", method: http.MethodDelete, path: "/users/{user}/keys/{cert}",
+		summary: "Destroy an imported key for ever", permission: access.KeyImport}, a.removeKey)
+}
+
+func (a *API) importKeys(ctx context.Context, by journal.Actor, in *body[NewImport]) (*body[pfxconnector.FileReport], error) {
+	n := in.Body
+	f := pfxconnector.File{Name: n.File, Data: n.Data, Password: seal.SecretString(n.Password),
+		AllowSigning: n.AllowSigningEscrow, AllowWeak: n.AllowWeak, AllowNoMAC: n.AllowNoMAC, DryRun: n.DryRun}
+	defer f.Password.Wipe()
+	defer clear(f.Data)
+	if n.Purpose != "" {
+		use, err := cert.ParseUse(n.Purpose)
+		if err != nil {
+			return nil, ErrRequest.With(err)
+		}
+		f.Purpose = use
+	}
+	if n.User != "" {
+		u, err := a.Users.User(ctx, n.User)
+		if err != nil {
+			return nil, err
+		}
+		f.User = &u
+	}
+	report, err := a.Keys.Import(ctx, by, f)
+	return &body[pfxconnector.FileReport]{report}, err
+}
+
+func (a *API) listKeys(ctx context.Context, _ journal.Actor, in *userPath) (*body[list[pfxconnector.Item]], error) {
+	u, err := a.Users.User(ctx, in.User)
+	if err != nil {
+		return nil, err
+	}
+	items, err := a.Keys.List(ctx, u)
+	return &body[list[pfxconnector.Item]]{list[pfxconnector.Item]{items}}, err
+}
+
+func (a *API) removeKey(ctx context.Context, by journal.Actor, in *struct {
+	User string `path:"user" maxLength:"320" doc:"Our id, an address or a UPN"`
+	Cert string `path:"cert" pattern:"^[0-9a-f]{64}$" doc:"SHA-256 of the certificate, hex"`
+}) (*struct{}, error) {
+	f, err := cert.ParseFingerprint(in.Cert)
+	if err != nil {
+		return nil, ErrRequest.With(err)
+	}
+	u, err := a.Users.User(ctx, in.User)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{}{}, a.Keys.Remove(ctx, by, u, f)
+}

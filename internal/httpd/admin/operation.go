@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/journal"
+)
+
+// ErrRequest is returned for a request that does not fit the description.
+var ErrRequest = fault.New(fault.Invalid, "request_invalid",
+	"The request does not fit the description of this operation.", "The list of errors says where.")
+
+// operation is what an entry of the API declares besides its types.
+type operation struct {
+	id         string // in the description and for generated clients
+	method     string
+	path       string // below Prefix
+	summary    string
+	permission httpd.Permission
+	maxBody    int64 // 0: takes none
+	status     int   // of success; 0: 200, or 204 without a body
+}
+
+// register adds an operation. I holds the parameters and the Body, O the Body
+// of the answer, by huma's rules; by is who calls.
+func register[I, O any](a *API, op operation, handle func(ctx context.Context, by journal.Actor, in *I) (*O, error)) {
+	if op.permission == "" {
+		panic("admin: operation " + op.id + " does not say who may call it")
+	}
+	huma.Register(a.huma, a.operation(op), func(ctx context.Context, in *I) (*O, error) {
+		c := callOf(ctx)
+		out, err := handle(ctx, c.by, in)
+		if err != nil {
+			c.err = err
+			return nil, problem{ProblemBody: httpd.ProblemOf(httpd.FaultOf(err), c.requestID)}
+		}
+		return out, nil
+	})
+}
+
+// operation turns ours into huma's. The limit on the body is kept by httpd,
+// which has read all of it before huma sees it: huma's own refuses a body of
+// exactly the limit, and its read timeout would end handlers that take longer.
+func (a *API) operation(op operation) huma.Operation {
+	limit := op.maxBody
+	if limit == 0 {
+		limit = httpd.NoBody
+	}
+	return huma.Operation{
+		OperationID: op.id, Method: op.method, Path: Prefix + op.path, Summary: op.summary, DefaultStatus: op.status,
+		Security: []map[string][]string{{"token": {}}}, Extensions: map[string]any{"x-permission": op.permission},
+		Metadata:     map[string]any{"permission": op.permission, "limit": limit},
+		MaxBodyBytes: -1, BodyReadTimeout: -1, RejectUnknownQueryParameters: true,
+		Responses: map[string]*huma.Response{"default": {Description: "What went wrong",
+			Content: map[string]*huma.MediaType{"application/problem+json": {
+				Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, "Problem")}}}},
+	}
+}
+
+// call is one request on its way through huma, which hands on a context only.
+type call struct {
+	by        journal.Actor
+	requestID string
+	err       error // what was answered with a problem, for the log
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// Handle implements [huma.Adapter]: an operation becomes a route.
+func (a *API) Handle(op *huma.Operation, run func(huma.Context)) {
+	a.routes = append(a.routes, httpd.Route{
+		Method: op.Method, Path: op.Path, MaxBody: op.Metadata["limit"].(int64),
+		Permission: op.Metadata["permission"].(httpd.Permission),
+		Handle: func(w http.ResponseWriter, r *http.Request, by httpd.Caller) error {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return err
+			}
+			c := &call{by: by.Actor, requestID: w.Header().Get(httpd.RequestIDHeader)}
+			r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			run(humamux.NewContext(op, r, w))
+			return c.err
+		},
+	})
+}
+
+// ServeHTTP implements [huma.Adapter]; the routes are served by httpd.
+func (a *API) ServeHTTP(http.ResponseWriter, *http.Request) { panic("admin: not a handler") }
+
+// problem is a failure as huma sends it.
+type problem struct {
+	httpd.ProblemBody
+	Errors []problemDetail `json:"errors,omitempty"`
+}
+
+// problemDetail says what is wrong with one part of a request.
+type problemDetail struct {
+	Message  string `json:"message"`
+	Location string `json:"location,omitempty" doc:"Where, such as body.mail or query.limit"`
+}
+
+// GetStatus implements [huma.StatusError].
+func (p problem) GetStatus() int { return p.Status }
+
+// Error implements error.
+func (p problem) Error() string { return p.Code }
+
+// ContentType implements [huma.ContentTypeFilter].
+func (problem) ContentType(string) string { return "application/problem+json" }
+
+// newHuma configures huma: nothing from other servers, no addresses of ours in
+// answers, failures in our form.
+func newHuma(version string, adapter huma.Adapter) huma.API {
+	c := huma.DefaultConfig("Signet admin API", version)
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.CreateHooks = nil
+	c.Transformers = []huma.Transformer{rephrase}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	return huma.NewAPI(c, adapter)
+}
+
+// rephrase replaces huma's own failures, which quote the request.
+func rephrase(ctx huma.Context, _ string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	c := callOf(ctx.Context())
+	c.err = ErrRequest
+	p := problem{ProblemBody: httpd.ProblemOf(ErrRequest, c.requestID)}
+	p.Status, p.Title = m.Status, http.StatusText(m.Status)
+	for _, d := range m.Errors {
+		p.Errors = append(p.Errors, detailOf(m.Status, d))
+	}
+	return p, nil
+}
+
+func detailOf(status int, d *huma.ErrorDetail) problemDetail {
+	if d.Location == "body" && status == http.StatusBadRequest {
+		return problemDetail{"not valid JSON", "body"}
+	}
+	if status == http.StatusUnsupportedMediaType {
+		return problemDetail{"the content type is not one of this operation", "header.Content-Type"}
+	}
+	return problemDetail{d.Message, d.Location}
+}

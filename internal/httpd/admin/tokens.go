@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+)
+
+// Tokens makes and ends API tokens.
+type Tokens interface {
+	// CreateToken gives the token with its secret, which is not kept.
+	CreateToken(ctx context.Context, by journal.Actor, name, role string, life time.Duration) (access.Token, seal.Secret, error)
+	// Tokens lists all, newest first; never nil.
+	Tokens(ctx context.Context) ([]access.Token, error)
+	// RevokeToken ends a token at once.
+	RevokeToken(ctx context.Context, by journal.Actor, id string) error
+}
+
+// NewToken asks for a token.
+type NewToken struct {
+	Name string `json:"name" maxLength:"100" doc:"What it is for"`
+	Role string `json:"role" enum:"admin,helpdesk,auditor,approver"`
+	Days int    `json:"days,omitempty" default:"90" minimum:"1" maximum:"366" doc:"How long it is good for"`
+}
+
+// Token is an API token.
+type Token struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name"`
+	Role    string     `json:"role"`
+	Created time.Time  `json:"created"`
+	Expires time.Time  `json:"expires"`
+	Used    *time.Time `json:"used,omitempty" doc:"Last use, to the minute"`
+	Revoked *time.Time `json:"revoked,omitempty"`
+}
+
+// MadeToken is a new token with its secret.
+type MadeToken struct {
+	Token
+	Secret string `json:"secret" doc:"Shown this once"`
+}
+
+func newToken(t access.Token) Token {
+	return Token{ID: t.ID, Name: t.Name, Role: string(t.Role), Created: t.Created, Expires: t.Expires,
+		Used: when(t.Used), Revoked: when(t.Revoked)}
+}
+
+// when leaves out an instant that never was.
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (a *API) tokens() {
+	register(a, operation{id: "listTokens", method: http.MethodGet, path: "/tokens", summary: "List API tokens",
+		permission: access.TokenManage}, a.listTokens)
+	register(a, operation{id: "createToken", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
+		permission: access.TokenManage, maxBody: small, status: http.StatusCreated}, a.createToken)
+	register(a, operation{id: "revokeToken", method: http.MethodDelete, path: "/tokens/{token}", summary: "Revoke an API token",
+		permission: access.TokenManage}, a.revokeToken)
+}
+
+func (a *API) listTokens(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[list[Token]], error) {
+	tokens, err := a.Tokens.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]Token, len(tokens))
+	for i, t := range tokens {
+		items[i] = newToken(t)
+	}
+	return &body[list[Token]]{list[Token]{items}}, nil
+}
+
+func (a *API) createToken(ctx context.Context, by journal.Actor, in *body[NewToken]) (*body[MadeToken], error) {
+	life := time.Duration(in.Body.Days) * 24 * time.Hour
+	t, secret, err := a.Tokens.CreateToken(ctx, by, in.Body.Name, in.Body.Role, life)
+	return &body[MadeToken]{MadeToken{newToken(t), secret.RevealString()}}, err
+}
+
+func (a *API) revokeToken(ctx context.Context, by journal.Actor, in *struct {
+	Token string `path:"token" maxLength:"64" doc:"Its id"`
+}) (*struct{}, error) {
+	return &struct{}{}, a.Tokens.RevokeToken(ctx, by, in.Token)
+}

@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Users is the directory.
+type Users interface {
+	// Add creates a user and gives him as stored.
+	Add(ctx context.Context, by journal.Actor, u subject.User) (subject.User, error)
+	// User finds a user by our id, an address or a UPN.
+	User(ctx context.Context, key string) (subject.User, error)
+	// Users lists all, ordered by address; never nil.
+	Users(ctx context.Context) ([]subject.User, error)
+	// SetGroup makes the group have exactly these members.
+	SetGroup(ctx context.Context, by journal.Actor, name string, members []subject.UserID) (subject.GroupID, error)
+}
+
+// NewUser is what is told of a new user.
+type NewUser struct {
+	Mail      string   `json:"mail" maxLength:"320" doc:"Primary address"`
+	UPN       string   `json:"upn,omitempty" maxLength:"320" doc:"User principal name; the address when left out"`
+	Aliases   []string `json:"aliases,omitempty" maxItems:"100" doc:"Other addresses that certificates may name"`
+	Name      string   `json:"name,omitempty" maxLength:"200" doc:"Display name; the address when left out"`
+	GivenName string   `json:"givenName,omitempty" maxLength:"200"`
+	Surname   string   `json:"surname,omitempty" maxLength:"200"`
+}
+
+// User is a person whose certificates we hold.
+type User struct {
+	ID        string    `json:"id"`
+	Mail      string    `json:"mail"`
+	UPN       string    `json:"upn"`
+	Aliases   []string  `json:"aliases"`
+	Name      string    `json:"name"`
+	GivenName string    `json:"givenName,omitempty"`
+	Surname   string    `json:"surname,omitempty"`
+	Groups    []string  `json:"groups" doc:"Ids of groups"`
+	Disabled  bool      `json:"disabled"`
+	Created   time.Time `json:"created"`
+}
+
+func newUser(u subject.User) User {
+	groups := make([]string, len(u.Groups))
+	for i, g := range u.Groups {
+		groups[i] = string(g)
+	}
+	return User{ID: string(u.ID), Mail: u.Mail, UPN: u.UPN, Aliases: append([]string{}, u.Aliases...), Name: u.Name,
+		GivenName: u.GivenName, Surname: u.Surname, Groups: groups, Disabled: u.Disabled, Created: u.CreatedAt}
+}
+
+// Group is a named set of users.
+type Group struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Members int    `json:"members" doc:"How many"`
+}
+
+// list is the body of every list; it leaves room for paging.
+type list[T any] struct {
+	Items []T `json:"items" nullable:"false"`
+}
+
+// body is an answer, or a request, that is nothing but its body.
+type body[T any] struct{ Body T }
+
+// userPath is the parameter of operations on one user.
+type userPath struct {
+	User string `path:"user" maxLength:"320" doc:"Our id, an address or a UPN"`
+}
+
+func (a *API) users() {
+	register(a, operation{id: "listUsers", method: http.MethodGet, path: "/users", summary: "List users",
+		permission: access.UserRead}, a.listUsers)
+	register(a, operation{id: "addUser", method: http.MethodPost, path: "/users", summary: "Add a user",
+		permission: access.UserWrite, maxBody: small, status: http.StatusCreated}, a.addUser)
+	register(a, operation{id: "getUser", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",
+		permission: access.UserRead}, a.getUser)
+	register(a, operation{id: "setGroup", method: http.MethodPut, path: "/groups/{group}",
+		summary: "Give a group exactly these members", permission: access.UserWrite, maxBody: large}, a.setGroup)
+}
+
+func (a *API) listUsers(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[list[User]], error) {
+	users, err := a.Users.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]User, len(users))
+	for i, u := range users {
+		items[i] = newUser(u)
+	}
+	return &body[list[User]]{list[User]{items}}, nil
+}
+
+func (a *API) addUser(ctx context.Context, by journal.Actor, in *body[NewUser]) (*body[User], error) {
+	n := in.Body
+	u, err := a.Users.Add(ctx, by, subject.User{Mail: n.Mail, UPN: n.UPN, Aliases: n.Aliases, Name: n.Name,
+		GivenName: n.GivenName, Surname: n.Surname})
+	return &body[User]{newUser(u)}, err
+}
+
+func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*body[User], error) {
+	u, err := a.Users.User(ctx, in.User)
+	return &body[User]{newUser(u)}, err
+}
+
+type setGroupInput struct {
+	Group string `path:"group" maxLength:"200"`
+	Body  struct {
+		Members []string `json:"members" maxItems:"10000" nullable:"false" doc:"Users, each by id, address or UPN"`
+	}
+}
+
+func (a *API) setGroup(ctx context.Context, by journal.Actor, in *setGroupInput) (*body[Group], error) {
+	members := make([]subject.UserID, 0, len(in.Body.Members))
+	for _, key := range in.Body.Members {
+		u, err := a.Users.User(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, u.ID)
+	}
+	id, err := a.Users.SetGroup(ctx, by, in.Group, members)
+	return &body[Group]{Group{string(id), in.Group, len(members)}}, err
+}
