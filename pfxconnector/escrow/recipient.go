@@ -88,7 +88,11 @@ func ParseRecipient(s string) (Recipient, error) {
 	if err != nil {
 		return Recipient{}, ErrRecipient
 	}
-	return NewRecipient(pub)
+	r, err := NewRecipient(pub)
+	if err != nil || r.String() != s { // one text a key, so that texts can be pinned
+		return Recipient{}, ErrRecipient
+	}
+	return r, nil
 }
 
 // wrap encrypts a data key.
