@@ -55,7 +55,7 @@ var (
 	ErrMismatch = fault.New(fault.Invalid, "pfx_key_mismatch",
 		"The private key does not belong to the certificate.", "")
 	ErrNotDeliverable = fault.New(fault.Invalid, "pfx_key_not_deliverable",
-		"iOS cannot install a key of this kind.", "It takes RSA and the curves P-256, P-384 and P-521.")
+		"iOS cannot install a key of this kind.", "It takes RSA keys of two primes and the curves P-256, P-384 and P-521.")
 	ErrPasswordForm = fault.New(fault.Invalid, "pfx_password_form",
 		"The password for the new file must be 1 to 128 printable ASCII characters.", "")
 )

@@ -70,3 +70,6 @@ func Secrets(ctx context.Context, file []byte, password seal.Secret) ([][]byte, 
 	r.wipe()
 	return r.secrets, nil
 }
+
+// Decoding tells how many files are being read.
+func Decoding() int { return len(decoders) }

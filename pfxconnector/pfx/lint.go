@@ -47,7 +47,7 @@ func Lint(p12 []byte, password seal.Secret, iosMajor int) error {
 	if err != nil {
 		return fmt.Errorf("linting PKCS #12: %w", err)
 	}
-	leaf, err := want.check(c)
+	pair, err := want.check(c)
 	if err != nil {
 		return fmt.Errorf("linting PKCS #12: %w", err)
 	}
@@ -56,19 +56,18 @@ func Lint(p12 []byte, password seal.Secret, iosMajor int) error {
 		return fmt.Errorf("linting PKCS #12: %w", err)
 	}
 	defer res.Wipe()
-	return lintResult(res, leaf)
+	return lintResult(res, pair)
 }
 
-// check looks at structure and algorithms, and gives the certificate that is
-// joined to the key.
-func (s shape) check(c contents) (leaf []byte, err error) {
+// check looks at structure and algorithms, and gives the one pair.
+func (s shape) check(c contents) (*joint, error) {
 	if !c.strict || len(c.safes) != 2 {
 		return nil, fmt.Errorf("the shell is DER: %v; %d safes, want 2", c.strict, len(c.safes))
 	}
 	if c.mac == nil || c.mac.digest.oid != s.digest {
 		return nil, errors.New("the MAC is not the one this iOS knows")
 	}
-	var joined joint
+	joined := new(joint)
 	for _, sf := range c.safes {
 		if !sf.strict {
 			return nil, errors.New("a safe is not DER")
@@ -88,7 +87,7 @@ func (s shape) check(c contents) (leaf []byte, err error) {
 			}
 		}
 	}
-	return joined.leaf()
+	return joined, joined.check()
 }
 
 // joint collects what Apple's parser joins by localKeyID.
@@ -109,11 +108,11 @@ func (j *joint) add(b bag) bool {
 	return false
 }
 
-func (j *joint) leaf() ([]byte, error) {
+func (j *joint) check() error {
 	if len(j.keys) != 1 || len(j.named) != 1 || !bytes.Equal(j.keys[0].localKeyID, j.named[0].localKeyID) {
-		return nil, fmt.Errorf("%d keys and %d certificates with localKeyID, want one pair", len(j.keys), len(j.named))
+		return fmt.Errorf("%d keys and %d certificates with localKeyID, want one pair", len(j.keys), len(j.named))
 	}
-	return j.named[0].value, nil
+	return nil
 }
 
 // fits compares all but the iterations, which the reader has bounded.
@@ -123,14 +122,18 @@ func (s shape) fits(how protection) bool {
 }
 
 // lintResult looks at what was inside.
-func lintResult(res *Result, leaf []byte) error {
+func lintResult(res *Result, pair *joint) error {
 	if len(res.Problems) > 0 || len(res.Notes) > 0 || res.UnpairedKeys > 0 || len(res.Identities) != 1 {
 		return fmt.Errorf("linting PKCS #12: %d identities, %d problems, %d keys without certificate, notes %v",
 			len(res.Identities), len(res.Problems), res.UnpairedKeys, res.Notes)
 	}
 	id := res.Identities[0]
-	if !bytes.Equal(id.Certificate.Raw, leaf) {
+	if !bytes.Equal(id.Certificate.Raw, pair.named[0].value) {
 		return errors.New("linting PKCS #12: localKeyID joins the key to another certificate")
+	}
+	// Quirk: iOS 11 and later refuse an RSA key with padded integers.
+	if !bytes.Equal(id.PKCS8.Reveal(), pair.keys[0].value) {
+		return errors.New("linting PKCS #12: the key is not minimal DER")
 	}
 	return deliverable(id.Key, id.Certificate)
 }

@@ -48,6 +48,9 @@ func deliverable(private crypto.PrivateKey, leaf *x509.Certificate) error {
 	var pair bool
 	switch k := private.(type) {
 	case *rsa.PrivateKey:
+		if len(k.Primes) != 2 {
+			return ErrNotDeliverable
+		}
 		pair = k.PublicKey.Equal(leaf.PublicKey)
 	case *ecdsa.PrivateKey:
 		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() && k.Curve != elliptic.P521() {
