@@ -2,45 +2,57 @@ package cert
 
 import (
 	"crypto/x509"
-	"encoding/asn1"
-	"errors"
-	"net/url"
 	"strings"
 
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/subject"
 )
 
-// ErrHolder is returned for a certificate that does not say whose it is in the
-// form that ours have.
-var ErrHolder = errors.New("cert: no device identity of ours")
+// ErrHolder is returned for a certificate that is no device identity: it does
+// not name exactly one device and one user in the form of [HolderOf].
+var ErrHolder = fault.New(fault.Denied, "certificate_no_holder",
+	"The certificate names no device and user.", "Enroll the device again.")
 
-const userURN = "urn:uuid:"
+const holderPrefix = "urn:uuid:"
 
-var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
+// HolderURI is how a device identity certificate names its user, as the one
+// URI of its SubjectAltName.
+func HolderURI(user subject.UserID) string { return holderPrefix + string(user) }
 
-// HolderURI is the alternative name by which a device identity names its user.
-// The device is its common name.
-func HolderURI(user subject.UserID) *url.URL {
-	return &url.URL{Scheme: "urn", Opaque: "uuid:" + string(user)}
-}
-
-// HolderOf reads user and device out of a device identity: one common name,
-// the device id, and one alternative name, the user's URI. Anything more or
-// less is ErrHolder. It proves nothing about who signed.
+// HolderOf reads whose device identity c is: the subject has one common name,
+// the device's id, and the SubjectAltName has one name, the HolderURI of the
+// user. Anything else is ErrHolder. Whether c is to be trusted is for the
+// caller to know first.
 func HolderOf(c *x509.Certificate) (Holder, error) {
-	names := 0
-	for _, attr := range c.Subject.Names {
-		if attr.Type.Equal(oidCommonName) {
-			names++
-		}
-	}
-	others := len(c.DNSNames) + len(c.EmailAddresses) + len(c.IPAddresses)
-	if names != 1 || len(c.URIs) != 1 || others > 0 || !subject.ValidID(c.Subject.CommonName) {
+	if c.IsCA || len(c.Subject.Names) != 1 || !subject.ValidID(c.Subject.CommonName) {
 		return Holder{}, ErrHolder
 	}
-	user, ok := strings.CutPrefix(c.URIs[0].String(), userURN)
-	if !ok || !subject.ValidID(user) {
+	uri, ok := onlyURI(c)
+	user, prefixed := strings.CutPrefix(uri, holderPrefix)
+	if !ok || !prefixed || !subject.ValidID(user) {
 		return Holder{}, ErrHolder
 	}
 	return Holder{User: subject.UserID(user), Device: subject.DeviceID(c.Subject.CommonName)}, nil
+}
+
+// onlyURI gives the URI of a SubjectAltName that holds nothing else. It reads
+// the extension itself: crypto/x509 is silent about names it does not know.
+func onlyURI(c *x509.Certificate) (string, bool) {
+	var values [][]byte
+	for _, ext := range c.Extensions {
+		if ext.Id.Equal(oidAltName) {
+			values = append(values, ext.Value)
+		}
+	}
+	if len(values) != 1 {
+		return "", false
+	}
+	input := cryptobyte.String(values[0])
+	var names, uri cryptobyte.String
+	ok := input.ReadASN1(&names, cbasn1.SEQUENCE) && input.Empty() &&
+		names.ReadASN1(&uri, cbasn1.Tag(6).ContextSpecific()) && names.Empty()
+	return string(uri), ok
 }
