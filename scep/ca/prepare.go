@@ -1,0 +1,241 @@
+package ca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/micromdm/scep/v2/cryptoutil"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/signet-mdm/signet/internal/cert"
+)
+
+// Request is what a certificate shall say.
+type Request struct {
+	Kind   Kind
+	Names  Names
+	Key    crypto.PublicKey
+	Life   time.Duration // 0: the longest of its kind; never beyond the CA's own end
+	Policy string        // dotted OID of the organisation's own policy; may be empty
+}
+
+// Prepared is a certificate that kept all rules and is not signed yet.
+type Prepared struct {
+	Draft *x509.Certificate // as it will be, but with a signature of nobody
+
+	issuer    *Issuer
+	algorithm []byte // DER of the signature algorithm
+	spent     atomic.Bool
+}
+
+// ErrSpent is returned for a prepared certificate that was signed before, or
+// prepared by another issuer.
+var ErrSpent = errors.New("ca: prepared certificate is not for this issuer, or was issued before")
+
+// backdate is how far before now a certificate begins, for clocks that are
+// behind.
+const backdate = 5 * time.Minute
+
+// Serial is the number that it will have.
+func (p *Prepared) Serial() cert.Serial { return cert.SerialOf(p.Draft.SerialNumber) }
+
+// TBS is the bytes that will be signed.
+func (p *Prepared) TBS() []byte { return p.Draft.RawTBSCertificate }
+
+// Prepare builds a certificate and holds it against the rules; the first one
+// that it breaks comes back as a [*BrokenRule]. Nothing is signed with the
+// CA's key.
+func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
+	f, known := forms[r.Kind]
+	if !known {
+		return nil, fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
+	}
+	template, err := i.template(r, f, now)
+	if err != nil {
+		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
+	}
+	standIn, err := standIn(i.key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
+	}
+	parent := *i.cert
+	parent.PublicKey = standIn.Public()
+	der, err := x509.CreateCertificate(rand.Reader, template, &parent, r.Key, standIn)
+	if err != nil {
+		return nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
+	}
+	p := &Prepared{issuer: i}
+	if p.Draft, p.algorithm, err = dissect(der); err != nil {
+		return nil, fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
+	}
+	return p, check(draft{p.Draft, i.cert, f, r.Kind, now})
+}
+
+func (i *Issuer) template(r Request, f form, now time.Time) (*x509.Certificate, error) {
+	t, err := template(r, f, now)
+	if err != nil {
+		return nil, err
+	}
+	t.NotAfter = earlier(t.NotAfter, i.cert.NotAfter)
+	if i.urls.CRL != "" {
+		t.CRLDistributionPoints = []string{i.urls.CRL}
+	}
+	if i.urls.Certificate != "" {
+		t.IssuingCertificateURL = []string{i.urls.Certificate}
+	}
+	return t, nil
+}
+
+// template is what does not depend on the issuer.
+func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
+	keyID, err := cryptoutil.GenerateSubjectKeyID(r.Key)
+	if err != nil {
+		return nil, err
+	}
+	life := r.Life
+	if life == 0 {
+		life = f.maxLife
+	}
+	begin := now.Add(-backdate).UTC().Truncate(time.Second)
+	t := &x509.Certificate{
+		SerialNumber:          newSerial(),
+		Subject:               r.Names.subject(),
+		NotBefore:             begin,
+		NotAfter:              begin.Add(life - time.Second), // the last second counts
+		KeyUsage:              f.usage,
+		ExtKeyUsage:           f.extended,
+		BasicConstraintsValid: f.isCA,
+		IsCA:                  f.isCA,
+		MaxPathLenZero:        f.isCA && r.Kind != Root,
+		SubjectKeyId:          keyID,
+	}
+	if !r.Names.none() {
+		names, err := r.Names.altNames()
+		if err != nil {
+			return nil, fmt.Errorf("encoding names: %w", err)
+		}
+		t.ExtraExtensions = append(t.ExtraExtensions, names)
+	}
+	if r.Policy != "" {
+		policy, err := x509.ParseOID(r.Policy)
+		if err != nil {
+			return nil, fmt.Errorf("policy OID: %w", err)
+		}
+		t.Policies = []x509.OID{policy}
+	}
+	return t, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// newSerial gives 16 random bytes, positive and of full length.
+//
+// Spec: CA/Browser Forum S/MIME BR 7.1
+func newSerial() *big.Int {
+	b := make([]byte, 16)
+	rand.Read(b)
+	b[0] = 1 + b[0]%0x7f
+	return new(big.Int).SetBytes(b)
+}
+
+// standInRSA signs drafts of RSA issuers; making one per draft would take too
+// long. Its signatures are worth nothing and leave the process never.
+var standInRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// standIn gives a key of the same sort as pub, so that the draft names the
+// same signature algorithm.
+func standIn(pub crypto.PublicKey) (crypto.Signer, error) {
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		return standInRSA()
+	case *ecdsa.PublicKey:
+		return ecdsa.GenerateKey(pub.Curve, rand.Reader)
+	}
+	return nil, fmt.Errorf("no certificates are signed with %T", pub)
+}
+
+// dissect reads a certificate and gives its signature algorithm apart.
+func dissect(der []byte) (*x509.Certificate, []byte, error) {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	outer := cryptobyte.String(der)
+	var body, tbs, algorithm cryptobyte.String
+	if !outer.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1Element(&tbs, cbasn1.SEQUENCE) ||
+		!body.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) {
+		return nil, nil, errors.New("not a certificate")
+	}
+	return c, algorithm, nil
+}
+
+// Issue signs what p holds, once: a second time is ErrSpent.
+func (i *Issuer) Issue(p *Prepared) (*x509.Certificate, error) {
+	if p.issuer != i || !p.spent.CompareAndSwap(false, true) {
+		return nil, ErrSpent
+	}
+	hash, err := hashOf(p.Draft.SignatureAlgorithm)
+	if err != nil {
+		return nil, err
+	}
+	h := hash.New()
+	h.Write(p.TBS())
+	signature, err := i.key.Sign(rand.Reader, h.Sum(nil), hash)
+	if err != nil {
+		return nil, fmt.Errorf("ca: signing certificate %s: %w", p.Serial(), err)
+	}
+	c, err := assemble(p.TBS(), p.algorithm, signature)
+	if err != nil {
+		return nil, fmt.Errorf("ca: assembling certificate %s: %w", p.Serial(), err)
+	}
+	if err := c.CheckSignatureFrom(i.cert); err != nil || !bytes.Equal(c.RawTBSCertificate, p.TBS()) {
+		return nil, fmt.Errorf("ca: certificate %s is not what was prepared: %w", p.Serial(), err)
+	}
+	return c, nil
+}
+
+// hashOf tells what the signature algorithms that we use hash with.
+func hashOf(a x509.SignatureAlgorithm) (crypto.Hash, error) {
+	switch a {
+	case x509.SHA256WithRSA, x509.ECDSAWithSHA256:
+		return crypto.SHA256, nil
+	case x509.ECDSAWithSHA384:
+		return crypto.SHA384, nil
+	case x509.ECDSAWithSHA512:
+		return crypto.SHA512, nil
+	}
+	return 0, fmt.Errorf("ca: no certificates are signed with %v", a)
+}
+
+// assemble puts a certificate together.
+//
+// Spec: RFC 5280 section 4.1
+func assemble(tbs, algorithm, signature []byte) (*x509.Certificate, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(tbs)
+		b.AddBytes(algorithm)
+		b.AddASN1BitString(signature)
+	})
+	der, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
