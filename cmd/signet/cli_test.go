@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/testdata"
+)
+
+// cli is a command line beside a server that runs on its data directory.
+type cli struct {
+	t   *testing.T
+	dir string // data directory; also a place for files
+	tls *httptest.Server
+}
+
+// newCLI starts the admin API, over real services, on the socket of a new data
+// directory and on TLS.
+func newCLI(t *testing.T) cli {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "signet") // short: the path of a socket is at most 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	db, err := store.OpenSQLite(t.Context(), filepath.Join(dir, "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	tokens := access.New(db.Access(), time.Now)
+	api := admin.New(apiConfig(t, db, tokens))
+	log := slog.New(slog.DiscardHandler)
+	tls := httptest.NewTLSServer(httpd.NewSite(log, nil, api.Area(httpd.Bearer(tokens))))
+	t.Cleanup(tls.Close)
+	l, err := httpd.ListenUnix("socket", filepath.Join(dir, "signet.sock"), httpd.NewSite(log, nil, api.Area(httpd.Local)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- httpd.Serve(ctx, log, l) }()
+	t.Cleanup(func() { stop(); <-done })
+	return cli{t, dir, tls}
+}
+
+func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config {
+	t.Helper()
+	box, err := seal.NewBox(seal.RandomRoot(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := escrow.Classic().GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient, err := escrow.NewRecipient(private.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := directory.New(db.Directory(), time.Now)
+	return admin.Config{
+		Version: "test", Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
+		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
+		Keys:    pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
+	}
+}
+
+// run runs a command line on the data directory.
+func (c cli) run(args ...string) (status int, stdout, stderr string) {
+	c.t.Helper()
+	var out, errs bytes.Buffer
+	env := map[string]string{"SIGNET_DATA": c.dir}
+	status = run(c.t.Context(), args, func(k string) string { return env[k] }, strings.NewReader(""), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// ok runs a command line that must succeed and gives what it printed.
+func (c cli) ok(args ...string) string {
+	c.t.Helper()
+	status, out, errs := c.run(args...)
+	if status != exitDone {
+		c.t.Fatalf("signet %s: status %d\n%s%s", strings.Join(args, " "), status, out, errs)
+	}
+	return out
+}
+
+// json runs a command line with -o json that must succeed and reads into v.
+func (c cli) json(v any, args ...string) {
+	c.t.Helper()
+	out := c.ok(append(args, "-o", "json")...)
+	if err := json.Unmarshal([]byte(out), v); err != nil {
+		c.t.Fatalf("signet %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// file writes a file into the data directory and gives its name.
+func (c cli) file(name string, content []byte) string {
+	c.t.Helper()
+	path := filepath.Join(c.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
+
+func TestStatusOfUsage(t *testing.T) {
+	for name, c := range map[string]struct {
+		args   string
+		status int
+		stderr string // part of it
+	}{
+		"nothing":           {"", exitUsage, "a command is missing"},
+		"help":              {"--help", exitDone, ""},
+		"unknown command":   {"usr", exitUsage, "user"},
+		"unknown below":     {"user lst", exitUsage, `no command "lst"`},
+		"only the group":    {"user", exitUsage, "signet user --help"},
+		"unknown flag":      {"user list --nme x", exitUsage, "--nme"},
+		"missing argument":  {"user add", exitUsage, "signet user add --help"},
+		"unknown format":    {"user list -o xml", exitUsage, "xml"},
+		"plain HTTP":        {"user list --server http://x --token-file x", exitUsage, "https://"},
+		"no token":          {"user list --server https://x", exitUsage, "--token-file"},
+		"no token role":     {"token create --name x", exitUsage, "--role"},
+		"bad expiry":        {"token create --name x --role admin --expires 2y", exitUsage, "2y"},
+		"list of whom":      {"pfx list", exitUsage, "--user"},
+		"remove unsure":     {"pfx remove --user x 00", exitUsage, "--yes"},
+		"no server":         {"user list", exitFailed, "signet serve"},
+		"missing file":      {"pfx import none.p12", exitFailed, "none.p12"},
+		"missing token":     {"user list --server https://x --token-file none", exitFailed, "none"},
+		"config not set":    {"config check", exitFailed, "url: "},
+		"config good":       {"config check --url https://mdm.example.org", exitDone, ""},
+		"config not a bool": {"config check --url https://mdm.example.org --enroll-sign-profile=maybe", exitFailed, "--enroll-sign-profile"},
+		"version":           {"version", exitDone, ""},
+	} {
+		var out, errs bytes.Buffer
+		empty := t.TempDir()
+		env := map[string]string{"SIGNET_DATA": empty}
+		status := run(t.Context(), strings.Fields(c.args), func(k string) string { return env[k] }, strings.NewReader(""), &out, &errs)
+		if status != c.status || !strings.Contains(errs.String(), c.stderr) {
+			t.Errorf("%s: status %d, want %d; stderr lacks %q:\n%s", name, status, c.status, c.stderr, &errs)
+		}
+		if status != exitDone && out.Len() > 0 {
+			t.Errorf("%s: stdout has %q", name, &out)
+		}
+	}
+}
+
+func TestUsersAndDevices(t *testing.T) {
+	c := newCLI(t)
+	if out := c.ok("user", "list", "-o", "json"); out != "[]\n" {
+		t.Errorf("no users: got %q, want []", out)
+	}
+	var alice admin.User
+	c.json(&alice, "user", "add", "Alice@example.com", "--name", "Alice Example", "--alias", "a@example.com", "--alias", "al@example.com")
+	if alice.Mail != "alice@example.com" || len(alice.Aliases) != 2 {
+		t.Errorf("got %+v", alice)
+	}
+	if status, _, errs := c.run("user", "add", "a@example.com"); status != exitFailed || !strings.Contains(errs, "(user_exists)") {
+		t.Errorf("a taken address: status %d\n%s", status, errs)
+	}
+	list := c.ok("user", "list")
+	want := "MAIL               NAME           ID\nalice@example.com  Alice Example  " + alice.ID + "\n"
+	if list != want {
+		t.Errorf("got\n%swant\n%s", list, want)
+	}
+	if out := c.ok("group", "set", "Finance", "al@example.com"); out != "group Finance has 1 member\n" {
+		t.Errorf("got %q", out)
+	}
+	if out := c.ok("user", "show", "al@example.com"); !strings.Contains(out, "a@example.com, al@example.com") {
+		t.Errorf("got\n%s", out)
+	}
+
+	var inv admin.Invitation
+	c.json(&inv, "invite", "alice@example.com")
+	if !strings.HasPrefix(inv.Link, "https://mdm.example.org/enroll/") || inv.Code == "" {
+		t.Errorf("got %+v", inv)
+	}
+	if out := c.ok("invite", "alice@example.com"); !strings.Contains(out, "another way") {
+		t.Errorf("got\n%s", out)
+	}
+	if status, _, errs := c.run("invite", "nobody@example.com"); status != exitFailed || !strings.Contains(errs, "(user_unknown)") {
+		t.Errorf("unknown user: status %d\n%s", status, errs)
+	}
+	var devices []admin.Device
+	if c.json(&devices, "device", "list", "--user", "alice@example.com"); len(devices) != 2 || devices[0].State != "invited" {
+		t.Errorf("got %+v", devices)
+	}
+	if out := c.ok("device", "show", inv.Device); !strings.Contains(out, inv.Device) || !strings.Contains(out, "invited") {
+		t.Errorf("got\n%s", out)
+	}
+	c.ok("device", "remove", inv.Device)
+	if out := c.ok("audit", "list", "--limit", "1"); !strings.Contains(out, "device.removed") || !strings.Contains(out, "local:socket") {
+		t.Errorf("got\n%s", out)
+	}
+}
+
+func TestTokenOverTLS(t *testing.T) {
+	c := newCLI(t)
+	token := c.file("token", []byte(c.ok("token", "create", "--name", "ci", "--role", "auditor", "--expires", "30d")))
+	ca := c.file("ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.tls.Certificate().Raw}))
+	remote := []string{"--server", c.tls.URL, "--token-file", token, "--ca", ca}
+
+	if out := c.ok(append(remote, "user", "list", "-o", "json")...); out != "[]\n" {
+		t.Errorf("got %q", out)
+	}
+	if status, _, errs := c.run(append(remote, "user", "add", "a@example.com")...); status != exitFailed || !strings.Contains(errs, "(denied)") {
+		t.Errorf("an auditor adds: status %d\n%s", status, errs)
+	}
+	if status, _, errs := c.run("--server", c.tls.URL, "--token-file", token, "user", "list"); status != exitFailed || !strings.Contains(errs, "--ca") {
+		t.Errorf("without --ca: status %d\n%s", status, errs)
+	}
+	var tokens []admin.Token
+	c.json(&tokens, "token", "list")
+	if len(tokens) != 1 || tokens[0].Used == nil {
+		t.Fatalf("got %+v", tokens)
+	}
+	c.ok("token", "revoke", tokens[0].ID)
+	if status, _, errs := c.run(append(remote, "user", "list")...); status != exitFailed || !strings.Contains(errs, "(unauthenticated)") {
+		t.Errorf("revoked: status %d\n%s", status, errs)
+	}
+}
+
+// reports reads one object a file.
+func reports(t *testing.T, out string) []pfxconnector.FileReport {
+	t.Helper()
+	list := []pfxconnector.FileReport{}
+	for d := json.NewDecoder(strings.NewReader(out)); ; {
+		var r pfxconnector.FileReport
+		if err := d.Decode(&r); err == io.EOF {
+			return list
+		} else if err != nil {
+			t.Fatalf("%v in\n%s", err, out)
+		}
+		list = append(list, r)
+	}
+}
+
+func TestImport(t *testing.T) {
+	c := newCLI(t)
+	c.ok("user", "add", testdata.Owner)
+	sample := testdata.History()[6]
+	password := c.file("pw", []byte(sample.Password+"\n"))
+	good := c.file("in/"+sample.Name, sample.Data)
+
+	status, out, errs := c.run("pfx", "import", "--password-file", password, "--dry-run", good)
+	if status != exitDone || !strings.Contains(out, "Nothing was changed.") {
+		t.Errorf("dry run: status %d\n%s%s", status, out, errs)
+	}
+	for _, want := range []pfxconnector.Status{pfxconnector.Imported, pfxconnector.Unchanged} {
+		status, out, errs := c.run("pfx", "import", "--password-file", password, "--user", testdata.Owner, "-o", "json", good)
+		list := reports(t, out)
+		if status != exitDone || len(list) != 1 || list[0].Status != want || list[0].Code != nil || list[0].File != good ||
+			len(list[0].Identities) != 1 || list[0].Identities[0].User != testdata.Owner || len(list[0].Identities[0].Cert) != 64 {
+			t.Fatalf("status %d, want 0 and one file %s:\n%s%s", status, want, out, errs)
+		}
+	}
+	var items []pfxconnector.Item
+	if c.json(&items, "pfx", "list", "--user", testdata.Owner); len(items) != 1 || items[0].Place != "current" {
+		t.Errorf("got %+v", items)
+	}
+	if out := c.ok("pfx", "list", "--user", testdata.Owner); !strings.Contains(out, items[0].Cert) {
+		t.Errorf("got\n%s", out)
+	}
+
+	// A directory with what is good, what is not and what is none of our business.
+	c.file("in/sub/broken.PFX", []byte("nothing"))
+	c.file("in/empty.p12", nil)
+	c.file("in/readme.txt", []byte("hello"))
+	status, out, errs = c.run("pfx", "import", "--password-file", password, "-o", "json", filepath.Join(c.dir, "in"))
+	list := reports(t, out)
+	if status != exitRejects || len(list) != 3 {
+		t.Fatalf("status %d, want 3 and three files:\n%s%s", status, out, errs)
+	}
+	for i, refused := range []bool{false, true, true} {
+		if (list[i].Code != nil) != refused {
+			t.Errorf("%s: got %s", list[i].File, list[i].Status)
+		}
+	}
+	wrong := c.file("wrong", []byte("canary-wrong"))
+	status, out, errs = c.run("pfx", "import", "--password-file", wrong, good)
+	if status != exitRejects || !strings.Contains(out, "1 file: 0 identities imported, 0 unchanged, 1 refused") || strings.Contains(out+errs, "canary") {
+		t.Errorf("wrong password: status %d\n%s%s", status, out, errs)
+	}
+	if status, _, errs := c.run("pfx", "import", "--password-file", password, "--user", "nobody@example.com", good); status != exitFailed || !strings.Contains(errs, "(user_unknown)") {
+		t.Errorf("unknown user: status %d\n%s", status, errs)
+	}
+	c.ok("pfx", "remove", "--user", testdata.Owner, "--yes", items[0].Cert)
+	if out := c.ok("pfx", "list", "--user", testdata.Owner, "-o", "json"); out != "[]\n" {
+		t.Errorf("after the removal: %q", out)
+	}
+}
+
+func TestOutputIsInert(t *testing.T) {
+	c := newCLI(t)
+	var out bytes.Buffer
+	writeTable(&out, []string{"name"}, [][]string{{"a\x1b[2Jb\u202ec"}, {""}})
+	if got := out.String(); got != "NAME\na?[2Jb?c\n-\n" {
+		t.Errorf("got %q", got)
+	}
+	if status, _, errs := c.run("user", "show", "x\x1b]0;y"); status != exitFailed || strings.Contains(errs, "\x1b") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+}
+
+func TestConfigDescribe(t *testing.T) {
+	c := newCLI(t)
+	c.file("signet.toml", []byte("organization = 'Example'\n"))
+	out := c.ok("config", "describe", "--listen", ":1")
+	for _, line := range []string{"\norganization = \"Example\"\n", "\nlisten = \":1\"\n", "\n#http_listen = \"\"\n"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("lacks %q:\n%s", line, out)
+		}
+	}
+	c.file("signet.toml", []byte("organisation = 'Example'\n"))
+	if status, _, errs := c.run("config", "check"); status != exitFailed || !strings.Contains(errs, `did you mean "organization"`) {
+		t.Errorf("status %d\n%s", status, errs)
+	}
+	var list []described
+	c.file("signet.toml", nil)
+	if c.json(&list, "config", "describe"); len(list) < 15 || list[1].Env != "SIGNET_LISTEN" {
+		t.Errorf("got %+v", list)
+	}
+}
+
+func TestInOrder(t *testing.T) {
+	names := []string{"c", "a", "b", "e", "d"}
+	got := ""
+	err := inOrder(t.Context(), names, func(_ context.Context, n string) (string, error) { return n, nil },
+		func(s string) error { got += s; return nil })
+	if err != nil || got != "cabed" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	err = inOrder(t.Context(), names, func(_ context.Context, n string) (string, error) {
+		if n == "b" {
+			return "", io.ErrUnexpectedEOF
+		}
+		return n, nil
+	}, func(string) error { return nil })
+	if err != io.ErrUnexpectedEOF {
+		t.Errorf("got %v, want the error of b", err)
+	}
+}

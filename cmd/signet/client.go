@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/seal"
+)
+
+// maxSecretFile bounds files that hold a token or a password.
+const maxSecretFile = 64 << 10
+
+// dataDir is the data directory that was asked for.
+func (a *app) dataDir() string {
+	return cmp.Or(a.data, a.getenv("SIGNET_DATA"), config.Default().Data)
+}
+
+// client gives the way to the server: --server, or the socket.
+func (a *app) client() (*admin.Client, error) {
+	server := cmp.Or(a.server, a.getenv("SIGNET_SERVER"))
+	if server == "" {
+		return admin.Dial(filepath.Join(a.dataDir(), "signet.sock")), nil
+	}
+	if !strings.HasPrefix(server, "https://") {
+		return nil, usagef("--server takes an address that begins with https://")
+	}
+	file := cmp.Or(a.tokenFile, a.getenv("SIGNET_TOKEN_FILE"))
+	if file == "" {
+		return nil, usagef("--server needs --token-file")
+	}
+	token, err := a.secretFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := roots(cmp.Or(a.ca, a.getenv("SIGNET_CA")))
+	if err != nil {
+		return nil, err
+	}
+	return admin.Remote(server, token, roots), nil
+}
+
+// secretFile reads a secret without the line end that editors leave behind it;
+// "-" is standard input.
+func (a *app) secretFile(name string) (seal.Secret, error) {
+	var in io.Reader = a.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return seal.Secret{}, err
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxSecretFile))
+	if err != nil {
+		return seal.Secret{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return seal.SecretString(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
+}
+
+// roots reads CA certificates; none without a file, which means the system's.
+func roots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New(file + " holds no PEM certificate")
+	}
+	return pool, nil
+}

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/pfxconnector"
+)
+
+// maxImport bounds what is read of one file; the server's own limit is lower.
+const maxImport = 64 << 20
+
+// manyFiles is from when on a person wants to read of refusals only.
+const manyFiles = 20
+
+// errFile is the refusal of a file that does not reach the server.
+var errFile = fault.New(fault.Invalid, "pfx_file_unreadable",
+	"The file cannot be read.", "Check its name and who may read it.")
+
+// importFlags is what the command line says about all files.
+type importFlags struct {
+	admin.NewImport
+	passwordFile string
+}
+
+func (a *app) pfxImport() *cobra.Command {
+	var in importFlags
+	c := &cobra.Command{
+		Use:   "import PATH...",
+		Short: "Import PKCS#12 files into escrow",
+		Long: `Imports PKCS#12 files, or all .pfx and .p12 files below a directory. Each private
+key is sealed at once; who imports cannot read it back. Importing the same file
+again changes nothing, so a run that was interrupted is simply started again.
+
+With -o json one object is printed a file. The exit status is 3 when anything
+was refused.`,
+		Example: `  signet pfx import --password-file pw.txt --user alice@example.com old.p12
+  signet pfx import --password-file pw.txt --dry-run ./escrow`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c.Context(), in, args) },
+	}
+	f := c.Flags()
+	f.StringVar(&in.User, "user", "", "whose they are (default: whom the certificate names)")
+	f.StringVar(&in.passwordFile, "password-file", "", "`FILE` with the password of all files; - for standard input")
+	f.StringVar(&in.Purpose, "purpose", "", "`PURPOSE` instead of what the certificate says: signing, encryption or both")
+	f.BoolVar(&in.AllowSigningEscrow, "allow-signing-escrow", false, "take keys that are for signing only")
+	f.BoolVar(&in.AllowWeak, "allow-weak", false, "take RSA keys that protect nothing any more")
+	f.BoolVar(&in.AllowNoMAC, "allow-no-mac", false, "take files without an integrity check")
+	f.BoolVar(&in.DryRun, "dry-run", false, "look, but change nothing")
+	return c
+}
+
+func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) error {
+	files, err := pfxFiles(paths)
+	if err != nil {
+		return err
+	}
+	password, err := a.importPassword(in.passwordFile)
+	if err != nil {
+		return err
+	}
+	defer password.Wipe()
+	in.Password = password.RevealString()
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	sum := tally{files: len(files), dry: in.DryRun}
+	err = inOrder(ctx, files, func(ctx context.Context, name string) (pfxconnector.FileReport, error) {
+		return importFile(ctx, client, in.NewImport, name)
+	}, func(r pfxconnector.FileReport) error {
+		sum.add(r)
+		defer a.progress(sum)
+		return a.reportFile(r, len(files) > manyFiles)
+	})
+	a.progressDone()
+	if err != nil {
+		return err
+	}
+	if a.output != "json" {
+		fmt.Fprintln(a.stdout, sum)
+	}
+	if sum.refused > 0 {
+		return errRejects
+	}
+	return nil
+}
+
+// pfxFiles lists the files, and those below the directories, in order.
+func pfxFiles(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		found, err := pfxBelow(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+func pfxBelow(dir string) (files []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && slices.Contains([]string{".pfx", ".p12"}, strings.ToLower(filepath.Ext(path))) {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("there is no .pfx or .p12 file below %s", dir)
+	}
+	return files, err
+}
+
+// importPassword reads the password from the file, or asks a person for it.
+// Without either it is empty, as some files have it.
+func (a *app) importPassword(file string) (seal.Secret, error) {
+	if file != "" {
+		return a.secretFile(file)
+	}
+	if !a.terminal(a.stdin) {
+		return seal.Secret{}, nil
+	}
+	fmt.Fprint(a.stderr, "Password of the files: ")
+	b, err := term.ReadPassword(int(a.stdin.(*os.File).Fd()))
+	fmt.Fprintln(a.stderr)
+	if err != nil {
+		return seal.Secret{}, fmt.Errorf("reading password: %w", err)
+	}
+	return seal.NewSecret(b), nil
+}
+
+// importFile sends one file. What the server refuses about the file is in the
+// report; an error ends the whole run.
+func importFile(ctx context.Context, client *admin.Client, in admin.NewImport, name string) (pfxconnector.FileReport, error) {
+	data, err := readBounded(name)
+	if err != nil {
+		return refusedFile(name, errFile.Code, errFile.Msg, err.Error()), nil
+	}
+	defer clear(data)
+	in.File, in.Data = name, data
+	report, err := client.Import(ctx, in)
+	if f, ok := errors.AsType[*admin.Failure](err); ok && f.Code == "body_too_large" {
+		return refusedFile(name, f.Code, "The file is larger than the server takes.", "See limits.import_file_kib."), nil
+	}
+	return report, err
+}
+
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxImport))
+}
+
+func refusedFile(name, code, msg, hint string) pfxconnector.FileReport {
+	return pfxconnector.FileReport{File: name, Status: pfxconnector.Refused, Code: &code, Message: msg, Hint: hint,
+		Identities: []pfxconnector.IdentityReport{}}
+}
+
+// inOrder runs work on all names, as many at a time as there are cores, and
+// hands the results on in the order of the names. The first error ends it.
+func inOrder[T any](ctx context.Context, names []string, work func(context.Context, string) (T, error), done func(T) error) error {
+	type result struct {
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	running := make(chan chan result, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(running)
+		for _, name := range names {
+			one := make(chan result, 1)
+			select {
+			case <-ctx.Done():
+				return
+			case running <- one:
+			}
+			go func() {
+				v, err := work(ctx, name)
+				one <- result{v, err}
+			}()
+		}
+	}()
+	for one := range running {
+		r := <-one
+		if r.err != nil {
+			return r.err
+		}
+		if err := done(r.value); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// tally counts what became of the files.
+type tally struct {
+	files, seen, imported, unchanged, refused int
+	dry                                       bool
+}
+
+func (t *tally) add(r pfxconnector.FileReport) {
+	t.seen++
+	t.refused += r.Rejects()
+	for _, i := range r.Identities {
+		switch i.Status {
+		case pfxconnector.Imported, pfxconnector.WouldImport:
+			t.imported++
+		case pfxconnector.Unchanged:
+			t.unchanged++
+		}
+	}
+}
+
+func (t tally) String() string {
+	verb := "imported"
+	if t.dry {
+		verb = "would be imported"
+	}
+	s := fmt.Sprintf("%s: %s %s, %d unchanged, %d refused", count(t.files, "file"), count(t.imported, "identity"), verb, t.unchanged, t.refused)
+	if t.dry {
+		s += "\nNothing was changed."
+	}
+	return s
+}
+
+// reportFile says what became of a file: with -o json an object in a line,
+// else a line an identity, or only those refused.
+func (a *app) reportFile(r pfxconnector.FileReport, onlyRefused bool) error {
+	if a.output == "json" {
+		e := json.NewEncoder(a.stdout)
+		e.SetEscapeHTML(false)
+		return e.Encode(r)
+	}
+	a.progressDone()
+	if r.Code != nil && len(r.Identities) == 0 {
+		_, err := fmt.Fprintf(a.stdout, "%s: %s\n", plain(r.File), refusal(r.Message, *r.Code, r.Hint))
+		return err
+	}
+	for _, i := range r.Identities {
+		if onlyRefused && i.Code == nil {
+			continue
+		}
+		line := fmt.Sprintf("%s  %s  %s", i.Status, i.Purpose, i.User)
+		if i.Code != nil {
+			line = refusal(i.Reason, *i.Code, i.Hint)
+		}
+		if _, err := fmt.Fprintf(a.stdout, "%s: %s  %.16s\n", plain(r.File), line, i.Cert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refusal(msg, code, hint string) string {
+	return strings.TrimSpace(fmt.Sprintf("refused (%s): %s %s", code, msg, plain(hint)))
+}
+
+// progress shows to a person how far it has come.
+func (a *app) progress(t tally) {
+	if a.terminal(a.stderr) {
+		fmt.Fprintf(a.stderr, "\r%d of %d files, %d refused", t.seen, t.files, t.refused)
+	}
+}
+
+// progressDone clears that line.
+func (a *app) progressDone() {
+	if a.terminal(a.stderr) {
+		fmt.Fprint(a.stderr, "\r\x1b[K")
+	}
+}

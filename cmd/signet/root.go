@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+)
+
+// Exit statuses.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRejects = 3 // done, but not with everything
+)
+
+// errRejects ends a command that did what it could and has said what it could
+// not.
+var errRejects = errors.New("done with rejects")
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+// usagef makes one.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// app is one run of the command line.
+type app struct {
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	// Flags of every command.
+	data, server, tokenFile, ca, output string
+
+	started bool // a command runs; what fails before is wrong usage
+}
+
+// run does what args say and gives the exit status. Data goes to stdout,
+// everything else to stderr.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	c, err := root.ExecuteContextC(ctx)
+	return a.status(c, err)
+}
+
+// commands lists the sub-commands; each has a file of its name.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(),
+		a.deviceCommand(), a.tokenCommand(), a.auditCommand(),
+		a.configCommand(), a.versionCommand(),
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "signet",
+		Short:         "Deliver S/MIME certificates to iPhone and iPad",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          needsCommand,
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.data, "data", "", "data `DIR`; SIGNET_DATA (default ./signet-data)")
+	f.StringVar(&a.server, "server", "", "speak to the server at `URL` instead of the local socket; SIGNET_SERVER")
+	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the API token for --server; SIGNET_TOKEN_FILE")
+	f.StringVar(&a.ca, "ca", "", "PEM `FILE` of the CA certificates to trust for --server; SIGNET_CA")
+	f.StringVarP(&a.output, "output", "o", "table", "`FORMAT` of what is shown: table or json")
+	root.AddCommand(a.commands()...)
+	a.wrap(root)
+	return root
+}
+
+// wrap notes when a command starts, below c.
+func (a *app) wrap(c *cobra.Command) {
+	if start := c.RunE; start != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			a.started = true
+			if a.output != "table" && a.output != "json" {
+				return usagef("there is no output format %q: it is table or json", a.output)
+			}
+			return start(c, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		a.wrap(sub)
+	}
+}
+
+// group is a command that only has others below it.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, RunE: needsCommand}
+	c.AddCommand(commands...)
+	return c
+}
+
+func needsCommand(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("there is no command %q", args[0])
+	}
+	return usagef("a command is missing")
+}
+
+// status says what went wrong with c and gives the exit status.
+func (a *app) status(c *cobra.Command, err error) int {
+	_, wrongUsage := errors.AsType[usageError](err)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errRejects):
+		return exitRejects
+	case wrongUsage || !a.started:
+		fmt.Fprintf(a.stderr, "signet: %v\n  %s --help explains it.\n", err, c.CommandPath())
+		return exitUsage
+	}
+	sentence, hint := explain(err)
+	fmt.Fprintf(a.stderr, "signet: %s\n", sentence)
+	if hint != "" {
+		fmt.Fprintf(a.stderr, "  %s\n", hint)
+	}
+	return exitFailed
+}
+
+// explain gives a sentence and what to do about it.
+func explain(err error) (sentence, hint string) {
+	if f, ok := errors.AsType[*admin.Failure](err); ok {
+		return f.Error(), f.Hint
+	}
+	if f := fault.Of(err); f != nil {
+		return fmt.Sprintf("%s (%s)", f.Msg, f.Code), f.Hint
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted", ""
+	}
+	return err.Error(), ""
+}

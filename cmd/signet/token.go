@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+)
+
+func (a *app) tokenCommand() *cobra.Command {
+	return group("token", "Make, list and revoke API tokens", a.tokenCreate(), a.tokenList(), a.tokenRevoke())
+}
+
+func (a *app) tokenCreate() *cobra.Command {
+	var n admin.NewToken
+	var expires string
+	c := &cobra.Command{
+		Use:   "create --name NAME --role ROLE",
+		Short: "Make an API token and print it, this once",
+		Long: `Makes an API token and prints it on standard output, this once. The roles:
+
+  admin     everything
+  helpdesk  invites, and sees users and devices
+  auditor   reads everything, changes nothing
+  approver  reads what it is asked to approve`,
+		Example: "  signet token create --name ci --role auditor --expires 30d > token",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if n.Name == "" || n.Role == "" {
+				return usagef("a token needs --name and --role")
+			}
+			var err error
+			if n.Days, err = days(expires); err != nil {
+				return err
+			}
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			made, err := client.CreateToken(c.Context(), n)
+			if err != nil {
+				return err
+			}
+			return a.show(made, func(w io.Writer) {
+				fmt.Fprintln(w, made.Secret)
+				fmt.Fprintf(a.stderr, "token %s, role %s, good until %s; it is not shown again\n", made.ID, made.Role, moment(made.Expires))
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&n.Name, "name", "", "what it is for")
+	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor or approver")
+	f.StringVar(&expires, "expires", "90d", "how long it is good for, in days (`30d`), at most a year")
+	return c
+}
+
+// days reads "30d", "4w" or "1y".
+func days(s string) (int, error) {
+	units := map[byte]int{'d': 1, 'w': 7, 'y': 365}
+	if s != "" {
+		n, err := strconv.Atoi(strings.TrimRight(s, "dwy"))
+		if unit := units[s[len(s)-1]]; err == nil && unit > 0 && n > 0 && n*unit <= 366 {
+			return n * unit, nil
+		}
+	}
+	return 0, usagef("%q is no length of time: write 30d, 4w or 1y, at most a year", s)
+}
+
+func (a *app) tokenList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List API tokens",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			tokens, err := client.Tokens(c.Context())
+			if err != nil {
+				return err
+			}
+			return showTable(a, tokens, []string{"name", "role", "expires", "used", "revoked", "id"}, func(t admin.Token) []string {
+				return []string{t.Name, t.Role, moment(t.Expires), maybe(t.Used), maybe(t.Revoked), t.ID}
+			})
+		},
+	}
+}
+
+func (a *app) tokenRevoke() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "End an API token at once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := client.RevokeToken(c.Context(), args[0]); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
+		},
+	}
+}
