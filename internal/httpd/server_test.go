@@ -89,6 +89,39 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
+// Many bodies at once, each within its limit, do not fill the memory: those
+// that are too much are told to come back, and what ended is given back.
+func TestManyLargeBodies(t *testing.T) {
+	read, hold := make(chan struct{}, 9), make(chan struct{})
+	a := httpd.Area{Render: httpd.Bare, Routes: []httpd.Route{{Method: "PUT", Path: "/t", Permission: httpd.Anyone, MaxBody: 64 << 20,
+		Handle: func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
+			_, err := io.Copy(io.Discard, r.Body)
+			if err == nil {
+				read <- struct{}{}
+				<-hold
+			}
+			return err
+		}}}}
+	s := httpd.NewSite(discard(), nil, a)
+	answers := make(chan int)
+	for range 2 {
+		go func() { answers <- ask(s, "PUT", "/t", &zeros{48 << 20}).Code }()
+		<-read
+	}
+	if w := ask(s, "PUT", "/t", &zeros{48 << 20}); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("one too many: got %d, want 503 with Retry-After", w.Code)
+	}
+	close(hold)
+	for range 2 {
+		if code := <-answers; code != 200 {
+			t.Errorf("one that fits: got %d, want 200", code)
+		}
+	}
+	if w := ask(s, "PUT", "/t", &zeros{48 << 20}); w.Code != 200 {
+		t.Errorf("afterwards: got %d, want 200", w.Code)
+	}
+}
+
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

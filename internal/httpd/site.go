@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -23,8 +24,11 @@ import (
 // RequestIDHeader carries the id by which the log finds a request.
 const RequestIDHeader = "X-Request-Id"
 
-// maxInFlight bounds what one site works on at a time; more is told to wait.
-const maxInFlight = 1024
+// Bounds of what one site works on at a time; more is told to come back.
+const (
+	maxInFlight = 1024      // requests
+	maxBodies   = 128 << 20 // bytes of their bodies, so that many large ones cannot fill the memory
+)
 
 // Site answers on one listener: everything that is the same for all areas
 // happens here, then the route's handler runs.
@@ -34,6 +38,7 @@ type Site struct {
 	router   *mux.Router
 	renders  map[string]Render // by first path segment
 	inFlight chan struct{}
+	bodies   atomic.Int64 // bytes
 	origin   *http.CrossOriginProtection
 }
 
@@ -135,7 +140,7 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return rt.Path, rt.run(w, r)
+	return rt.Path, s.run(rt, w, r)
 }
 
 // renderFor picks how failures look where no route matched.
@@ -196,31 +201,41 @@ func (s *Site) allowed(r *http.Request) []string {
 }
 
 // run authorises the caller, bounds the body and calls the handler.
-func (b bound) run(w http.ResponseWriter, r *http.Request) error {
+func (s *Site) run(rt bound, w http.ResponseWriter, r *http.Request) error {
 	by := access.Stranger(Remote(r))
-	if b.Permission != Anyone {
+	if rt.Permission != Anyone {
 		var err error
-		if by, err = b.area.Guard(r, Remote(r)); err != nil {
+		if by, err = rt.area.Guard(r, Remote(r)); err != nil {
 			return err
 		}
-		if err := by.Authorize(b.Permission); err != nil {
+		if err := by.Authorize(rt.Permission); err != nil {
 			return err
 		}
 	}
-	limit := max(b.MaxBody, 0)
+	limit := max(rt.MaxBody, 0)
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // nobody wants to read it
 		return ErrTooLarge
 	}
-	r.Body = body{http.MaxBytesReader(w, r.Body, limit)}
-	return b.Handle(w, r, by)
+	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, limit), all: &s.bodies}
+	defer b.release()
+	r.Body = b
+	return rt.Handle(w, r, by)
 }
 
-// body tells the sender's failures from ours.
-type body struct{ io.ReadCloser }
+// body counts what is read, and tells the sender's failures from ours.
+type body struct {
+	io.ReadCloser
+	all  *atomic.Int64 // of all requests of the site
+	mine int64
+}
 
-func (b body) Read(p []byte) (int, error) {
+func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.mine += int64(n)
+	if b.all.Add(int64(n)) > maxBodies {
+		return n, ErrBusy
+	}
 	if err == nil || err == io.EOF {
 		return n, err
 	}
@@ -229,6 +244,9 @@ func (b body) Read(p []byte) (int, error) {
 	}
 	return n, ErrBody.With(err)
 }
+
+// release gives back what the request held.
+func (b *body) release() { b.all.Add(-b.mine) }
 
 // Remote is the peer's address without port; empty on a Unix socket.
 func Remote(r *http.Request) string {
