@@ -46,6 +46,10 @@ type fakeDevices struct {
 	removed subject.DeviceID
 }
 
+func (f *fakeDevices) Refresh(context.Context, journal.Actor, subject.DeviceID) error {
+	return mdm.ErrNotEnrolled
+}
+
 func (f *fakeDevices) Invite(_ context.Context, _ journal.Actor, u subject.User) (mdm.Invitation, seal.Secret, seal.Secret, error) {
 	if u.Disabled {
 		return mdm.Invitation{}, seal.Secret{}, seal.Secret{}, mdm.ErrUserDisabled
@@ -370,6 +374,9 @@ func TestDevices(t *testing.T) {
 	}
 	if err := c.RemoveDevice(t.Context(), "d-2"); err != nil || w.devices.removed != "d-2" {
 		t.Errorf("removed %q, %v", w.devices.removed, err)
+	}
+	if err := c.RefreshDevice(t.Context(), "d-2"); code(err) != "device_not_enrolled" {
+		t.Errorf("refresh: got %v", err)
 	}
 	if _, err := c.Device(t.Context(), "d-9"); code(err) != "device_unknown" {
 		t.Errorf("unknown device: got %v", err)

@@ -44,6 +44,11 @@ func (c *Client) Device(ctx context.Context, key string) (DeviceDetail, error) {
 	return get[DeviceDetail](ctx, c, at("devices", key))
 }
 
+// RefreshDevice asks a device about itself and its certificates again.
+func (c *Client) RefreshDevice(ctx context.Context, key string) error {
+	return c.do(ctx, http.MethodPost, at("devices", key, "refresh"), nil, nil)
+}
+
 // RemoveDevice ends the management of a device.
 func (c *Client) RemoveDevice(ctx context.Context, key string) error {
 	return c.do(ctx, http.MethodDelete, at("devices", key), nil, nil)

@@ -21,6 +21,8 @@ type Devices interface {
 	Devices(ctx context.Context) ([]mdm.Device, error)
 	// Device gives one by our id, its UDID or its serial number.
 	Device(ctx context.Context, key string) (mdm.Detail, error)
+	// Refresh asks a device about itself and its certificates again.
+	Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID) error
 	// Remove ends the management of a device; twice is no error.
 	Remove(ctx context.Context, by journal.Actor, id subject.DeviceID) error
 }
@@ -124,6 +126,8 @@ func (a *API) devices() {
 		permission: access.DeviceRead}, a.listDevices)
 	register(a, operation{id: "getDevice", method: http.MethodGet, path: "/devices/{device}", summary: "Show a device",
 		permission: access.DeviceRead}, a.getDevice)
+	register(a, operation{id: "refreshDevice", method: http.MethodPost, path: "/devices/{device}/refresh",
+		summary: "Ask a device about itself and its certificates again", permission: access.DeviceInvite}, a.refreshDevice)
 	register(a, operation{id: "removeDevice", method: http.MethodDelete, path: "/devices/{device}",
 		summary: "End the management of a device", permission: access.DeviceWrite}, a.removeDevice)
 }
@@ -165,6 +169,14 @@ func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *struct {
 func (a *API) getDevice(ctx context.Context, _ journal.Actor, in *devicePath) (*body[DeviceDetail], error) {
 	d, err := a.Devices.Device(ctx, in.Device)
 	return &body[DeviceDetail]{newDetail(d)}, err
+}
+
+func (a *API) refreshDevice(ctx context.Context, by journal.Actor, in *devicePath) (*struct{}, error) {
+	d, err := a.Devices.Device(ctx, in.Device)
+	if err != nil {
+		return nil, err
+	}
+	return &struct{}{}, a.Devices.Refresh(ctx, by, d.ID)
 }
 
 func (a *API) removeDevice(ctx context.Context, by journal.Actor, in *devicePath) (*struct{}, error) {
