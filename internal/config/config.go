@@ -5,6 +5,7 @@
 package config
 
 import (
+	"net"
 	"path/filepath"
 	"time"
 )
@@ -57,6 +58,7 @@ type MDM struct {
 // Keys is where private keys are unlocked from.
 type Keys struct {
 	UnlockFile string `toml:"unlock_file" doc:"File of the key that unlocks all others. Empty: keys/unlock.key in the data directory, or the systemd credential of that name. Keep a copy elsewhere."`
+	Recovery   string `toml:"recovery" doc:"An age recipient (age1…) to which every imported private key is sealed as well, so that its holder, offline, can open them with the age tool alone. Empty: a lost data directory loses the users' keys."`
 }
 
 // Log is what is written to standard error.
@@ -74,6 +76,20 @@ type Limits struct {
 // In gives the path of a file in the data directory.
 func (c Config) In(name ...string) string {
 	return filepath.Join(append([]string{c.Data}, name...)...)
+}
+
+// PublicHTTP is the address under which CRLs and CA certificates are fetched:
+// plain HTTP where there is such a listener, since verifiers want no TLS for
+// them; else the server's own address.
+func (c Config) PublicHTTP() string {
+	_, port, err := net.SplitHostPort(c.HTTPListen)
+	if c.HTTPListen == "" || err != nil {
+		return c.Base()
+	}
+	if port == "80" {
+		return "http://" + c.Host()
+	}
+	return "http://" + net.JoinHostPort(c.Host(), port)
 }
 
 // Socket is the path of the socket on which the command line finds a server

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+)
+
+var errInitialised = fault.New(fault.Conflict, "already_initialised",
+	"This data directory is set up already.", "Use another one with --data; nothing here was changed.")
+
+// firstTokenLife is how long the first administrator's token lives.
+const firstTokenLife = 90 * 24 * time.Hour
+
+// founded is what init has to tell, some of it once only.
+type founded struct {
+	root     [sha256.Size]byte // fingerprint of the root CA
+	recovery string            // age identity made now; "" when a recipient was given
+	token    seal.Secret       // of the first administrator
+	unlock   string            // where the unlock key is
+}
+
+func (a *app) initCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "init --url https://HOST[:PORT]",
+		Short: "Make a data directory: configuration, keys, CAs, database, first administrator",
+		Example: "  signet init --url https://mdm.example.org --organization Example\n" +
+			"  signet init --data D --url https://127.0.0.1:8443 --listen 127.0.0.1:8443",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.settings(c)
+			if err != nil {
+				return err
+			}
+			cfg.Data = a.dataDir()
+			if cfg.URL == "" {
+				return usagef("--url is missing: the address under which devices reach the server")
+			}
+			f, err := initialise(c.Context(), cfg, a.getenv)
+			if err != nil {
+				return err
+			}
+			a.printFounded(cfg, f)
+			return nil
+		},
+	}
+	addSettings(c)
+	return c
+}
+
+// initialise makes the data directory. What a crash left half-way is completed
+// by the next run; signet.toml is written last and says that all is there.
+func initialise(ctx context.Context, cfg config.Config, getenv func(string) string) (founded, error) {
+	var f founded
+	file := cfg.In("signet.toml")
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return f, errInitialised
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return f, fmt.Errorf("making the data directory: %w", err)
+	}
+	if cfg.Keys.Recovery == "" {
+		id, err := age.GenerateX25519Identity()
+		if err != nil {
+			return f, fmt.Errorf("making the recovery key: %w", err)
+		}
+		f.recovery, cfg.Keys.Recovery = id.String(), id.Recipient().String()
+	}
+	if _, err := escrow.ParseRecovery(cfg.Keys.Recovery); err != nil {
+		return f, usagef("--keys-recovery is no age recipient")
+	}
+	if problems := withoutFiles(cfg).Check(); len(problems) > 0 {
+		return f, usageError{problems[0]}
+	}
+	if err := makeKeys(cfg, getenv, &f); err != nil {
+		return f, err
+	}
+	var err error
+	if f.token, err = firstAdministrator(ctx, cfg); err != nil {
+		return f, err
+	}
+	var text bytes.Buffer
+	if err := config.Describe(&text, cfg); err != nil {
+		return f, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return f, writeFile(file, text.Bytes())
+}
+
+// withoutFiles leaves out the unlock key, which is made only now.
+func withoutFiles(cfg config.Config) config.Config {
+	cfg.Keys.UnlockFile = ""
+	return cfg
+}
+
+func makeKeys(cfg config.Config, getenv func(string) string, f *founded) error {
+	dir := cfg.In("keys")
+	f.unlock = keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)
+	ring, err := keyring.Create(dir, f.unlock)
+	if errors.Is(err, keyring.ErrExists) {
+		ring, err = keyring.Open(dir, f.unlock)
+	}
+	if err != nil {
+		return fmt.Errorf("making the keys: %w", err)
+	}
+	if err := (maker{ring, cfg, time.Now()}).all(); err != nil {
+		return err
+	}
+	certs, err := ring.Certificates(rootKey)
+	if err != nil {
+		return err
+	}
+	f.root = sha256.Sum256(certs[0].Raw)
+	return nil
+}
+
+func firstAdministrator(ctx context.Context, cfg config.Config) (seal.Secret, error) {
+	db, err := store.OpenSQLite(ctx, cfg.In("signet.db"))
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	defer db.Close()
+	by := journal.Actor{Kind: journal.Local, ID: "init"}
+	_, secret, err := access.New(db.Access(), time.Now).CreateToken(ctx, by, "first administrator", string(access.Admin), firstTokenLife)
+	if err != nil {
+		return secret, fmt.Errorf("making the first administrator: %w", err)
+	}
+	return secret, nil
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(name string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return os.Rename(tmp.Name(), name)
+}
+
+func (a *app) printFounded(cfg config.Config, f founded) {
+	fmt.Fprintf(a.stdout, `Signet is set up in %s.
+
+  wrote   signet.toml   every setting explained
+  made    keys          unlocked by %s
+                        Whoever has that file and this directory has every key: move it to
+                        another disk, see keys.unlock_file.
+  made    root CA       SHA-256 %s
+  made    signet.db
+
+`, cfg.Data, f.unlock, colons(f.root[:]))
+	if f.recovery != "" {
+		fmt.Fprintf(a.stdout, `Recovery key, shown this once. Write it down and keep it away from any computer:
+with it and a copy of the database the age program opens every imported key.
+
+  %s
+
+`, f.recovery)
+	}
+	fmt.Fprintf(a.stdout, `First administrator's API token, shown this once, good for 90 days (on this machine
+the socket in the data directory needs none):
+
+  %s
+
+Next:  signet serve --data %s
+       signet user add you@example.org --name "Your Name" --data %s
+`, f.token.Reveal(), cfg.Data, cfg.Data)
+}
+
+// colons writes bytes as people compare fingerprints.
+func colons(b []byte) string {
+	var out bytes.Buffer
+	for i, x := range b {
+		if i > 0 {
+			out.WriteByte(':')
+		}
+		fmt.Fprintf(&out, "%02x", x)
+	}
+	return out.String()
+}

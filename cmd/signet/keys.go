@@ -1,0 +1,131 @@
+package main
+
+import (
+	"cmp"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
+// Names of the keys in the ring, for ever: issuers are known by them in URLs.
+const (
+	rootKey    = "root"
+	deviceKey  = "device"
+	mailKey    = "smime"
+	deviceRA   = "device-ra"
+	mailRA     = "smime-ra"
+	profileKey = "profile-signer"
+	tlsKey     = "tls"
+)
+
+// maker makes the keys and certificates that an installation begins with.
+// Those that are there already stay, so that it can be run again after a crash.
+type maker struct {
+	ring *keyring.Ring
+	cfg  config.Config
+	now  time.Time
+}
+
+// all makes what is missing.
+func (m maker) all() error {
+	org := m.organization()
+	err := m.ensure(rootKey, p384, func(key crypto.Signer) (*x509.Certificate, error) {
+		return ca.NewRoot(key, m.names(org+" Root CA"), m.now)
+	}, "")
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name, above, common string
+		key                 func() (crypto.Signer, error)
+		make                func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error)
+	}{
+		{deviceKey, rootKey, org + " Device CA", rsaKey(3072), ca.NewDeviceCA},
+		{mailKey, rootKey, org + " S/MIME CA", p256, ca.NewMailCA},
+		{deviceRA, deviceKey, org + " Device RA", rsaKey(2048), ca.NewRA},
+		{mailRA, mailKey, org + " S/MIME RA", rsaKey(2048), ca.NewRA},
+		{profileKey, rootKey, org, rsaKey(2048), ca.NewProfileSigner},
+		{tlsKey, rootKey, "", p256, m.server},
+	} {
+		issuer, err := openIssuer(m.ring, part.above, m.cfg)
+		if err != nil {
+			return err
+		}
+		err = m.ensure(part.name, part.key, func(key crypto.Signer) (*x509.Certificate, error) {
+			return part.make(issuer, key.Public(), m.names(part.common), m.now)
+		}, part.above)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensure makes one key with its certificate unless it is there.
+func (m maker) ensure(name string, key func() (crypto.Signer, error), certify func(crypto.Signer) (*x509.Certificate, error), above string) error {
+	if slices.Contains(m.ring.Names(), name) {
+		return nil
+	}
+	k, err := key()
+	if err != nil {
+		return fmt.Errorf("making key %s: %w", name, err)
+	}
+	c, err := certify(k)
+	if err != nil {
+		return fmt.Errorf("certifying key %s: %w", name, err)
+	}
+	chain := []*x509.Certificate{c}
+	if above != "" {
+		parents, err := m.ring.Certificates(above)
+		if err != nil {
+			return err
+		}
+		chain = append(chain, parents...)
+	}
+	return m.ring.Add(name, k, chain)
+}
+
+// server makes the certificate of our own TLS.
+func (m maker) server(root *ca.Issuer, pub crypto.PublicKey, _ ca.Names, now time.Time) (*x509.Certificate, error) {
+	return ca.NewTLSServer(root, pub, serverNames(m.cfg), now)
+}
+
+// serverNames are the host names that our TLS certificate is for.
+func serverNames(cfg config.Config) []string { return []string{cfg.Host()} }
+
+func (m maker) organization() string { return cmp.Or(m.cfg.Organization, "Signet "+m.cfg.Host()) }
+
+func (m maker) names(common string) ca.Names {
+	return ca.Names{CommonName: common, Organization: m.cfg.Organization}
+}
+
+func p256() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func p384() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), rand.Reader) }
+
+func rsaKey(bits int) func() (crypto.Signer, error) {
+	return func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) }
+}
+
+// openIssuer gives a CA of the ring.
+func openIssuer(ring *keyring.Ring, name string, cfg config.Config) (*ca.Issuer, error) {
+	key, err := ring.Signer(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening key of CA %s: %w", name, err)
+	}
+	chain, err := ring.Certificates(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading certificates of CA %s: %w", name, err)
+	}
+	return ca.NewIssuer(name, key, chain, ca.URLsBelow(cfg.PublicHTTP(), name))
+}

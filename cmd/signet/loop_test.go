@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		var n nudger
+		work, runs := 3, []time.Duration{}
+		start := time.Now()
+		fail := false
+		s := step{"test", time.Minute, func(context.Context) (int, error) {
+			runs = append(runs, time.Since(start))
+			if fail {
+				return 0, errors.New("no")
+			}
+			work--
+			return max(work, 0), nil
+		}}
+		done := make(chan struct{})
+		nudge := n.add()
+		go func() { loop(ctx, slog.New(slog.DiscardHandler), s, nudge); close(done) }()
+
+		synctest.Wait()
+		if len(runs) != 3 {
+			t.Errorf("while there was work: %d runs, want 3 at once", len(runs))
+		}
+		n.nudge()
+		synctest.Wait()
+		if len(runs) != 4 {
+			t.Errorf("after a nudge: %d runs, want 4", len(runs))
+		}
+		fail = true
+		time.Sleep(30 * time.Minute)
+		if len(runs) < 10 || runs[len(runs)-1]-runs[len(runs)-2] > backOff {
+			t.Errorf("while failing it ran at %v", runs)
+		}
+		stop()
+		<-done
+	})
+}
