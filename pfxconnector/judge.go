@@ -34,11 +34,18 @@ func (j job) purpose(c *x509.Certificate) (cert.Use, *fault.Error) {
 	case use == cert.Unknown && !cert.ForMail(c):
 		return use, ErrNotMail.Saying(reason)
 	case use == cert.Unknown:
-		return use, ErrNotEncryption.Saying(reason)
+		return use, unclaimed(reason)
 	case !use.Has(cert.Encryption) && !j.file.AllowSigning:
 		return use, ErrNotEncryption
 	}
 	return use, nil
+}
+
+// unclaimed is for a key that could encrypt, if the certificate said so.
+func unclaimed(reason string) *fault.Error {
+	f := ErrNotEncryption.Saying(reason)
+	f.Hint = "--purpose encryption imports it all the same, if the key can do that."
+	return f
 }
 
 // place is whose an identity is.
