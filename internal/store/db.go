@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"time"
 )
 
@@ -39,6 +40,9 @@ type dialect struct {
 // OpenSQLite opens or creates the database file and brings its schema up to
 // date. A schema newer than this program is refused.
 func OpenSQLite(ctx context.Context, path string) (*DB, error) {
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	write, err := sql.Open("sqlite", sqliteDSN(path)+"&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("opening database %s: %w", path, err)
@@ -54,6 +58,16 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// private makes the file before SQLite does, readable for its owner only; the
+// files that SQLite puts beside it get the same rights.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening database: %w", err)
+	}
+	return f.Close()
 }
 
 func sqliteDSN(path string) string {
