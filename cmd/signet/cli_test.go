@@ -18,11 +18,14 @@ import (
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/scep"
+	"github.com/signet-mdm/signet/scep/ca"
 	"github.com/signet-mdm/signet/testdata"
 )
 
@@ -80,9 +83,31 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	users := directory.New(db.Directory(), time.Now)
 	return admin.Config{
 		Version: "test", Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
+		Challenges: challenges{}, PlainURL: "http://mdm.example.org", Authorities: []admin.Authority{authority(t)},
 		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
 		Keys:    pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
 	}
+}
+
+// challenges stands for SCEP, which needs CAs.
+type challenges struct{}
+
+func (challenges) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
+	return scep.Challenge{Secret: seal.SecretString("SECRET"), URL: "https://mdm.example.org/scep/" + r.Profile, Expires: time.Now()}, nil
+}
+
+// authority is a root CA.
+func authority(t *testing.T) admin.Authority {
+	t.Helper()
+	key, err := p256()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ca.NewRoot(key, ca.Names{CommonName: "Example Root CA"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin.Authority{Name: rootKey, Certificate: c}
 }
 
 // run runs a command line on the data directory.
@@ -321,6 +346,32 @@ func TestOutputIsInert(t *testing.T) {
 	}
 	if status, _, errs := c.run("user", "show", "x\x1b]0;y"); status != exitFailed || strings.Contains(errs, "\x1b") {
 		t.Errorf("status %d, %q", status, errs)
+	}
+}
+
+func TestChallengeAndAuthorities(t *testing.T) {
+	c := newCLI(t)
+	c.ok("user", "add", "alice@example.com")
+	var got map[string]string
+	c.json(&got, "scep", "challenge", "--profile", "smime-signing", "--user", "alice@example.com")
+	for key, want := range map[string]string{"url": "https://mdm.example.org/scep/smime-signing",
+		"http_url": "http://mdm.example.org/scep/smime-signing", "challenge": "SECRET"} {
+		if got[key] != want {
+			t.Errorf("%s: got %q, want %q", key, got[key], want)
+		}
+	}
+	if _, err := time.Parse(time.RFC3339, got["expires"]); err != nil {
+		t.Error(err)
+	}
+	if out := c.ok("ca", "show"); !strings.Contains(out, "CN=Example Root CA") {
+		t.Errorf("got\n%s", out)
+	}
+	block, _ := pem.Decode([]byte(c.ok("ca", "export", "root")))
+	if block == nil || block.Type != "CERTIFICATE" {
+		t.Errorf("got %v, want a certificate", block)
+	}
+	if status, _, errs := c.run("ca", "export", "none"); status != exitFailed || !strings.Contains(errs, "signet ca show") {
+		t.Errorf("status %d\n%s", status, errs)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/scep"
 )
 
 var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -85,6 +86,18 @@ func (f *fakeKeys) Remove(context.Context, journal.Actor, subject.User, cert.Fin
 	return pfxconnector.ErrKeyUnknown
 }
 
+type fakeChallenges struct{}
+
+func (fakeChallenges) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
+	if r.Profile != scep.MailSigning {
+		return scep.Challenge{}, scep.ErrProfileUnknown
+	}
+	if !subject.ValidID(string(r.Device.ID)) || r.Device.User != r.User.ID {
+		return scep.Challenge{}, scep.ErrHolder
+	}
+	return scep.Challenge{Secret: seal.SecretString("C"), URL: "https://x/scep/smime-signing", Expires: at}, nil
+}
+
 const maxFile = 300
 
 func newWorld(t *testing.T) *world {
@@ -97,7 +110,7 @@ func newWorld(t *testing.T) *world {
 	now := func() time.Time { return at }
 	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, log: &bytes.Buffer{}}
 	w.api = admin.New(admin.Config{Version: "test", Users: directory.New(db.Directory(), now), Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Journal: db.Journal(), MaxFile: maxFile})
+		Devices: w.devices, Keys: w.keys, Challenges: fakeChallenges{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
 	t.Cleanup(srv.Close)
@@ -404,6 +417,26 @@ func TestKeys(t *testing.T) {
 	}
 	if err := c.RemoveKey(t.Context(), "alice@example.com", strings.Repeat("0", 64)); code(err) != "pfx_unknown" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestChallenge(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	if _, err := c.AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "smime-signing", User: "alice@example.com"})
+	want := admin.Challenge{URL: "https://x/scep/smime-signing", HTTPURL: "http://x:8080/scep/smime-signing", Challenge: "C", Expires: at,
+		Profile: "smime-signing", User: "alice@example.com", Device: got.Device}
+	if err != nil || got != want || !subject.ValidID(got.Device) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	if _, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "x", User: "alice@example.com"}); code(err) != scep.ErrProfileUnknown.Code {
+		t.Errorf("unknown profile: got %v", err)
+	}
+	if list, err := c.Authorities(t.Context()); err != nil || list == nil {
+		t.Errorf("authorities: got %v, %v; want an empty list", list, err)
 	}
 }
 

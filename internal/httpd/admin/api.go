@@ -26,15 +26,19 @@ const (
 	large = 1 << 20
 )
 
-// Config is what the API is about. All services are required.
+// Config is what the API is about. All but PlainURL and Authorities is
+// required.
 type Config struct {
-	Version string // of this program
-	Users   Users
-	Tokens  Tokens
-	Devices Devices
-	Keys    Keys
-	Journal Journal
-	MaxFile int64 // bytes of an imported file
+	Version     string // of this program
+	Users       Users
+	Tokens      Tokens
+	Devices     Devices
+	Keys        Keys
+	Challenges  Challenges
+	Journal     Journal
+	MaxFile     int64       // bytes of an imported file
+	PlainURL    string      // of the listener without TLS, no slash at its end; empty: none
+	Authorities []Authority // in the order to list them
 }
 
 // API has the routes.
@@ -46,7 +50,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Journal == nil || c.MaxFile <= 0 {
+	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Challenges == nil || c.Journal == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	a := &API{Config: c}
@@ -55,6 +59,7 @@ func New(c Config) *API {
 	a.tokens()
 	a.devices()
 	a.keys()
+	a.authorities()
 	a.journal()
 	a.describe()
 	return a

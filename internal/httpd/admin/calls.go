@@ -88,3 +88,13 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 func (c *Client) Journal(ctx context.Context, limit int, user, device string) ([]Entry, error) {
 	return items[Entry](ctx, c, with("/journal", "limit", strconv.Itoa(limit), "user", user, "device", device))
 }
+
+// CreateChallenge makes a one-time challenge for a SCEP client.
+func (c *Client) CreateChallenge(ctx context.Context, n NewChallenge) (Challenge, error) {
+	return send[Challenge](ctx, c, http.MethodPost, "/challenges", n)
+}
+
+// Authorities lists the CAs.
+func (c *Client) Authorities(ctx context.Context) ([]CA, error) {
+	return items[CA](ctx, c, "/authorities")
+}

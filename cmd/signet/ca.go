@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+)
+
+func (a *app) caCommand() *cobra.Command {
+	return group("ca", "Show and export our CAs", a.caShow(), a.caExport())
+}
+
+func (a *app) caShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show",
+		Short: "List our CAs, the root first",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			cas, err := client.Authorities(c.Context())
+			if err != nil {
+				return err
+			}
+			return showTable(a, cas, []string{"name", "subject", "from", "to", "sha256"}, func(ca admin.CA) []string {
+				return []string{ca.Name, ca.Subject, day(ca.NotBefore), day(ca.NotAfter), ca.SHA256}
+			})
+		},
+	}
+}
+
+func (a *app) caExport() *cobra.Command {
+	return &cobra.Command{
+		Use:     "export NAME",
+		Short:   "Print the certificate of one of our CAs as PEM",
+		Example: "  signet ca export root > root.pem",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			cas, err := client.Authorities(c.Context())
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(cas, func(ca admin.CA) bool { return ca.Name == args[0] })
+			if i < 0 {
+				return fmt.Errorf("there is no CA %q; signet ca show lists them", args[0])
+			}
+			_, err = fmt.Fprint(a.stdout, cas[i].PEM)
+			return err
+		},
+	}
+}

@@ -1,0 +1,100 @@
+package admin
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep"
+)
+
+// Challenges makes one-time challenges.
+type Challenges interface {
+	// Challenge makes one for a certificate of that profile.
+	Challenge(ctx context.Context, by journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error)
+}
+
+// NewChallenge asks for a challenge.
+type NewChallenge struct {
+	Profile string `json:"profile" maxLength:"64" doc:"Certificate profile, such as smime-signing"`
+	User    string `json:"user" maxLength:"320" doc:"Whose certificate it is to be: our id, an address or a UPN"`
+}
+
+// Challenge lets a SCEP client get one certificate.
+type Challenge struct {
+	URL       string    `json:"url"`
+	HTTPURL   string    `json:"http_url" doc:"The same without TLS; empty when the server has no such listener"`
+	Challenge string    `json:"challenge" doc:"Good once; shown this once"`
+	Expires   time.Time `json:"expires"`
+	Profile   string    `json:"profile"`
+	User      string    `json:"user" doc:"Address"`
+	Device    string    `json:"device" doc:"Id by which the certificate is told from those of other devices"`
+}
+
+// Authority is one of our CAs.
+type Authority struct {
+	Name        string
+	Certificate *x509.Certificate
+}
+
+// CA is one of our CAs as lists show it.
+type CA struct {
+	Name      string    `json:"name"`
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"`
+	Serial    string    `json:"serial"`
+	SHA256    string    `json:"sha256"`
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+	PEM       string    `json:"pem"`
+}
+
+func newCA(a Authority) CA {
+	c := a.Certificate
+	return CA{Name: a.Name, Subject: c.Subject.String(), Issuer: c.Issuer.String(), Serial: string(cert.SerialOf(c.SerialNumber)),
+		SHA256: cert.FingerprintOf(c.Raw).String(), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
+		PEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))}
+}
+
+func (a *API) authorities() {
+	register(a, operation{id: "createChallenge", method: http.MethodPost, path: "/challenges",
+		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
+		status: http.StatusCreated}, a.createChallenge)
+	register(a, operation{id: "listAuthorities", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
+		permission: access.CARead}, a.listAuthorities)
+}
+
+// createChallenge is for clients that are no enrolled device, so the
+// certificate names a device of its own. It could not be an existing one: with
+// an identity of an invited device whoever calls this would enroll in another
+// user's name, without his code.
+func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[NewChallenge]) (*body[Challenge], error) {
+	u, err := a.Users.User(ctx, in.Body.User)
+	if err != nil {
+		return nil, err
+	}
+	device := subject.Device{ID: subject.NewDeviceID(), User: u.ID}
+	c, err := a.Challenges.Challenge(ctx, by, scep.ChallengeRequest{Profile: in.Body.Profile, User: u, Device: device})
+	if err != nil {
+		return nil, err
+	}
+	out := Challenge{URL: c.URL, Challenge: c.Secret.RevealString(), Expires: c.Expires, Profile: in.Body.Profile, User: u.Mail, Device: string(device.ID)}
+	if a.PlainURL != "" {
+		out.HTTPURL = a.PlainURL + "/scep/" + in.Body.Profile
+	}
+	return &body[Challenge]{out}, nil
+}
+
+func (a *API) listAuthorities(context.Context, journal.Actor, *struct{}) (*body[list[CA]], error) {
+	items := make([]CA, len(a.Authorities))
+	for i, authority := range a.Authorities {
+		items[i] = newCA(authority)
+	}
+	return &body[list[CA]]{list[CA]{items}}, nil
+}
