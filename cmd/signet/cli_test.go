@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
@@ -83,7 +84,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	users := directory.New(db.Directory(), time.Now)
 	return admin.Config{
 		Version: "test", Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
-		Challenges: challenges{}, PlainURL: "http://mdm.example.org", Authorities: []admin.Authority{authority(t)},
+		Challenges: challenges{}, Policies: policies{}, PlainURL: "http://mdm.example.org", Authorities: []admin.Authority{authority(t)},
 		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
 		Keys:    pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
 	}
@@ -94,6 +95,16 @@ type challenges struct{}
 
 func (challenges) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
 	return scep.Challenge{Secret: seal.SecretString("SECRET"), URL: "https://mdm.example.org/scep/" + r.Profile, Expires: time.Now()}, nil
+}
+
+// policies stands for appconfig: it takes any document.
+type policies struct{}
+
+func (policies) Apply(_ context.Context, _ journal.Actor, docs []byte, _ bool) (appconfig.Diff, error) {
+	if !strings.HasPrefix(string(docs), "kind:") {
+		return appconfig.Diff{}, appconfig.ErrDocument.Saying("Line 1: kind must be Policy, User or Group.")
+	}
+	return appconfig.Diff{Items: []appconfig.Item{{Kind: "Policy", Name: "mail", Action: appconfig.Added, Changes: []appconfig.Change{}}}}, nil
 }
 
 // authority is a root CA.
@@ -372,6 +383,26 @@ func TestChallengeAndAuthorities(t *testing.T) {
 	}
 	if status, _, errs := c.run("ca", "export", "none"); status != exitFailed || !strings.Contains(errs, "signet ca show") {
 		t.Errorf("status %d\n%s", status, errs)
+	}
+}
+
+func TestApply(t *testing.T) {
+	c := newCLI(t)
+	good, bad := c.file("good.yaml", []byte("kind: Policy\n")), c.file("bad.yaml", []byte("x: y\n"))
+	if out := c.ok("apply", "-f", good); out != "+ policy mail\n" {
+		t.Errorf("got %q", out)
+	}
+	if out := c.ok("apply", "-f", good, "--dry-run"); out != "+ policy mail\nNothing was changed.\n" {
+		t.Errorf("got %q", out)
+	}
+	var diff appconfig.Diff
+	if c.json(&diff, "apply", "-f", good); len(diff.Items) != 1 || diff.Items[0].Action != appconfig.Added {
+		t.Errorf("got %+v", diff)
+	}
+	for args, want := range map[string]int{"apply": exitUsage, "apply -f " + bad: exitFailed, "apply -f none.yaml": exitFailed, "apply -f -": exitFailed} {
+		if status, _, errs := c.run(strings.Fields(args)...); status != want || errs == "" {
+			t.Errorf("%s: status %d, want %d\n%s", args, status, want, errs)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/directory"
@@ -34,12 +35,13 @@ var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // world is a server with a real directory, tokens and journal; the domains
 // below say what they are told to.
 type world struct {
-	api     *admin.API
-	tokens  *access.Service
-	devices *fakeDevices
-	keys    *fakeKeys
-	url     string
-	log     *bytes.Buffer
+	api      *admin.API
+	tokens   *access.Service
+	devices  *fakeDevices
+	keys     *fakeKeys
+	policies *fakePolicies
+	url      string
+	log      *bytes.Buffer
 }
 
 type fakeDevices struct {
@@ -98,6 +100,19 @@ func (fakeChallenges) Challenge(_ context.Context, _ journal.Actor, r scep.Chall
 	return scep.Challenge{Secret: seal.SecretString("C"), URL: "https://x/scep/smime-signing", Expires: at}, nil
 }
 
+type fakePolicies struct {
+	docs string
+	dry  bool
+}
+
+func (f *fakePolicies) Apply(_ context.Context, _ journal.Actor, docs []byte, dry bool) (appconfig.Diff, error) {
+	f.docs, f.dry = string(docs), dry
+	if f.docs == "" {
+		return appconfig.Diff{}, appconfig.ErrDocument
+	}
+	return appconfig.Diff{Items: []appconfig.Item{{Kind: "Policy", Name: "mail", Action: appconfig.Added, Changes: []appconfig.Change{}}}}, nil
+}
+
 const maxFile = 300
 
 func newWorld(t *testing.T) *world {
@@ -108,9 +123,9 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
-	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, log: &bytes.Buffer{}}
+	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, log: &bytes.Buffer{}}
 	w.api = admin.New(admin.Config{Version: "test", Users: directory.New(db.Directory(), now), Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Challenges: fakeChallenges{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
+		Devices: w.devices, Keys: w.keys, Challenges: fakeChallenges{}, Policies: w.policies, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
 	t.Cleanup(srv.Close)
@@ -437,6 +452,23 @@ func TestChallenge(t *testing.T) {
 	}
 	if list, err := c.Authorities(t.Context()); err != nil || list == nil {
 		t.Errorf("authorities: got %v, %v; want an empty list", list, err)
+	}
+}
+
+func TestApply(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	for _, dry := range []bool{true, false} {
+		diff, err := c.Apply(t.Context(), []byte("kind: Policy\n"), dry)
+		if err != nil || diff.String() != "+ policy mail\n" || w.policies.docs != "kind: Policy\n" || w.policies.dry != dry {
+			t.Errorf("dry %v: got %v, %v; the service got %+v", dry, diff, err, w.policies)
+		}
+	}
+	if _, err := c.Apply(t.Context(), nil, false); err == nil {
+		t.Error("nothing was applied")
+	}
+	if _, err := c.Apply(t.Context(), make([]byte, 2<<20), false); code(err) != "body_too_large" {
+		t.Errorf("2 MiB: got %v", err)
 	}
 }
 

@@ -35,6 +35,7 @@ type Config struct {
 	Devices     Devices
 	Keys        Keys
 	Challenges  Challenges
+	Policies    Policies
 	Journal     Journal
 	MaxFile     int64       // bytes of an imported file
 	PlainURL    string      // of the listener without TLS, no slash at its end; empty: none
@@ -50,7 +51,8 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Challenges == nil || c.Journal == nil || c.MaxFile <= 0 {
+	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Challenges == nil || c.Policies == nil ||
+		c.Journal == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	a := &API{Config: c}
@@ -59,6 +61,7 @@ func New(c Config) *API {
 	a.tokens()
 	a.devices()
 	a.keys()
+	a.policies()
 	a.authorities()
 	a.journal()
 	a.describe()

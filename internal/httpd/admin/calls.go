@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/pfxconnector"
 )
 
@@ -87,6 +88,15 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 // Journal lists what was done, newest first.
 func (c *Client) Journal(ctx context.Context, limit int, user, device string) ([]Entry, error) {
 	return items[Entry](ctx, c, with("/journal", "limit", strconv.Itoa(limit), "user", user, "device", device))
+}
+
+// Apply makes users, groups and policies be as the documents say.
+func (c *Client) Apply(ctx context.Context, docs []byte, dryRun bool) (appconfig.Diff, error) {
+	path := "/apply"
+	if dryRun {
+		path += "?dryRun=true"
+	}
+	return send[appconfig.Diff](ctx, c, http.MethodPost, path, docs)
 }
 
 // CreateChallenge makes a one-time challenge for a SCEP client.

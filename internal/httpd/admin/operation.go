@@ -5,7 +5,9 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"path"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
@@ -127,8 +129,23 @@ func newHuma(version string, adapter huma.Adapter) huma.API {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.Transformers = []huma.Transformer{rephrase}
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	return huma.NewAPI(c, adapter)
+}
+
+// schemaName names a type in the description; those of other rooms get the
+// room in front, because several have an Item.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := huma.DefaultSchemaNamer(t, hint)
+	if pkg := t.PkgPath(); t.Name() != "" && pkg != reflect.TypeFor[API]().PkgPath() {
+		room := path.Base(pkg)
+		name = strings.ToUpper(room[:1]) + room[1:] + name
+	}
+	return name
 }
 
 // rephrase replaces huma's own failures, which quote the request.

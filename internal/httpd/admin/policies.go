@@ -1,0 +1,30 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/journal"
+)
+
+// Policies takes documents.
+type Policies interface {
+	// Apply makes users, groups and policies be as the documents say and gives
+	// what that changes; with dryRun it only tells.
+	Apply(ctx context.Context, by journal.Actor, docs []byte, dryRun bool) (appconfig.Diff, error)
+}
+
+func (a *API) policies() {
+	register(a, operation{id: "apply", method: http.MethodPost, path: "/apply",
+		summary: "Make users, groups and policies be as documents say", permission: access.PolicyWrite, maxBody: large}, a.apply)
+}
+
+func (a *API) apply(ctx context.Context, by journal.Actor, in *struct {
+	DryRun  bool   `query:"dryRun" doc:"Tell what would change, but change nothing"`
+	RawBody []byte `contentType:"application/yaml" doc:"YAML or JSON documents"`
+}) (*body[appconfig.Diff], error) {
+	diff, err := a.Policies.Apply(ctx, by, in.RawBody, in.DryRun)
+	return &body[appconfig.Diff]{diff}, err
+}
