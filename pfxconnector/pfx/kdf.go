@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"encoding/binary"
 	"hash"
+	"slices"
 )
 
 // checkEvery is after how many iterations a derivation asks whether anybody
@@ -40,7 +41,7 @@ func pkcs12KDF(ctx context.Context, h crypto.Hash, purpose byte, password, salt 
 			return out[:size], nil
 		}
 		b := fill(a, v)[:v]
-		for block := range chunks(input, v) {
+		for block := range slices.Chunk(input, v) {
 			addOne(block, b)
 		}
 	}
@@ -70,17 +71,6 @@ func fill(b []byte, v int) []byte {
 		n += copy(out[n:], b)
 	}
 	return out
-}
-
-// chunks gives the blocks of v bytes of b.
-func chunks(b []byte, v int) func(yield func([]byte) bool) {
-	return func(yield func([]byte) bool) {
-		for ; len(b) >= v; b = b[v:] {
-			if !yield(b[:v]) {
-				return
-			}
-		}
-	}
 }
 
 // addOne sets a to a+b+1, as numbers of the same length.

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"math/big"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -179,6 +183,27 @@ func TestStructureLimits(t *testing.T) {
 		if got := fault.Code(err); got != c.want {
 			t.Errorf("%s: got %q (%v), want %q", name, got, err, c.want)
 		}
+	}
+}
+
+// TestChainWorkIsBounded gives every leaf as many false issuers as there are
+// leaves.
+func TestChainWorkIsBounded(t *testing.T) {
+	const n = 23 // squared: more than 500
+	var certs [][]byte
+	for i := range 2 * n {
+		c := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: "X"}, IsCA: true, BasicConstraintsValid: true}
+		issuer, holder := &x509.Certificate{Subject: pkix.Name{CommonName: "Y"}}, bobPrivate
+		if i < n {
+			c.IsCA, issuer, holder = false, &x509.Certificate{Subject: c.Subject}, ecPrivate
+			c.Subject.CommonName = "Alice"
+		}
+		certs = append(certs, must(x509.CreateCertificate(rand.Reader, c, issuer, public(holder), alicePrivate)))
+	}
+	file := modern().with(func(c *craft) { c.keyBags, c.certBags = [][]byte{ecKey}, certs })
+	res, err := pfx.Read(t.Context(), file.build(), password, pfx.Default)
+	if err != nil || len(res.Identities) != n || !slices.Contains(res.Notes, pfx.NoteChainCut) {
+		t.Errorf("got %v, %v, want %d identities and chain_cut", res, err, n)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 const (
 	maxChain  = 8
-	maxChecks = 1000 // of signatures in a file; a file of 256 bags needs fewer
+	maxChecks = 500 // of signatures in a file; each certificate needs one, or few
 )
 
 // result sorts what was found into identities and the rest.
@@ -135,7 +135,11 @@ func (r *reader) chain(leaf *x509.Certificate, certs []certificate) []*x509.Cert
 	var up []*x509.Certificate
 	at := leaf
 	for len(up) < maxChain && !bytes.Equal(at.RawSubject, at.RawIssuer) {
-		next := r.issuer(at, certs)
+		next, known := r.issuers[at]
+		if !known {
+			next = r.issuer(at, certs)
+			r.issuers[at] = next
+		}
 		if next == nil || next == leaf || slices.Contains(up, next) {
 			break
 		}
