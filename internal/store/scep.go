@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/scep"
+)
+
+// SCEP is the facet of challenges, issuance and revocation.
+type SCEP struct{ db *DB }
+
+// SCEP gives the facet.
+func (db *DB) SCEP() SCEP { return SCEP{db} }
+
+var _ scep.Store = SCEP{}
+
+// forgetAfter is how long an expired challenge is kept for questions.
+const forgetAfter = 30 * 24 * time.Hour
+
+// ChallengeMade implements [scep.ChallengeStore].
+func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry) error {
+	names, err := json.Marshal(t.Names)
+	if err != nil {
+		return fmt.Errorf("encoding names: %w", err)
+	}
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE scep_challenge SET voided_at = ?
+			WHERE device_id = ? AND profile = ? AND used_at = 0 AND voided_at = 0`,
+			micros(t.Created), t.Holder.Device, t.Profile)
+		if err != nil {
+			return fmt.Errorf("voiding challenges: %w", err)
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM scep_challenge WHERE device_id = ? AND profile = ? AND expires_at < ?`,
+			t.Holder.Device, t.Profile, micros(t.Created.Add(-forgetAfter)))
+		if err != nil {
+			return fmt.Errorf("forgetting challenges: %w", err)
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO scep_challenge
+			(hash, profile, user_id, device_id, names, created_at, expires_at, voided_at, used_at, attempts)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.Hash.String(), t.Profile, t.Holder.User, t.Holder.Device, string(names),
+			micros(t.Created), micros(t.Expires), micros(t.Voided), micros(t.Used), t.Attempts)
+		if err != nil {
+			return fmt.Errorf("inserting challenge: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// holderJoin finds the user and device that x is for; gone is 1 when they may
+// have no certificate any more.
+const (
+	holderJoin = ` LEFT JOIN users u ON u.id = x.user_id LEFT JOIN device d ON d.id = x.device_id AND d.user_id = x.user_id`
+	holderGone = `CASE WHEN u.disabled = 0 AND d.state <> 'removed' THEN 0 ELSE 1 END`
+)
+
+// Ticket implements [scep.ChallengeStore].
+func (s SCEP) Ticket(ctx context.Context, hash seal.Hash) (scep.Ticket, error) {
+	t := scep.Ticket{Hash: hash}
+	var names string
+	var created, expires, voided, used int64
+	err := s.db.read.QueryRowContext(ctx, `SELECT x.profile, x.user_id, x.device_id, x.names, x.created_at, x.expires_at,
+		x.voided_at, x.used_at, x.attempts, `+holderGone+` FROM scep_challenge x`+holderJoin+` WHERE x.hash = ?`, hash.String()).
+		Scan(&t.Profile, &t.Holder.User, &t.Holder.Device, &names, &created, &expires, &voided, &used, &t.Attempts, &t.Gone)
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, scep.ErrChallengeUnknown
+	}
+	if err != nil {
+		return t, fmt.Errorf("reading challenge: %w", err)
+	}
+	t.Created, t.Expires, t.Voided, t.Used = instant(created), instant(expires), instant(voided), instant(used)
+	return t, json.Unmarshal([]byte(names), &t.Names)
+}
+
+// ChallengeRefused implements [scep.ChallengeStore].
+func (s SCEP) ChallengeRefused(ctx context.Context, hash seal.Hash, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE scep_challenge SET attempts = attempts + 1 WHERE hash = ? AND attempts < ?`,
+			hash.String(), scep.MaxAttempts)
+		if err != nil {
+			return fmt.Errorf("counting a try: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE scep_challenge SET voided_at = ?
+			WHERE hash = ? AND attempts >= ? AND used_at = 0 AND voided_at = 0`, micros(e.At), hash.String(), scep.MaxAttempts)
+		if err != nil {
+			return fmt.Errorf("voiding challenge: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// SerialReserved implements [scep.IssuanceStore].
+func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
+	names, err := json.Marshal(i.Names)
+	if err != nil {
+		return fmt.Errorf("encoding names: %w", err)
+	}
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := refuseKnownKey(ctx, tx, i); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO issuance (issuer, serial, state, profile, user_id, device_id, names, challenge,
+			renews, transaction_id, spki, tbs, fingerprint, not_after, created_at, issued_at, abandoned_at, superseded_at)
+			VALUES (?, ?, 'issuing', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, 0, 0, 0)`,
+			i.Issuer, i.Serial, i.Profile, i.Holder.User, i.Holder.Device, string(names), challengeOf(i),
+			fingerprint(i.Renews), i.Transaction, fingerprint(i.SPKI), i.TBS, micros(i.NotAfter), micros(i.At))
+		if err != nil {
+			return fmt.Errorf("inserting issuance: %w", err)
+		}
+		return nil
+	})
+}
+
+// challengeOf is how the challenge of an issuance is stored: empty for none.
+func challengeOf(i scep.Issuance) string {
+	if i.Challenge == (seal.Hash{}) {
+		return ""
+	}
+	return i.Challenge.String()
+}
+
+func refuseKnownKey(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
+	n := 0
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM certificate WHERE spki = ?
+		AND (source <> ? OR revoked_at > 0 OR user_id <> ? OR device_id <> ?)`,
+		fingerprint(i.SPKI), cert.Issued, i.Holder.User, i.Holder.Device).Scan(&n)
+	if err != nil {
+		return fmt.Errorf("looking for the key: %w", err)
+	}
+	if n > 0 {
+		return scep.ErrKeyKnown
+	}
+	return nil
+}
+
+// CertificateIssued implements [scep.IssuanceStore].
+func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Record, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := spend(ctx, tx, i, e.At); err != nil {
+			return err
+		}
+		if err := refuseGone(ctx, tx, i); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE issuance SET superseded_at = ?
+			WHERE device_id = ? AND profile = ? AND state = 'issued' AND superseded_at = 0`, micros(e.At), i.Holder.Device, i.Profile)
+		if err != nil {
+			return fmt.Errorf("ending the turn of older certificates: %w", err)
+		}
+		n, err := changed(ctx, tx, `UPDATE issuance SET state = 'issued', issued_at = ?, fingerprint = ?, tbs = ?
+			WHERE issuer = ? AND serial = ? AND state = 'issuing'`,
+			micros(e.At), fingerprint(r.Fingerprint), []byte{}, i.Issuer, i.Serial)
+		if err != nil {
+			return fmt.Errorf("completing issuance: %w", err)
+		}
+		if n == 0 {
+			return fmt.Errorf("issuance %s is not under way any more", i.Serial)
+		}
+		if err := insertCertificate(ctx, tx, r); err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// spend consumes what allows the issuance.
+func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error {
+	query, key, lost := `UPDATE scep_challenge SET used_at = ? WHERE hash = ? AND used_at = 0 AND voided_at = 0`,
+		challengeOf(i), scep.ErrChallengeUsed
+	if !i.Renews.IsZero() {
+		query, key, lost = `UPDATE issuance SET superseded_at = ? WHERE fingerprint = ? AND state = 'issued' AND superseded_at = 0`,
+			fingerprint(i.Renews), scep.ErrRenewalOver
+	}
+	n, err := changed(ctx, tx, query, micros(at), key)
+	if err != nil {
+		return fmt.Errorf("spending the permission: %w", err)
+	}
+	if n == 0 {
+		return lost
+	}
+	return nil
+}
+
+func refuseGone(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
+	n := 0
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM device d JOIN users u ON u.id = d.user_id
+		WHERE d.id = ? AND u.id = ? AND u.disabled = 0 AND d.state <> 'removed'`, i.Holder.Device, i.Holder.User).Scan(&n)
+	if err != nil {
+		return fmt.Errorf("looking for the holder: %w", err)
+	}
+	if n == 0 {
+		return scep.ErrHolder
+	}
+	return nil
+}
+
+// Repeated implements [scep.IssuanceStore].
+func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (cert.Record, bool, error) {
+	r, err := scanCertificate(s.db.read.QueryRowContext(ctx, selectCertificate+` WHERE source = ? AND fingerprint IN (
+		SELECT fingerprint FROM issuance WHERE transaction_id = ? AND spki = ? AND challenge = ? AND renews = ?
+		AND state = 'issued' AND issued_at >= ?)`,
+		cert.Issued, i.Transaction, fingerprint(i.SPKI), challengeOf(i), fingerprint(i.Renews), micros(since)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("looking for the same request: %w", err)
+	}
+	return r, true, nil
+}
+
+// Issued implements [scep.IssuanceStore].
+func (s SCEP) Issued(ctx context.Context, f cert.Fingerprint) (scep.Issued, error) {
+	var i scep.Issued
+	var names string
+	var superseded int64
+	err := s.db.read.QueryRowContext(ctx, `SELECT x.issuer, x.profile, x.user_id, x.device_id, x.names, x.superseded_at, `+holderGone+`
+		FROM issuance x`+holderJoin+` WHERE x.fingerprint = ?`, fingerprint(f)).
+		Scan(&i.Issuer, &i.Profile, &i.Holder.User, &i.Holder.Device, &names, &superseded, &i.Gone)
+	if errors.Is(err, sql.ErrNoRows) {
+		return i, scep.ErrCertificateUnknown
+	}
+	if err != nil {
+		return i, fmt.Errorf("reading issuance: %w", err)
+	}
+	i.Current = superseded == 0
+	if err := json.Unmarshal([]byte(names), &i.Names); err != nil {
+		return i, fmt.Errorf("reading names of %s: %w", f, err)
+	}
+	i.Record, err = scanCertificate(s.db.read.QueryRowContext(ctx,
+		selectCertificate+` WHERE fingerprint = ? AND source = ?`, fingerprint(f), cert.Issued))
+	if err != nil {
+		return i, fmt.Errorf("reading certificate %s: %w", f, err)
+	}
+	return i, nil
+}

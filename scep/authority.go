@@ -1,0 +1,59 @@
+package scep
+
+import (
+	"crypto/x509"
+	"strings"
+
+	"github.com/signet-mdm/signet/internal/cms"
+)
+
+// The content types of answers. Clients compare the whole header, so nothing
+// may be added to them.
+const (
+	TypeCaps    = "text/plain"
+	TypeMessage = "application/x-pki-message"
+	TypeCA      = "application/x-x509-ca-ra-cert"
+	TypeCRL     = "application/pkix-crl"
+	TypeCert    = "application/pkix-cert"
+)
+
+// GetCACaps gives the answer of type [TypeCaps].
+//
+// Spec: RFC 8894 section 3.5.2
+// Quirk: Apple splits at LF only and compares exactly, so there is no CR; and
+// strongSwan 5.9.8 refuses AES unless SHA-384 is listed, which nobody else
+// looks at.
+func (s *Service) GetCACaps(profile string) ([]byte, error) {
+	if _, err := s.line(profile); err != nil {
+		return nil, err
+	}
+	caps := []string{"AES", "POSTPKIOperation", "Renewal", "SCEPStandard", "SHA-256", "SHA-384", "SHA-512"}
+	if s.AllowLegacy {
+		caps = append(caps, "SHA-1", "DES3")
+	}
+	return []byte(strings.Join(caps, "\n")), nil
+}
+
+// GetCACert gives RA, issuing CA and its parents up to the root, whatever CA
+// name the client asks for.
+//
+// Spec: RFC 8894 section 4.2.1
+// Quirk: iOS ends the enrollment unless a certificate here has key usage for
+// signing and decryption; strongSwan cannot verify without the root.
+func (s *Service) GetCACert(profile string) (body []byte, contentType string, err error) {
+	l, err := s.line(profile)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err = cms.CertsOnly(append([]*x509.Certificate{l.ra.Certificate}, l.issuer.Chain()...)...)
+	return body, TypeCA, err
+}
+
+// CACertificate gives the DER certificate of an issuer.
+func (s *Service) CACertificate(issuer string) ([]byte, error) {
+	i, err := s.issuer(issuer)
+	if err != nil {
+		return nil, err
+	}
+	return i.Certificate().Raw, nil
+}

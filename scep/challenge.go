@@ -1,0 +1,85 @@
+package scep
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// ChallengeRequest says for what certificate a challenge is wanted.
+type ChallengeRequest struct {
+	Profile string
+	User    subject.User
+	Device  subject.Device // of that user
+}
+
+// Challenge is what a SCEP payload needs.
+type Challenge struct {
+	Secret      seal.Secret
+	URL         string
+	Fingerprint []byte // SHA-256 of the issuing CA's certificate, CAFingerprint of the payload
+	Expires     time.Time
+}
+
+// Challenge makes a challenge that gives one certificate of that profile, with
+// what the records say now, to whoever presents it first. Unused older ones of
+// the same profile and device are void from then on. It fails when a name that
+// the profile wants has no value.
+func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRequest) (Challenge, error) {
+	l, err := s.line(r.Profile)
+	if err != nil {
+		return Challenge{}, err
+	}
+	if r.User.Disabled || r.Device.User != r.User.ID || !subject.ValidID(string(r.User.ID)) || !subject.ValidID(string(r.Device.ID)) {
+		return Challenge{}, ErrHolder
+	}
+	names, err := l.names(r.User, r.Device)
+	if err != nil {
+		return Challenge{}, err
+	}
+	now, secret := s.Now(), seal.Random()
+	t := Ticket{
+		Grant: Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names},
+		Hash:  secret.Hash(), Created: now, Expires: now.Add(l.ChallengeLife),
+	}
+	if err := s.Store.ChallengeMade(ctx, t, s.entry(by, journal.ChallengeIssued, t.Grant)); err != nil {
+		return Challenge{}, err
+	}
+	sum := sha256.Sum256(l.issuer.Certificate().Raw)
+	return Challenge{Secret: secret, URL: s.URL + "/" + l.Name, Fingerprint: sum[:], Expires: t.Expires}, nil
+}
+
+// SigningChallenge makes a challenge for an S/MIME signing certificate.
+func (s *Service) SigningChallenge(ctx context.Context, u subject.User, d subject.Device) (url string, secret seal.Secret, err error) {
+	c, err := s.Challenge(ctx, journal.Worker("delivery"), ChallengeRequest{Profile: MailSigning, User: u, Device: d})
+	return c.URL, c.Secret, err
+}
+
+// refusal tells why t gives no certificate of that profile now; nil when it
+// does.
+func (t Ticket) refusal(profile string, now time.Time) error {
+	switch {
+	case t.Profile != profile:
+		return ErrChallengeProfile
+	case !t.Used.IsZero():
+		return ErrChallengeUsed
+	case !t.Voided.IsZero():
+		return ErrChallengeVoid
+	case !now.Before(t.Expires):
+		return ErrChallengeExpired
+	case t.Gone:
+		return ErrHolder
+	}
+	return nil
+}
+
+// entry is about the holder of g.
+func (s *Service) entry(by journal.Actor, a journal.Action, g Grant) journal.Entry {
+	return journal.Entry{At: s.Now(), Actor: by, Action: a, User: g.Holder.User, Device: g.Holder.Device,
+		Detail: map[string]string{"profile": g.Profile}}
+}

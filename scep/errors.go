@@ -1,0 +1,87 @@
+package scep
+
+import "github.com/signet-mdm/signet/internal/fault"
+
+// What cannot be answered by a CertRep.
+var (
+	ErrProfileUnknown = fault.New(fault.NotFound, "scep_profile_unknown",
+		"There is no such certificate profile.", "The SCEP address ends with the profile's name.")
+	ErrIssuerUnknown = fault.New(fault.NotFound, "scep_issuer_unknown",
+		"There is no such certification authority.", "")
+	ErrMessage = fault.New(fault.Invalid, "scep_message",
+		"This is no SCEP message.", "")
+	ErrTooLarge = fault.New(fault.TooLarge, "scep_too_large",
+		"The SCEP message is too large.", "")
+	ErrTooMany = fault.New(fault.Unavailable, "scep_too_many_failures",
+		"Too many requests from this address failed.", "Wait a minute.")
+)
+
+// Why a request is refused. Clients see the code as failInfoText.
+var (
+	ErrAlgorithm = fault.New(fault.Invalid, "scep_algorithm",
+		"The request uses an algorithm that is not accepted.", "For old clients there is scep.allow_legacy_algorithms.")
+	ErrUnreadable = fault.New(fault.Invalid, "scep_unreadable",
+		"The request does not decrypt to a certificate request signed by its own key.", "")
+	ErrClock = fault.New(fault.Invalid, "scep_clock",
+		"The clock of the client is too far off.", "Set the time of the device.")
+	ErrMessageType = fault.New(fault.Invalid, "scep_message_type",
+		"The server does not answer this type of message.", "")
+	ErrTransaction = fault.New(fault.NotFound, "scep_transaction_unknown",
+		"No request is pending under this transaction.", "")
+	ErrWantsCA = fault.New(fault.Denied, "scep_request_ca",
+		"The request asks for a CA certificate.", "")
+	ErrKey = fault.New(fault.Invalid, "scep_key",
+		"The key is too weak, too large or of the wrong kind.", "Use RSA with 2048 to 4096 bits.")
+	ErrKeyForeign = fault.New(fault.Denied, "scep_key_foreign",
+		"The message is not signed with the key that asks for a certificate.", "")
+	ErrKeyKnown = fault.New(fault.Denied, "scep_key_known",
+		"The key is another's, was imported or belongs to a revoked certificate.", "Make a new key.")
+	ErrHolder = fault.New(fault.Denied, "scep_holder",
+		"The user is disabled or the device is not his, or was removed.", "")
+)
+
+// Failures of challenges.
+var (
+	ErrChallengeUnknown = fault.New(fault.Denied, "scep_challenge_unknown",
+		"There is no such challenge.", "Get the profile anew; each can be installed once.")
+	ErrChallengeUsed = fault.New(fault.Denied, "scep_challenge_used",
+		"The challenge was used before.", "Get the profile anew; each can be installed once.")
+	ErrChallengeExpired = fault.New(fault.Denied, "scep_challenge_expired",
+		"The challenge has expired.", "Get the profile anew.")
+	ErrChallengeVoid = fault.New(fault.Denied, "scep_challenge_void",
+		"The challenge was replaced by a newer one, or tried too often.", "Use the newest profile.")
+	ErrChallengeProfile = fault.New(fault.Denied, "scep_challenge_profile",
+		"The challenge is for another certificate profile.", "")
+)
+
+// Failures of renewal.
+var (
+	ErrRenewalUnknown = fault.New(fault.Denied, "scep_renewal_unknown",
+		"The certificate that signed the request is none of this profile.", "Enroll with a challenge.")
+	ErrRenewalEarly = fault.New(fault.Denied, "scep_renewal_early",
+		"The certificate is not due for renewal yet.", "")
+	ErrRenewalOver = fault.New(fault.Denied, "scep_renewal_over",
+		"The certificate has expired, was revoked or was replaced.", "Enroll with a challenge.")
+)
+
+// Failures of certificates and profiles.
+var (
+	ErrCertificateUnknown = fault.New(fault.NotFound, "scep_certificate_unknown",
+		"No such certificate was issued.", "")
+	ErrIdentity = fault.New(fault.Unauthenticated, "scep_identity",
+		"The certificate is no device identity of this server.", "")
+	ErrIdentityRevoked = fault.New(fault.Denied, "scep_identity_revoked",
+		"The device identity was revoked.", "Enroll the device again.")
+	ErrIdentityExpired = fault.New(fault.Denied, "scep_identity_expired",
+		"The device identity has expired.", "Enroll the device again.")
+	ErrReason = fault.New(fault.Invalid, "scep_revocation_reason",
+		"There is no such reason for a revocation.",
+		"Use keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or unspecified.")
+	ErrNames = fault.New(fault.Invalid, "scep_names",
+		"No common name of the profile has a value that fits.", "Give the user a display name of at most 64 characters.")
+	ErrProfileEncryption = fault.New(fault.Invalid, "scep_profile_encryption",
+		"No certificate profile for SCEP may be for encryption: the key stays on one device, and the user's other devices could not read.",
+		"Import the user's encryption certificates instead.")
+	ErrProfileInvalid = fault.New(fault.Invalid, "scep_profile_invalid",
+		"The certificate profile is not complete.", "")
+)

@@ -1,0 +1,157 @@
+package scep
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
+const (
+	repeatLife = 24 * time.Hour   // a request sent again gets the same certificate
+	issueTime  = 20 * time.Second // from the reservation to the stored certificate
+)
+
+// enroll gives a certificate for a challenge.
+func (s *Service) enroll(ctx context.Context, l *line, remote string, r *request, wanted csr) (cert.Record, error) {
+	if wanted.challenge.Empty() {
+		return cert.Record{}, ErrChallengeUnknown
+	}
+	t, err := s.Store.Ticket(ctx, wanted.challenge.Hash())
+	if err != nil {
+		return cert.Record{}, err
+	}
+	c, err := s.redeem(ctx, l, remote, r, wanted, t)
+	if f := fault.Of(err); f != nil {
+		e := s.entry(device(t.Grant, remote), journal.ChallengeRefused, t.Grant)
+		e.Detail["code"] = f.Code
+		if counting := s.Store.ChallengeRefused(ctx, t.Hash, e); counting != nil {
+			return cert.Record{}, fmt.Errorf("counting a refused challenge: %w", counting)
+		}
+	}
+	return c, err
+}
+
+// redeem gives the certificate of a challenge that exists.
+func (s *Service) redeem(ctx context.Context, l *line, remote string, r *request, wanted csr, t Ticket) (cert.Record, error) {
+	if !wanted.provenBy(r.signer) {
+		return cert.Record{}, ErrKeyForeign
+	}
+	i := Issuance{Grant: t.Grant, Challenge: t.Hash, Transaction: string(r.transaction.Bytes), SPKI: wanted.spki}
+	return s.once(ctx, l, remote, i, wanted.key, t.refusal(l.Name, s.Now()))
+}
+
+// renew gives a certificate for the signature of the one it follows. What it
+// says is what the old one was granted, so nothing can be renamed.
+func (s *Service) renew(ctx context.Context, l *line, remote string, r *request, wanted csr) (cert.Record, error) {
+	if !l.issuer.Made(r.signer) {
+		return cert.Record{}, ErrRenewalUnknown
+	}
+	old, err := s.Store.Issued(ctx, cert.FingerprintOf(r.signer.Raw))
+	if errors.Is(err, ErrCertificateUnknown) {
+		return cert.Record{}, ErrRenewalUnknown.With(err)
+	}
+	if err != nil {
+		return cert.Record{}, err
+	}
+	i := Issuance{Grant: old.Grant, Renews: old.Record.Fingerprint, Transaction: string(r.transaction.Bytes), SPKI: wanted.spki}
+	return s.once(ctx, l, remote, i, wanted.key, old.refusal(l.Profile, s.Now()))
+}
+
+// refusal tells why a certificate cannot be renewed now; nil when it can.
+func (o Issued) refusal(p Profile, now time.Time) error {
+	switch {
+	case o.Profile != p.Name || p.RenewWithin == 0:
+		return ErrRenewalUnknown
+	case o.Record.Revoked() || !o.Record.ValidAt(now) || !o.Current:
+		return ErrRenewalOver
+	case now.Before(o.Record.NotAfter.Add(-p.RenewWithin)):
+		return ErrRenewalEarly
+	case o.Gone:
+		return ErrHolder
+	}
+	return nil
+}
+
+// once issues i unless refused says why not. A request that was answered
+// before gets the same certificate, also when both came at once.
+func (s *Service) once(ctx context.Context, l *line, remote string, i Issuance, key crypto.PublicKey, refused error) (cert.Record, error) {
+	if refused == nil {
+		c, err := s.issue(ctx, l, remote, i, key)
+		if !errors.Is(err, ErrChallengeUsed) && !errors.Is(err, ErrRenewalOver) {
+			return c, err
+		}
+		refused = err // another request was faster: perhaps the same one
+	}
+	if i.Profile != l.Name {
+		return cert.Record{}, refused
+	}
+	c, found, err := s.Store.Repeated(ctx, i, s.Now().Add(-repeatLife))
+	if err != nil {
+		return cert.Record{}, err
+	}
+	if !found || c.Revoked() {
+		return cert.Record{}, refused
+	}
+	return c, nil
+}
+
+// issue makes the certificate in the order that makes dying at any point safe:
+// prepare and check, write down the serial number, sign, store. What was
+// begun is ended although the client hangs up.
+func (s *Service) issue(ctx context.Context, l *line, remote string, i Issuance, key crypto.PublicKey) (cert.Record, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTime)
+	defer cancel()
+	now := s.Now()
+	p, err := l.issuer.Prepare(ca.Request{Kind: l.kind(), Names: i.Names, Key: key, Life: l.Life, Policy: l.Policy}, now)
+	if err != nil {
+		return cert.Record{}, broken(err)
+	}
+	i.Issuer, i.Serial, i.TBS, i.NotAfter, i.At = l.issuer.Name(), p.Serial(), p.TBS(), p.Draft.NotAfter, now
+	if err := s.Store.SerialReserved(ctx, i); err != nil {
+		return cert.Record{}, fmt.Errorf("reserving serial number %s: %w", i.Serial, err)
+	}
+	c, err := l.issuer.Issue(p)
+	if err != nil {
+		return cert.Record{}, err
+	}
+	r := record(c, i.Grant, l.Use, now)
+	e := s.entry(device(i.Grant, remote), journal.CertificateIssued, i.Grant)
+	e.Cert, e.Due.Devices, e.Detail["serial"] = r.Fingerprint, append(e.Due.Devices, i.Holder.Device), string(r.Serial)
+	if err := s.Store.CertificateIssued(ctx, i, r, e); err != nil {
+		return cert.Record{}, fmt.Errorf("storing certificate %s: %w", i.Serial, err)
+	}
+	s.Log.InfoContext(ctx, "certificate issued", keyProfile, l.Name, keyUser, i.Holder.User, keyDevice, i.Holder.Device,
+		keyCert, r.Fingerprint.String(), keySerial, string(r.Serial), keyRemote, remote)
+	return r, nil
+}
+
+// broken tells the client of a rule that its key breaks; other rules are for
+// whoever wrote the profile.
+func broken(err error) error {
+	if rule, ok := errors.AsType[*ca.BrokenRule](err); ok && (rule.Rule == "key" || rule.Rule == "key-kind" || rule.Rule == "own-key") {
+		return ErrKey.With(err)
+	}
+	return err
+}
+
+// device is the actor of a request.
+func device(g Grant, remote string) journal.Actor {
+	return journal.Actor{Kind: journal.Device, ID: string(g.Holder.Device), Remote: remote}
+}
+
+func record(c *x509.Certificate, g Grant, use cert.Use, now time.Time) cert.Record {
+	return cert.Record{
+		Fingerprint: cert.FingerprintOf(c.Raw), SPKI: cert.FingerprintOf(c.RawSubjectPublicKeyInfo),
+		Holder: g.Holder, Source: cert.Issued, Use: use, Profile: g.Profile, Serial: cert.SerialOf(c.SerialNumber),
+		Subject: c.Subject.String(), Issuer: c.Issuer.String(), Addresses: cert.NamesOf(c).Mail,
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, DER: c.Raw, CreatedAt: now,
+	}
+}

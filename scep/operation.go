@@ -1,0 +1,106 @@
+package scep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+)
+
+// PKIOperation answers a message of a client at the address remote with a
+// CertRep of type [TypeMessage], which says SUCCESS or FAILURE. An error is
+// for what no CertRep can answer: ErrProfileUnknown, ErrTooLarge, ErrTooMany,
+// ErrMessage, or our own failure to sign.
+//
+// Spec: RFC 8894 section 4.3
+func (s *Service) PKIOperation(ctx context.Context, profile, remote string, message []byte) ([]byte, error) {
+	l, err := s.line(profile)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(message) > MaxMessage:
+		return nil, ErrTooLarge
+	case s.failures.blocked(remote, s.Now()):
+		return nil, ErrTooMany
+	}
+	r, err := parseSafely(message)
+	if err != nil {
+		s.failures.failed(remote, s.Now())
+		return nil, err
+	}
+	c, err := s.serveSafely(ctx, l, remote, r)
+	if err == nil {
+		return s.success(l, r, c)
+	}
+	s.report(ctx, l, remote, err)
+	return s.failure(l, r, err)
+}
+
+// report logs why a request was refused; only what we did wrong is an error.
+func (s *Service) report(ctx context.Context, l *line, remote string, err error) {
+	level := slog.LevelInfo
+	switch {
+	case fault.Of(err) != nil:
+		s.failures.failed(remote, s.Now())
+	case !errors.Is(err, context.Canceled):
+		level = slog.LevelError
+	}
+	s.Log.Log(ctx, level, "certificate request refused",
+		keyProfile, l.Name, keyRemote, remote, keyCode, fault.Code(err), keyErr, err)
+}
+
+// parseSafely is parse for bytes that nobody vouches for.
+func parseSafely(message []byte) (r *request, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = nil, ErrMessage.With(panicked(p))
+		}
+	}()
+	return parse(message)
+}
+
+func (s *Service) serveSafely(ctx context.Context, l *line, remote string, r *request) (c cert.Record, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return s.serve(ctx, l, remote, r)
+}
+
+// panicked tells where, and of what type the value is. The value itself is not
+// printed: it may be of a foreign type whose String panics again.
+func panicked(p any) error { return fmt.Errorf("panic of type %T: %s", p, debug.Stack()) }
+
+// serve gives the certificate that r earns. Every type of message but the
+// listed ones is refused.
+func (s *Service) serve(ctx context.Context, l *line, remote string, r *request) (cert.Record, error) {
+	switch r.kind {
+	case pkcsReq, renewalReq, certPoll:
+	default:
+		return cert.Record{}, ErrMessageType
+	}
+	if err := s.acceptable(r); err != nil {
+		return cert.Record{}, err
+	}
+	plain, err := s.open(l.ra, r.envelope)
+	if err != nil {
+		return cert.Record{}, err
+	}
+	if r.kind == certPoll { // nothing is ever PENDING
+		return cert.Record{}, ErrTransaction
+	}
+	wanted, err := readCSR(plain, s.AllowLegacy)
+	if err != nil {
+		return cert.Record{}, err
+	}
+	// Quirk: certmonger renews with a PKCSReq that its old certificate signs.
+	if r.kind == renewalReq || wanted.challenge.Empty() && l.issuer.Made(r.signer) {
+		return s.renew(ctx, l, remote, r, wanted)
+	}
+	return s.enroll(ctx, l, remote, r, wanted)
+}

@@ -1,0 +1,117 @@
+package scep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
+const (
+	// crlRefresh is how old a published list may get although nothing changed.
+	crlRefresh = 24 * time.Hour
+	// abandonAfter is when a reservation counts as left behind by a process
+	// that died. A signature may exist that nobody stored, so it is revoked.
+	abandonAfter = 10 * time.Minute
+	maxPublish   = 8 // tries when others publish at the same time
+)
+
+// Revoke revokes a certificate that was issued, and publishes the CRL with it
+// before it returns. The reason is a name of RFC 5280; empty is unspecified.
+// Revoking twice changes nothing. ErrCertificateUnknown, ErrReason.
+func (s *Service) Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error {
+	why, known := ca.ParseReason(reason)
+	if !known {
+		return ErrReason
+	}
+	issued, err := s.Store.Issued(ctx, f)
+	if err != nil {
+		return err
+	}
+	issuer, err := s.issuer(issued.Issuer)
+	if err != nil {
+		return err
+	}
+	e := s.entry(by, journal.CertificateRevoked, issued.Grant)
+	e.Cert, e.Due, e.Detail["reason"] = f, subject.OfDevice(issued.Holder.Device), string(why)
+	if err := s.Store.CertificateRevoked(ctx, f, why, e); err != nil {
+		return fmt.Errorf("revoking %s: %w", f, err)
+	}
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	_, err = s.publish(ctx, issuer)
+	return err
+}
+
+// CRL gives the DER list of an issuer, of type [TypeCRL]. A list that does not
+// hold everything any more, or is a day old, is replaced first.
+func (s *Service) CRL(ctx context.Context, issuer string) ([]byte, error) {
+	i, err := s.issuer(issuer)
+	if err != nil {
+		return nil, err
+	}
+	der, _, err := s.fresh(ctx, i)
+	return der, err
+}
+
+// Refresh publishes the lists that are due, and tells how many. It is run
+// again and again.
+func (s *Service) Refresh(ctx context.Context) (n int, err error) {
+	for _, i := range s.issuers {
+		_, published, failed := s.fresh(ctx, i)
+		if published {
+			n++
+		}
+		err = errors.Join(err, failed)
+	}
+	return n, err
+}
+
+// fresh gives the list and tells whether it was published just now.
+func (s *Service) fresh(ctx context.Context, i *ca.Issuer) (der []byte, published bool, err error) {
+	c, err := s.Store.CRL(ctx, i.Name())
+	if err != nil || !c.stale(s.Now()) {
+		return c.DER, false, err
+	}
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	if c, err = s.Store.CRL(ctx, i.Name()); err != nil || !c.stale(s.Now()) {
+		return c.DER, false, err
+	}
+	if der, err = s.publish(ctx, i); err != nil && len(c.DER) > 0 && s.Now().Before(c.ThisUpdate.Add(ca.CRLLife)) {
+		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", keyKind, i.Name(), keyErr, err)
+		return c.DER, false, nil
+	}
+	return der, err == nil, err
+}
+
+func (c CRL) stale(now time.Time) bool {
+	return len(c.DER) == 0 || c.Revision != c.Published || now.Sub(c.ThisUpdate).Abs() >= crlRefresh
+}
+
+// publish makes the next list. Numbers are seconds since 1970 where that is
+// higher than the last plus one, so that they rise after a restored backup too.
+func (s *Service) publish(ctx context.Context, i *ca.Issuer) (der []byte, err error) {
+	for range maxPublish {
+		now := s.Now()
+		last, list, err := s.Store.Revocations(ctx, i.Name(), now.Add(-abandonAfter))
+		if err != nil {
+			return nil, fmt.Errorf("reading revocations of %s: %w", i.Name(), err)
+		}
+		next := CRL{Issuer: i.Name(), Number: max(last.Number+1, now.Unix()), ThisUpdate: now, Published: last.Revision}
+		if next.DER, err = i.CRL(next.Number, list, now); err != nil {
+			return nil, err
+		}
+		if err := s.Store.CRLPublished(ctx, next, last.Number); err == nil {
+			return next.DER, nil
+		} else if !errors.Is(err, ErrCRLRaced) {
+			return nil, fmt.Errorf("publishing the CRL of %s: %w", i.Name(), err)
+		}
+	}
+	return nil, fmt.Errorf("publishing the CRL of %s: %w", i.Name(), ErrCRLRaced)
+}
