@@ -100,6 +100,9 @@ func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.Devic
 	if err != nil {
 		return err
 	}
+	if d.State == Removed {
+		return nil
+	}
 	var farewell *Command
 	if d.State == Enrolled {
 		c := RemoveProfile(id, s.enrollmentID())

@@ -1,5 +1,341 @@
 package storetest
 
-import "testing"
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
 
-func testMDM(t *testing.T, open Open) {}
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+)
+
+func testMDM(t *testing.T, open Open) {
+	t.Run("an invitation is found by link and by device", func(t *testing.T) {
+		f := facet(t, open(t))
+		inv := f.invite("alice@example.com")
+		for name, find := range map[string]func() (mdm.Invitation, error){
+			"link":   func() (mdm.Invitation, error) { return f.Invitation(t.Context(), inv.Token) },
+			"device": func() (mdm.Invitation, error) { return f.InvitationOf(t.Context(), inv.Device.ID) },
+		} {
+			got, err := find()
+			if diff := cmp.Diff(inv, got); err != nil || diff != "" {
+				t.Errorf("%s: %v\n%s", name, err, diff)
+			}
+		}
+		if _, err := f.Invitation(t.Context(), seal.Random().Hash()); !errors.Is(err, mdm.ErrInvitation) {
+			t.Errorf("unknown: got %v, want ErrInvitation", err)
+		}
+	})
+
+	t.Run("a code is tried so often and taken once", func(t *testing.T) {
+		f := facet(t, open(t))
+		inv := f.invite("alice@example.com")
+		right := mdm.Try{Token: inv.Token, Code: inv.Code, MaxTries: 2, At: at, Accepted: entry(journal.InvitationRedeemed), Failed: entry(journal.InvitationRefused)}
+		wrong := right
+		wrong.Code = seal.Random().Hash()
+		try := func(x mdm.Try, want bool) {
+			t.Helper()
+			if got, err := f.CodeTried(t.Context(), x); err != nil || got != want {
+				t.Errorf("got %v, %v; want %v", got, err, want)
+			}
+		}
+		late := right
+		late.At = inv.ExpiresAt.Add(time.Second)
+		try(wrong, false)
+		try(late, false)
+		try(right, false) // it was the third
+
+		other := f.invite("bob@example.com")
+		right.Token, right.Code = other.Token, other.Code
+		try(right, true)
+		try(right, false)
+		if got, err := f.Invitation(t.Context(), other.Token); err != nil || !got.RedeemedAt.Equal(at) || got.Tries != 0 {
+			t.Errorf("redeemed: got %+v, %v", got, err)
+		}
+	})
+
+	t.Run("authenticate binds and keeps what is not told again", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.invite("alice@example.com").Device
+		b := f.bind(d.ID, "U-1", mdm.Information{Name: "n", Model: "m", OSVersion: "18", Serial: "s"})
+		f.bindAgain(b, mdm.Information{OSVersion: "18.1"})
+		got := f.device(d.ID)
+		want := mdm.Device{Device: subject.Device{ID: d.ID, User: d.User, UDID: "U-1", Name: "n", Model: "m", OSVersion: "18.1", Serial: "s"},
+			Owner: "alice@example.com", State: mdm.Enrolling, Identity: b.Identity, IdentityAt: at, CreatedAt: at, SeenAt: at}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		byUDID, err := f.DeviceByUDID(t.Context(), "U-1")
+		if err != nil || byUDID.ID != d.ID {
+			t.Errorf("by UDID: got %s, %v", byUDID.ID, err)
+		}
+	})
+
+	t.Run("a device has one UDID and a UDID one device", func(t *testing.T) {
+		f := facet(t, open(t))
+		a, b := f.invite("alice@example.com").Device, f.invite("bob@example.com").Device
+		first := f.bind(a.ID, "U-1", mdm.Information{})
+		for name, c := range map[string]struct {
+			binding mdm.Binding
+			want    error
+		}{
+			"another UDID":  {mdm.Binding{Device: a.ID, UDID: "U-2", At: at}, mdm.ErrIdentity},
+			"another's":     {mdm.Binding{Device: b.ID, UDID: "U-1", At: at}, mdm.ErrDeviceTaken},
+			"nobody's":      {mdm.Binding{Device: subject.NewDeviceID(), UDID: "U-3", At: at}, mdm.ErrIdentity},
+			"wrong forsake": {mdm.Binding{Device: b.ID, UDID: "U-1", Supersedes: b.ID, At: at}, mdm.ErrDeviceTaken},
+		} {
+			if err := f.Authenticated(t.Context(), c.binding, entry(journal.DeviceUpdated)); !errors.Is(err, c.want) {
+				t.Errorf("%s: got %v, want %v", name, err, c.want)
+			}
+		}
+		if got := f.device(a.ID); got.UDID != "U-1" || got.Identity != first.Identity {
+			t.Errorf("a refusal changed the device: %+v", got)
+		}
+	})
+
+	t.Run("a superseded device gives its UDID up", func(t *testing.T) {
+		f := facet(t, open(t))
+		a, b := f.invite("alice@example.com").Device, f.invite("bob@example.com").Device
+		f.bind(a.ID, "U-1", mdm.Information{})
+		c := f.queue(a.ID, "X")[0]
+		err := f.Authenticated(t.Context(), mdm.Binding{Device: b.ID, UDID: "U-1", Supersedes: a.ID, At: at}, entry(journal.DeviceUpdated), entry(journal.DeviceRemoved))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.device(a.ID); got.State != mdm.Removed || got.UDID != "" {
+			t.Errorf("old: got %s, UDID %q", got.State, got.UDID)
+		}
+		if got := f.device(b.ID); got.State != mdm.Enrolling || got.UDID != "U-1" {
+			t.Errorf("new: got %s, UDID %q", got.State, got.UDID)
+		}
+		if got, err := f.Command(t.Context(), c.UUID); err != nil || got.State != mdm.Cancelled {
+			t.Errorf("its command: got %s, %v; want cancelled", got.State, err)
+		}
+	})
+
+	t.Run("a token is for who authenticated", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.invite("alice@example.com").Device
+		tokens := mdm.Tokens{Device: d.ID, Topic: "t", Token: seal.Random(), PushMagic: seal.Random(), At: at}
+		if err := f.TokensUpdated(t.Context(), tokens, entry(journal.DeviceEnrolled)); !errors.Is(err, mdm.ErrNotEnrolled) {
+			t.Errorf("before Authenticate: got %v, want ErrNotEnrolled", err)
+		}
+		f.bind(d.ID, "U-1", mdm.Information{})
+		tokens.UnlockToken = seal.Random()
+		f.must(f.TokensUpdated(t.Context(), tokens, entry(journal.DeviceEnrolled)))
+		if got := f.device(d.ID); got.State != mdm.Enrolled || !got.EnrolledAt.Equal(at) {
+			t.Errorf("got %s at %v", got.State, got.EnrolledAt)
+		}
+		f.must(f.DeviceRemoved(t.Context(), d.ID, nil, entry(journal.DeviceRemoved)))
+		if err := f.TokensUpdated(t.Context(), tokens, entry(journal.DeviceEnrolled)); !errors.Is(err, mdm.ErrNotEnrolled) {
+			t.Errorf("after removal: got %v, want ErrNotEnrolled", err)
+		}
+	})
+
+	t.Run("a command is reported once", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.enrolled("alice@example.com", "U-1")
+		c := f.queue(d, "CertificateList")[0]
+		o := mdm.Outcome{Device: d, Command: c.UUID, State: mdm.Acknowledged, At: at, Listed: true,
+			Certificates: []mdm.Held{{Fingerprint: cert.FingerprintOf([]byte("x")), Identity: true}}}
+		stranger := o
+		stranger.Device = f.enrolled("bob@example.com", "U-2")
+		late := o
+		late.Certificates = nil
+		for _, step := range []struct {
+			name string
+			o    mdm.Outcome
+			want bool
+		}{{"another device", stranger, false}, {"first", o, true}, {"again", late, false},
+			{"NotNow, late", mdm.Outcome{Device: d, Command: c.UUID, State: mdm.Queued, At: at}, false}} {
+			if got, err := f.Reported(t.Context(), step.o, entry(journal.DeviceReported)); err != nil || got != step.want {
+				t.Errorf("%s: got %v, %v; want %v", step.name, got, err, step.want)
+			}
+		}
+		got, err := f.Detail(t.Context(), "U-1")
+		if err != nil || !cmp.Equal(got.Certificates, o.Certificates) || !got.ListedAt.Equal(at) {
+			t.Errorf("inventory: got %+v, %v", got.Certificates, err)
+		}
+		if got.Commands[0].State != mdm.Acknowledged || !got.Commands[0].DoneAt.Equal(at) {
+			t.Errorf("command: got %+v", got.Commands[0])
+		}
+	})
+
+	t.Run("a lease is one poll's", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.enrolled("alice@example.com", "U-1")
+		f.queue(d, "A", "B", "C", "D", "E")
+		var given sync.Map
+		var none atomic.Int32
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				c, found, err := f.Next(t.Context(), mdm.Poll{Device: d, Refused: mdm.RefusedToo, At: at, Until: at.Add(time.Minute)})
+				if err != nil {
+					t.Error(err)
+				}
+				if !found {
+					none.Add(1)
+				} else if _, twice := given.LoadOrStore(c.UUID, true); twice {
+					t.Errorf("%s was given twice", c.RequestType)
+				}
+			})
+		}
+		wg.Wait()
+		if none.Load() != 7 {
+			t.Errorf("%d polls got nothing, want 7", none.Load())
+		}
+	})
+
+	t.Run("refused commands wait, come last or come at once", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.enrolled("alice@example.com", "U-1")
+		list := f.queue(d, "A", "B")
+		ahead := at.Add(time.Minute)
+		if _, err := f.Reported(t.Context(), mdm.Outcome{Device: d, Command: list[0].UUID, State: mdm.Queued, NotBefore: ahead, At: at}, journal.Entry{}); err != nil {
+			t.Fatal(err)
+		}
+		next := func(r mdm.Refused, want string) {
+			t.Helper()
+			c, _, err := f.Next(t.Context(), mdm.Poll{Device: d, Refused: r, At: at, Until: at}) // a lease of no length
+			if err != nil || c.RequestType != want {
+				t.Errorf("got %q, %v; want %q", c.RequestType, err, want)
+			}
+		}
+		next(mdm.RefusedToo, "A")
+		next(mdm.SkipRefused, "B")
+		next(mdm.RefusedLast, "B")
+		if _, err := f.Reported(t.Context(), mdm.Outcome{Device: d, Command: list[1].UUID, State: mdm.Failed, At: at}, entry(journal.DeviceReported)); err != nil {
+			t.Fatal(err)
+		}
+		next(mdm.SkipRefused, "")
+		next(mdm.RefusedLast, "A")
+		if got := f.device(d).WakeAt; !got.Equal(ahead) {
+			t.Errorf("wake wanted at %v, want %v", got, ahead)
+		}
+	})
+
+	t.Run("a removed device keeps its last command only", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.enrolled("alice@example.com", "U-1")
+		f.queue(d, "A")
+		farewell := mdm.RemoveProfile(d, "org.example.enroll")
+		farewell.CreatedAt = at
+		f.must(f.DeviceRemoved(t.Context(), d, &farewell, entry(journal.DeviceRemoved)))
+		f.must(f.DeviceRemoved(t.Context(), d, &farewell, entry(journal.DeviceRemoved)))
+		c, found, err := f.Next(t.Context(), mdm.Poll{Device: d, At: at, Until: at.Add(time.Minute)})
+		if err != nil || !found || c.UUID != farewell.UUID || c.Fields["Identifier"] != "org.example.enroll" {
+			t.Errorf("got %+v, %v, %v", c, found, err)
+		}
+		f.must(f.DeviceRemoved(t.Context(), d, nil, entry(journal.DeviceRemoved)))
+		if got := f.device(d); got.Open != 0 || got.State != mdm.Removed {
+			t.Errorf("got %s with %d commands", got.State, got.Open)
+		}
+	})
+
+	t.Run("devices are listed with their last failure", func(t *testing.T) {
+		f := facet(t, open(t))
+		if list, err := f.Devices(t.Context()); err != nil || list == nil || len(list) != 0 {
+			t.Errorf("empty: got %v, %v", list, err)
+		}
+		d := f.enrolled("alice@example.com", "U-1")
+		list := f.queue(d, "A", "B")
+		for i, c := range list {
+			o := mdm.Outcome{Device: d, Command: c.UUID, State: mdm.Failed, At: at.Add(time.Duration(i)), Errors: []mdm.ErrorItem{{Code: int64(i), Domain: "D", Description: "x"}}}
+			o.At = at.Add(time.Duration(i) * time.Second)
+			if _, err := f.Reported(t.Context(), o, entry(journal.DeviceReported)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := f.Devices(t.Context())
+		if err != nil || len(got) != 1 || got[0].LastError == nil || got[0].LastError.UUID != list[1].UUID {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		if want := []mdm.ErrorItem{{Code: 1, Domain: "D", Description: "x"}}; !cmp.Equal(got[0].LastError.Errors, want) {
+			t.Errorf("got %v, want %v", got[0].LastError.Errors, want)
+		}
+		if _, err := f.Detail(t.Context(), ""); !errors.Is(err, mdm.ErrDeviceUnknown) {
+			t.Errorf("empty key: got %v, want ErrDeviceUnknown", err)
+		}
+	})
+}
+
+// mdmFacet is the facet with what tests do over and over.
+type mdmFacet struct {
+	store.MDM
+	t  *testing.T
+	db *store.DB
+}
+
+func facet(t *testing.T, db *store.DB) mdmFacet {
+	t.Helper()
+	box, err := seal.NewBox(seal.RandomRoot(), "enrollment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mdmFacet{db.MDM(box), t, db}
+}
+
+func (f mdmFacet) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f mdmFacet) invite(mail string) mdm.Invitation {
+	f.t.Helper()
+	u := addUser(f.t, f.db, mail)
+	inv := mdm.Invitation{Token: seal.Random().Hash(), Code: seal.Random().Hash(), User: u, State: mdm.Invited,
+		Device: subject.Device{ID: subject.NewDeviceID(), User: u.ID}, CreatedAt: at, ExpiresAt: at.Add(time.Hour)}
+	f.must(f.Invited(f.t.Context(), inv, entry(journal.DeviceInvited)))
+	return inv
+}
+
+func (f mdmFacet) bind(id subject.DeviceID, udid string, told mdm.Information) mdm.Binding {
+	f.t.Helper()
+	b := mdm.Binding{Device: id, UDID: udid, Identity: cert.FingerprintOf([]byte(id)), Topic: "t", At: at}
+	f.bindAgain(b, told)
+	return b
+}
+
+func (f mdmFacet) bindAgain(b mdm.Binding, told mdm.Information) {
+	f.t.Helper()
+	b.Told = told
+	f.must(f.Authenticated(f.t.Context(), b, entry(journal.DeviceUpdated)))
+}
+
+func (f mdmFacet) enrolled(mail, udid string) subject.DeviceID {
+	f.t.Helper()
+	d := f.invite(mail).Device
+	f.bind(d.ID, udid, mdm.Information{})
+	f.must(f.TokensUpdated(f.t.Context(), mdm.Tokens{Device: d.ID, Topic: "t", Token: seal.Random(), PushMagic: seal.Random(), At: at}, entry(journal.DeviceEnrolled)))
+	return d.ID
+}
+
+func (f mdmFacet) queue(d subject.DeviceID, kinds ...string) []mdm.Command {
+	f.t.Helper()
+	var list []mdm.Command
+	for _, k := range kinds {
+		c := mdm.NewCommand(d, k, nil)
+		c.CreatedAt = at
+		list = append(list, c)
+	}
+	f.must(f.Queued(f.t.Context(), list, entry(journal.DeviceRefresh)))
+	return list
+}
+
+func (f mdmFacet) device(id subject.DeviceID) mdm.Device {
+	f.t.Helper()
+	d, err := f.Device(f.t.Context(), id)
+	f.must(err)
+	return d
+}
