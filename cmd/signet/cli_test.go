@@ -54,7 +54,9 @@ func newCLI(t *testing.T) cli {
 	tokens := access.New(db.Access(), time.Now)
 	api := admin.New(apiConfig(t, db, tokens))
 	log := slog.New(slog.DiscardHandler)
-	tls := httptest.NewTLSServer(httpd.NewSite(log, nil, api.Area(httpd.Bearer(tokens))))
+	tls := httptest.NewUnstartedServer(httpd.NewSite(log, nil, api.Area(httpd.Bearer(tokens))))
+	tls.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	tls.StartTLS()
 	t.Cleanup(tls.Close)
 	l, err := httpd.ListenUnix("socket", filepath.Join(dir, "signet.sock"), httpd.NewSite(log, nil, api.Area(httpd.Local)))
 	if err != nil {
