@@ -60,3 +60,30 @@ func TestOldestOpensTheOldMail(t *testing.T) {
 		t.Errorf("got %q, want %q", body, testdata.OldMailText())
 	}
 }
+
+func TestPasswordsCarryTheMark(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range testdata.History() {
+		if !strings.HasPrefix(f.Password, "canary-") || seen[f.Password] {
+			t.Errorf("%s: the password is not a canary of its own", f.Name)
+		}
+		seen[f.Password] = true
+	}
+}
+
+// TestCorpusListsEveryFile: a sample without an expectation proves nothing.
+func TestCorpusListsEveryFile(t *testing.T) {
+	listed := map[string]bool{"corpus.csv": true, "replicas.csv": true, "remake.sh": true, "keys": true}
+	for _, s := range testdata.PFXCorpus() {
+		listed[s.Name] = true
+	}
+	entries, err := os.ReadDir("pfx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !listed[e.Name()] {
+			t.Errorf("pfx/%s stands in no table", e.Name())
+		}
+	}
+}

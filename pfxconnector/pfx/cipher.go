@@ -22,22 +22,24 @@ type protection struct {
 	iterations       int64
 }
 
-// pbe12 describes a scheme of PKCS #12 itself.
-//
-// Spec: RFC 7292 appendix C
-type pbe12 struct {
+// blockScheme is a cipher in CBC mode and the size of its key.
+type blockScheme struct {
 	keySize int
 	block   func(key []byte) (cipher.Block, error)
 }
 
-var pbe12s = map[string]pbe12{
+// pbes1 are the schemes of PKCS #12 itself, all with SHA-1.
+//
+// Spec: RFC 7292 appendix C
+var pbes1 = map[string]blockScheme{
 	oidPBE3DES:   {24, des.NewTripleDESCipher},
 	oidPBE2Key:   {16, func(k []byte) (cipher.Block, error) { return des.NewTripleDESCipher(append(k[:16:16], k[:8]...)) }},
 	oidPBERC2128: {16, func(k []byte) (cipher.Block, error) { return newRC2(k, 128), nil }},
 	oidPBERC240:  {5, func(k []byte) (cipher.Block, error) { return newRC2(k, 40), nil }},
 }
 
-var cbcs = map[string]pbe12{
+// cbcs are the ciphers of PBES2.
+var cbcs = map[string]blockScheme{
 	oidAES128CBC:  {16, aes.NewCipher},
 	oidAES192CBC:  {24, aes.NewCipher},
 	oidAES256CBC:  {32, aes.NewCipher},
@@ -51,7 +53,7 @@ func (r *reader) decrypt(ctx context.Context, alg algorithm, ciphertext []byte, 
 		return r.decryptPBES2(ctx, alg, ciphertext, pw)
 	}
 	how := protection{pbe: alg.oid}
-	scheme, ok := pbe12s[alg.oid]
+	scheme, ok := pbes1[alg.oid]
 	if !ok {
 		return nil, how, unsupported(alg.oid)
 	}
@@ -80,50 +82,10 @@ func (r *reader) decrypt(ctx context.Context, alg algorithm, ciphertext []byte, 
 	return plain, how, err
 }
 
-// decryptPBES2 is decrypt for the scheme of today.
-//
-// Spec: RFC 8018 section 6.2 and appendix A.4
-func (r *reader) decryptPBES2(ctx context.Context, alg algorithm, ciphertext []byte, pw password) ([]byte, protection, error) {
-	how := protection{pbe: oidPBES2}
-	params, ok := alg.sequence()
-	if !ok {
-		return nil, how, ErrMalformed
-	}
-	kdf, ok1 := readAlgorithm(&params)
-	enc, ok2 := readAlgorithm(&params)
-	var iv cryptobyte.String
-	if !ok1 || !ok2 {
-		return nil, how, ErrMalformed
-	}
-	how.cipher = enc.oid
-	scheme, ok := cbcs[enc.oid]
-	if !ok {
-		return nil, how, unsupported(enc.oid)
-	}
-	if !enc.params.ReadASN1(&iv, cbasn1.OCTET_STRING) {
-		return nil, how, ErrMalformed
-	}
-	p, err := r.pbkdf2Params(kdf)
-	if err != nil {
-		return nil, how, err
-	}
-	how.prf, how.prfNull, how.iterations = p.prf.oid, len(p.prf.params) == 2, p.iterations
-	if p.keyLength != 0 && p.keyLength != scheme.keySize {
-		return nil, how, ErrMalformed
-	}
-	key, err := r.derive(ctx, p, pw, scheme.keySize)
-	if err != nil {
-		return nil, how, err
-	}
-	defer clear(key)
-	plain, err := r.cbc(scheme, key, iv, ciphertext)
-	return plain, how, err
-}
-
 // cbc decrypts and takes the padding off.
 //
 // Spec: RFC 8018 section 6.1.2
-func (r *reader) cbc(scheme pbe12, key, iv, ciphertext []byte) ([]byte, error) {
+func (r *reader) cbc(scheme blockScheme, key, iv, ciphertext []byte) ([]byte, error) {
 	block, err := scheme.block(key)
 	if err != nil {
 		return nil, err
@@ -146,51 +108,3 @@ func (r *reader) cbc(scheme pbe12, key, iv, ciphertext []byte) ([]byte, error) {
 	}
 	return plain[:len(plain)-pad], nil
 }
-
-// pbkdf2Params is how to derive a key.
-//
-// Spec: RFC 8018 appendix A.2
-type pbkdf2Params struct {
-	salt       []byte
-	iterations int64
-	keyLength  int // 0: not given
-	prf        algorithm
-}
-
-func (r *reader) pbkdf2Params(alg algorithm) (p pbkdf2Params, err error) {
-	if alg.oid != oidPBKDF2 {
-		return p, unsupported(alg.oid)
-	}
-	seq, ok := alg.sequence()
-	if !ok || !seq.ReadASN1Bytes(&p.salt, cbasn1.OCTET_STRING) {
-		return p, ErrMalformed
-	}
-	if p.iterations, err = r.iterations(&seq); err != nil {
-		return p, err
-	}
-	if seq.PeekASN1Tag(cbasn1.INTEGER) && (!seq.ReadASN1Integer(&p.keyLength) || p.keyLength < 1) {
-		return p, ErrMalformed
-	}
-	p.prf.oid = oidHMACSHA1
-	if !seq.Empty() {
-		if p.prf, ok = readAlgorithm(&seq); !ok {
-			return p, ErrMalformed
-		}
-	}
-	return p, nil
-}
-
-// derive pays for the derivation and makes it.
-func (r *reader) derive(ctx context.Context, p pbkdf2Params, pw password, size int) ([]byte, error) {
-	h, ok := hmacs[p.prf.oid]
-	if !ok {
-		return nil, unsupported(p.prf.oid)
-	}
-	if err := r.charge(p.iterations, blocks(size, h)); err != nil {
-		return nil, err
-	}
-	return pbkdf2(ctx, h, pw.utf8, p.salt, p.iterations, size)
-}
-
-// blocks is how often the iterations run for size bytes.
-func blocks(size int, h crypto.Hash) int64 { return int64((size + h.Size() - 1) / h.Size()) }

@@ -115,6 +115,7 @@ type protect struct {
 	pbe        string // "": not at all
 	cipher     string
 	prf        crypto.Hash // 0: SHA-1 by not naming it
+	bare       bool        // the PRF has no NULL
 	iterations []byte      // an INTEGER element
 	saltSize   int
 	password   string // "": the file's
@@ -167,6 +168,9 @@ func (c craft) seal(p protect, label string, plain []byte) (alg, ciphertext []by
 		h, prf := crypto.SHA1, []byte(nil)
 		if p.prf != 0 {
 			h, prf = p.prf, algorithm(hmacOID[p.prf], null())
+		}
+		if p.bare {
+			prf = algorithm(hmacOID[p.prf])
 		}
 		iv = salt(label+" iv", 16)
 		block = must(aes.NewCipher(must(pfx.PBKDF2(context.Background(), h, []byte(c.text(p.password)), s, n, size))))

@@ -37,6 +37,7 @@ func TestLintRefuses(t *testing.T) {
 		"AES-128 for the key":          func(c *craft) { c.keys.cipher = aes128 },
 		"AES-128 for the certificates": func(c *craft) { c.certs.cipher = aes128 },
 		"PRF SHA-1":                    func(c *craft) { c.keys.prf = 0 },
+		"PRF without NULL":             func(c *craft) { c.keys.bare = true },
 		"PRF SHA-512":                  func(c *craft) { c.certs.prf = crypto.SHA512 },
 		"MAC SHA-1":                    func(c *craft) { c.mac.digest, c.mac.hash = sha1OID, crypto.SHA1 },
 		"no MAC":                       func(c *craft) { c.mac = macs{} },
