@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 )
 
 func (a *app) caCommand() *cobra.Command {
-	return group("ca", "Show and export our CAs", a.caShow(), a.caExport())
+	return group("ca", "Show and export our CAs, revoke certificates", a.caShow(), a.caExport(), a.caRevoke())
 }
 
 func (a *app) caShow() *cobra.Command {
@@ -57,4 +58,26 @@ func (a *app) caExport() *cobra.Command {
 			return err
 		},
 	}
+}
+
+func (a *app) caRevoke() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:     "revoke SHA256",
+		Short:   "Revoke a certificate that we issued and publish that",
+		Example: "  signet ca revoke 5f3c… --reason keyCompromise",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := client.Revoke(c.Context(), args[0], reason); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "`REASON` of RFC 5280, such as keyCompromise or cessationOfOperation")
+	return c
 }

@@ -3,6 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -19,7 +23,6 @@ import (
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
-	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
@@ -84,43 +87,61 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 		t.Fatal(err)
 	}
 	users := directory.New(db.Directory(), time.Now)
+	service, authorities := issuing(t, db)
 	return admin.Config{
 		Version: "test", Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
-		Challenges: challenges{}, Policies: policies{}, PlainURL: "http://mdm.example.org", Authorities: []admin.Authority{authority(t)},
-		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
-		Keys:    pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
+		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
+		Policies: appconfig.New(db.AppConfig(), users, time.Now),
+		Devices:  mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
+		Keys:     pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
 	}
 }
 
-// challenges stands for SCEP, which needs CAs.
-type challenges struct{}
-
-func (challenges) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
-	return scep.Challenge{Secret: seal.SecretString("SECRET"), URL: "https://mdm.example.org/scep/" + r.Profile, Expires: time.Now()}, nil
-}
-
-// policies stands for appconfig: it takes any document.
-type policies struct{}
-
-func (policies) Apply(_ context.Context, _ journal.Actor, docs []byte, _ bool) (appconfig.Diff, error) {
-	if !strings.HasPrefix(string(docs), "kind:") {
-		return appconfig.Diff{}, appconfig.ErrDocument.Saying("Line 1: kind must be Policy, User or Group.")
-	}
-	return appconfig.Diff{Items: []appconfig.Item{{Kind: "Policy", Name: "mail", Action: appconfig.Added, Changes: []appconfig.Change{}}}}, nil
-}
-
-// authority is a root CA.
-func authority(t *testing.T) admin.Authority {
+// issuing gives SCEP for mail certificates and its CAs, the root first.
+func issuing(t *testing.T, db *store.DB) (*scep.Service, []admin.Authority) {
 	t.Helper()
-	key, err := p256()
+	root := issuer(t, rootKey, nil, p384, func(_ *ca.Issuer, key crypto.Signer) (*x509.Certificate, error) {
+		return ca.NewRoot(key, ca.Names{CommonName: "Example Root CA"}, time.Now())
+	})
+	mail := issuer(t, mailKey, root, p256, func(root *ca.Issuer, key crypto.Signer) (*x509.Certificate, error) {
+		return ca.NewMailCA(root, key.Public(), ca.Names{CommonName: "Example S/MIME CA"}, time.Now())
+	})
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ca.NewRoot(key, ca.Names{CommonName: "Example Root CA"}, time.Now())
+	ra, err := ca.NewRA(mail, key.Public(), ca.Names{CommonName: "Example S/MIME RA"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return admin.Authority{Name: rootKey, Certificate: c}
+	s, err := scep.New(scep.Config{Store: db.SCEP(), URL: "https://mdm.example.org/scep", Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Authorities: []scep.Authority{{Issuer: mail, RA: scep.RA{Certificate: ra, Signer: key, Decrypter: key}}},
+		Profiles:    scep.Shipped(deviceKey, mailKey)[1:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, []admin.Authority{{Name: rootKey, Certificate: root.Certificate()}, {Name: mailKey, Certificate: mail.Certificate()}}
+}
+
+func issuer(t *testing.T, name string, above *ca.Issuer, makeKey func() (crypto.Signer, error), certify func(*ca.Issuer, crypto.Signer) (*x509.Certificate, error)) *ca.Issuer {
+	t.Helper()
+	key, err := makeKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := certify(above, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := []*x509.Certificate{c}
+	if above != nil {
+		chain = append(chain, above.Chain()...)
+	}
+	i, err := ca.NewIssuer(name, key, chain, ca.URLsBelow("http://mdm.example.org", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
 }
 
 // run runs a command line on the data directory.
@@ -368,10 +389,13 @@ func TestChallengeAndAuthorities(t *testing.T) {
 	var got map[string]string
 	c.json(&got, "scep", "challenge", "--profile", "smime-signing", "--user", "alice@example.com")
 	for key, want := range map[string]string{"url": "https://mdm.example.org/scep/smime-signing",
-		"http_url": "http://mdm.example.org/scep/smime-signing", "challenge": "SECRET"} {
+		"http_url": "http://mdm.example.org/scep/smime-signing", "user": "alice@example.com"} {
 		if got[key] != want {
 			t.Errorf("%s: got %q, want %q", key, got[key], want)
 		}
+	}
+	if len(got["challenge"]) < 26 {
+		t.Errorf("a challenge of %d characters", len(got["challenge"]))
 	}
 	if _, err := time.Parse(time.RFC3339, got["expires"]); err != nil {
 		t.Error(err)
@@ -383,6 +407,15 @@ func TestChallengeAndAuthorities(t *testing.T) {
 	if block == nil || block.Type != "CERTIFICATE" {
 		t.Errorf("got %v, want a certificate", block)
 	}
+	for args, want := range map[string]string{
+		"scep challenge --profile none --user alice@example.com": scep.ErrProfileUnknown.Code,
+		"ca revoke " + strings.Repeat("0", 64):                   scep.ErrCertificateUnknown.Code,
+		"ca revoke x":                                            admin.ErrRequest.Code,
+	} {
+		if status, _, errs := c.run(strings.Fields(args)...); status != exitFailed || !strings.Contains(errs, "("+want+")") {
+			t.Errorf("%s: status %d, want 1 and %s\n%s", args, status, want, errs)
+		}
+	}
 	if status, _, errs := c.run("ca", "export", "none"); status != exitFailed || !strings.Contains(errs, "signet ca show") {
 		t.Errorf("status %d\n%s", status, errs)
 	}
@@ -390,16 +423,21 @@ func TestChallengeAndAuthorities(t *testing.T) {
 
 func TestApply(t *testing.T) {
 	c := newCLI(t)
-	good, bad := c.file("good.yaml", []byte("kind: Policy\n")), c.file("bad.yaml", []byte("x: y\n"))
-	if out := c.ok("apply", "-f", good); out != "+ policy mail\n" {
-		t.Errorf("got %q", out)
+	c.ok("user", "add", "alice@example.com")
+	good := c.file("good.yaml", []byte("kind: Policy\nname: mail\nassign: {users: [alice@example.com]}\nsigning: {source: scep}\n"))
+	bad := c.file("bad.yaml", []byte("x: y\n"))
+	if out := c.ok("apply", "-f", good, "--dry-run"); !strings.Contains(out, "+ policy mail\n") || !strings.Contains(out, "Nothing was changed.") {
+		t.Errorf("got\n%s", out)
 	}
-	if out := c.ok("apply", "-f", good, "--dry-run"); out != "+ policy mail\nNothing was changed.\n" {
-		t.Errorf("got %q", out)
+	if out := c.ok("apply", "-f", good); !strings.HasPrefix(out, "+ policy mail\n") {
+		t.Errorf("got\n%s", out)
 	}
 	var diff appconfig.Diff
-	if c.json(&diff, "apply", "-f", good); len(diff.Items) != 1 || diff.Items[0].Action != appconfig.Added {
-		t.Errorf("got %+v", diff)
+	if c.json(&diff, "apply", "-f", good); len(diff.Items) != 1 || diff.Items[0].Action != appconfig.Unchanged {
+		t.Errorf("a second time: got %+v", diff)
+	}
+	if out := c.ok("explain", "policy", "alice@example.com"); !strings.Contains(out, "signing.source") {
+		t.Errorf("got\n%s", out)
 	}
 	for args, want := range map[string]int{"apply": exitUsage, "apply -f " + bad: exitFailed, "apply -f none.yaml": exitFailed, "apply -f -": exitFailed} {
 		if status, _, errs := c.run(strings.Fields(args)...); status != want || errs == "" {

@@ -52,6 +52,7 @@ const (
 	TokenManage    Permission = "token.manage"
 	AuditRead      Permission = "audit.read"
 	CARead         Permission = "ca.read"
+	CARevoke       Permission = "ca.revoke"
 	OwnPage        Permission = "own.page"   // one's own devices and certificates
 	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
 )
@@ -59,7 +60,7 @@ const (
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead}
 
 var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, KeyImport,
-	PolicyWrite, ChallengeIssue, TokenManage)
+	PolicyWrite, ChallengeIssue, CARevoke, TokenManage)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{

@@ -40,6 +40,7 @@ type world struct {
 	devices  *fakeDevices
 	keys     *fakeKeys
 	policies *fakePolicies
+	issuing  *fakeIssuing
 	url      string
 	log      *bytes.Buffer
 }
@@ -88,9 +89,17 @@ func (f *fakeKeys) Remove(context.Context, journal.Actor, subject.User, cert.Fin
 	return pfxconnector.ErrKeyUnknown
 }
 
-type fakeChallenges struct{}
+type fakeIssuing struct{ revoked cert.Fingerprint }
 
-func (fakeChallenges) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
+func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerprint, reason string) error {
+	if reason != "keyCompromise" {
+		return scep.ErrReason
+	}
+	f.revoked = c
+	return nil
+}
+
+func (*fakeIssuing) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
 	if r.Profile != scep.MailSigning {
 		return scep.Challenge{}, scep.ErrProfileUnknown
 	}
@@ -113,6 +122,10 @@ func (f *fakePolicies) Apply(_ context.Context, _ journal.Actor, docs []byte, dr
 	return appconfig.Diff{Items: []appconfig.Item{{Kind: "Policy", Name: "mail", Action: appconfig.Added, Changes: []appconfig.Change{}}}}, nil
 }
 
+func (f *fakePolicies) Explain(_ context.Context, user string) (appconfig.Explanation, error) {
+	return appconfig.Explanation{User: user}, nil
+}
+
 const maxFile = 300
 
 func newWorld(t *testing.T) *world {
@@ -123,9 +136,9 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
-	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, log: &bytes.Buffer{}}
+	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
 	w.api = admin.New(admin.Config{Version: "test", Users: directory.New(db.Directory(), now), Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Challenges: fakeChallenges{}, Policies: w.policies, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
 	t.Cleanup(srv.Close)
@@ -450,6 +463,13 @@ func TestChallenge(t *testing.T) {
 	if _, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "x", User: "alice@example.com"}); code(err) != scep.ErrProfileUnknown.Code {
 		t.Errorf("unknown profile: got %v", err)
 	}
+	f := cert.FingerprintOf([]byte("x"))
+	if err := c.Revoke(t.Context(), f.String(), "keyCompromise"); err != nil || w.issuing.revoked != f {
+		t.Errorf("revoked %s, %v; want %s", w.issuing.revoked, err, f)
+	}
+	if err := c.Revoke(t.Context(), f.String(), "boredom"); code(err) != scep.ErrReason.Code {
+		t.Errorf("unknown reason: got %v", err)
+	}
 	if list, err := c.Authorities(t.Context()); err != nil || list == nil {
 		t.Errorf("authorities: got %v, %v; want an empty list", list, err)
 	}
@@ -463,6 +483,9 @@ func TestApply(t *testing.T) {
 		if err != nil || diff.String() != "+ policy mail\n" || w.policies.docs != "kind: Policy\n" || w.policies.dry != dry {
 			t.Errorf("dry %v: got %v, %v; the service got %+v", dry, diff, err, w.policies)
 		}
+	}
+	if x, err := c.Explain(t.Context(), "alice@example.com"); err != nil || x.User != "alice@example.com" {
+		t.Errorf("got %+v, %v", x, err)
 	}
 	if _, err := c.Apply(t.Context(), nil, false); err == nil {
 		t.Error("nothing was applied")

@@ -34,7 +34,7 @@ type Config struct {
 	Tokens      Tokens
 	Devices     Devices
 	Keys        Keys
-	Challenges  Challenges
+	Issuing     Issuing
 	Policies    Policies
 	Journal     Journal
 	MaxFile     int64       // bytes of an imported file
@@ -51,7 +51,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Challenges == nil || c.Policies == nil ||
+	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
 		c.Journal == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}

@@ -14,10 +14,12 @@ import (
 	"github.com/signet-mdm/signet/scep"
 )
 
-// Challenges makes one-time challenges.
-type Challenges interface {
-	// Challenge makes one for a certificate of that profile.
+// Issuing makes challenges and ends certificates.
+type Issuing interface {
+	// Challenge makes a one-time challenge for a certificate of that profile.
 	Challenge(ctx context.Context, by journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error)
+	// Revoke revokes a certificate and publishes that; twice changes nothing.
+	Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error
 }
 
 // NewChallenge asks for a challenge.
@@ -66,6 +68,8 @@ func (a *API) authorities() {
 	register(a, operation{id: "createChallenge", method: http.MethodPost, path: "/challenges",
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
 		status: http.StatusCreated}, a.createChallenge)
+	register(a, operation{id: "revoke", method: http.MethodPost, path: "/certificates/{cert}/revocation",
+		summary: "Revoke a certificate that we issued", permission: access.CARevoke, maxBody: small}, a.revoke)
 	register(a, operation{id: "listAuthorities", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
 		permission: access.CARead}, a.listAuthorities)
 }
@@ -80,7 +84,7 @@ func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[Ne
 		return nil, err
 	}
 	device := subject.Device{ID: subject.NewDeviceID(), User: u.ID}
-	c, err := a.Challenges.Challenge(ctx, by, scep.ChallengeRequest{Profile: in.Body.Profile, User: u, Device: device})
+	c, err := a.Issuing.Challenge(ctx, by, scep.ChallengeRequest{Profile: in.Body.Profile, User: u, Device: device})
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +93,19 @@ func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[Ne
 		out.HTTPURL = a.PlainURL + "/scep/" + in.Body.Profile
 	}
 	return &body[Challenge]{out}, nil
+}
+
+func (a *API) revoke(ctx context.Context, by journal.Actor, in *struct {
+	Cert string `path:"cert" pattern:"^[0-9a-f]{64}$" doc:"SHA-256 of the certificate, hex"`
+	Body struct {
+		Reason string `json:"reason,omitempty" maxLength:"40" doc:"A name of RFC 5280, such as keyCompromise"`
+	}
+}) (*struct{}, error) {
+	f, err := cert.ParseFingerprint(in.Cert)
+	if err != nil {
+		return nil, ErrRequest.With(err)
+	}
+	return &struct{}{}, a.Issuing.Revoke(ctx, by, f, in.Body.Reason)
 }
 
 func (a *API) listAuthorities(context.Context, journal.Actor, *struct{}) (*body[list[CA]], error) {

@@ -104,6 +104,16 @@ func (c *Client) CreateChallenge(ctx context.Context, n NewChallenge) (Challenge
 	return send[Challenge](ctx, c, http.MethodPost, "/challenges", n)
 }
 
+// Revoke revokes a certificate that we issued.
+func (c *Client) Revoke(ctx context.Context, cert, reason string) error {
+	return c.do(ctx, http.MethodPost, at("certificates", cert, "revocation"), map[string]string{"reason": reason}, nil)
+}
+
+// Explain says what holds for a user, and why.
+func (c *Client) Explain(ctx context.Context, user string) (appconfig.Explanation, error) {
+	return get[appconfig.Explanation](ctx, c, at("users", user, "policy"))
+}
+
 // Authorities lists the CAs.
 func (c *Client) Authorities(ctx context.Context) ([]CA, error) {
 	return items[CA](ctx, c, "/authorities")

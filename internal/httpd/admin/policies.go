@@ -14,11 +14,15 @@ type Policies interface {
 	// Apply makes users, groups and policies be as the documents say and gives
 	// what that changes; with dryRun it only tells.
 	Apply(ctx context.Context, by journal.Actor, docs []byte, dryRun bool) (appconfig.Diff, error)
+	// Explain says what holds for a user, and which policy each part comes from.
+	Explain(ctx context.Context, user string) (appconfig.Explanation, error)
 }
 
 func (a *API) policies() {
 	register(a, operation{id: "apply", method: http.MethodPost, path: "/apply",
 		summary: "Make users, groups and policies be as documents say", permission: access.PolicyWrite, maxBody: large}, a.apply)
+	register(a, operation{id: "explain", method: http.MethodGet, path: "/users/{user}/policy",
+		summary: "Say what holds for a user, and why", permission: access.PolicyRead}, a.explain)
 }
 
 func (a *API) apply(ctx context.Context, by journal.Actor, in *struct {
@@ -27,4 +31,9 @@ func (a *API) apply(ctx context.Context, by journal.Actor, in *struct {
 }) (*body[appconfig.Diff], error) {
 	diff, err := a.Policies.Apply(ctx, by, in.RawBody, in.DryRun)
 	return &body[appconfig.Diff]{diff}, err
+}
+
+func (a *API) explain(ctx context.Context, _ journal.Actor, in *userPath) (*body[appconfig.Explanation], error) {
+	x, err := a.Policies.Explain(ctx, in.User)
+	return &body[appconfig.Explanation]{x}, err
 }
