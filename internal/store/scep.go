@@ -56,10 +56,12 @@ func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry)
 }
 
 // holderJoin finds the user and device that x is for; gone is 1 when they may
-// have no certificate any more.
+// have no certificate any more. A device that nobody enrolls has no row: an
+// administrator made the challenge for a SCEP client that is not managed here.
 const (
-	holderJoin = ` LEFT JOIN users u ON u.id = x.user_id LEFT JOIN device d ON d.id = x.device_id AND d.user_id = x.user_id`
-	holderGone = `CASE WHEN u.disabled = 0 AND d.state <> 'removed' THEN 0 ELSE 1 END`
+	holderJoin = ` LEFT JOIN users u ON u.id = x.user_id LEFT JOIN device d ON d.id = x.device_id`
+	holderHere = `u.disabled = 0 AND (d.id IS NULL OR (d.user_id = u.id AND d.state <> 'removed'))`
+	holderGone = `CASE WHEN ` + holderHere + ` THEN 0 ELSE 1 END`
 )
 
 // Ticket implements [scep.ChallengeStore].
@@ -194,8 +196,8 @@ func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error
 
 func refuseGone(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
 	n := 0
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM device d JOIN users u ON u.id = d.user_id
-		WHERE d.id = ? AND u.id = ? AND u.disabled = 0 AND d.state <> 'removed'`, i.Holder.Device, i.Holder.User).Scan(&n)
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users u LEFT JOIN device d ON d.id = ?
+		WHERE u.id = ? AND `+holderHere, i.Holder.Device, i.Holder.User).Scan(&n)
 	if err != nil {
 		return fmt.Errorf("looking for the holder: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -97,6 +98,18 @@ func testSCEP(t *testing.T, open Open) {
 				}
 			})
 		}
+		t.Run("no managed device", func(t *testing.T) {
+			s := scepFacetOf(t, open(t))
+			h := s.holder("alice@example.com")
+			h.Device = subject.NewDeviceID() // of a SCEP client that nobody enrolls
+			c := s.challenge(h, "p")
+			if s.ticket(c.Hash).Gone {
+				t.Error("its challenge is not good")
+			}
+			if r := s.issue(s.by(c)); s.issued(r.Fingerprint).Gone {
+				t.Error("its certificate is not good")
+			}
+		})
 		t.Run("another's device", func(t *testing.T) {
 			s := scepFacetOf(t, open(t))
 			alice, bob := s.holder("alice@example.com"), s.holder("bob@example.com")
