@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 // commands lists the sub-commands; each has a file of its name.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(),
+		a.demoCommand(), a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(),
 		a.deviceCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.caCommand(), a.tokenCommand(), a.auditCommand(),
 		a.configCommand(), a.versionCommand(),
 	}

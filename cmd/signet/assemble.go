@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/cms"
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/mdm/profile"
+	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/opener"
+	"github.com/signet-mdm/signet/pfxconnector/pfx"
+	"github.com/signet-mdm/signet/scep"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
+// noTopic stands in the enrollment profile until there is a push certificate.
+// A device keeps its topic for ever, so those must enroll again afterwards.
+const noTopic = "com.apple.mgmt.External.00000000-0000-0000-0000-000000000000"
+
+// server is all the rooms of one data directory, wired from the bottom up.
+type server struct {
+	cfg config.Config
+	log *slog.Logger
+
+	ring *keyring.Ring
+	db   *store.DB
+
+	root    *ca.Issuer
+	issuers []*ca.Issuer // the root first
+	signer  profileSigner
+
+	directory *directory.Service
+	access    *access.Service
+	policies  *appconfig.Service
+	scep      *scep.Service
+	mdm       *mdm.Service
+	pfx       *pfxconnector.Service
+	opener    *opener.Opener
+
+	wake nudger
+}
+
+// assemble opens a data directory. With a wrong key nothing is written.
+func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv func(string) string) (*server, error) {
+	s := &server{cfg: cfg, log: log}
+	dir := cfg.In("keys")
+	var err error
+	if s.ring, err = keyring.Open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
+		return nil, fmt.Errorf("opening the keys: %w", err)
+	}
+	if err := s.ring.SelfTest(); err != nil {
+		return nil, fmt.Errorf("trying the escrow keys: %w", err)
+	}
+	if s.db, err = store.OpenSQLite(ctx, cfg.In("signet.db")); err != nil {
+		return nil, err
+	}
+	if err := s.wire(dir); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	return s, nil
+}
+
+// wire makes the services.
+func (s *server) wire(keys string) error {
+	s.directory = directory.New(s.db.Directory(), time.Now)
+	s.access = access.New(s.db.Access(), time.Now)
+	s.policies = appconfig.New(s.db.AppConfig(), s.directory, time.Now)
+	for _, part := range []func() error{s.wireSigner, s.wireSCEP, s.wireMDM, func() error { return s.wirePFX(keys) }} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return s.wireDelivery()
+}
+
+func (s *server) wireSigner() error {
+	key, err := s.ring.Signer(profileKey)
+	if err != nil {
+		return err
+	}
+	chain, err := s.ring.Certificates(profileKey)
+	if err != nil {
+		return err
+	}
+	s.signer = profileSigner{cms.Signer{Certificate: chain[0], Key: key, Include: chain[1:]}}
+	return nil
+}
+
+// profileSigner signs configuration profiles.
+type profileSigner struct{ cms.Signer }
+
+// SignProfile wraps an encoded profile in our signature.
+func (p profileSigner) SignProfile(encoded []byte) ([]byte, error) {
+	return profile.Sign(encoded, p.Signer)
+}
+
+func (s *server) wireSCEP() error {
+	var authorities []scep.Authority
+	for _, a := range []struct{ issuer, ra string }{{rootKey, ""}, {deviceKey, deviceRA}, {mailKey, mailRA}} {
+		issuer, err := openIssuer(s.ring, a.issuer, s.cfg)
+		if err != nil {
+			return err
+		}
+		ra, err := openRA(s.ring, a.ra)
+		if err != nil {
+			return err
+		}
+		s.issuers = append(s.issuers, issuer)
+		authorities = append(authorities, scep.Authority{Issuer: issuer, RA: ra})
+	}
+	s.root = s.issuers[0]
+	var err error
+	s.scep, err = scep.New(scep.Config{
+		Store: s.db.SCEP(), Authorities: authorities, Profiles: scep.Shipped(deviceKey, mailKey),
+		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
+	})
+	return err
+}
+
+// openRA gives an RA of the ring; none for an empty name.
+func openRA(ring *keyring.Ring, name string) (scep.RA, error) {
+	if name == "" {
+		return scep.RA{}, nil
+	}
+	signer, err := ring.Signer(name)
+	if err != nil {
+		return scep.RA{}, fmt.Errorf("opening key of RA %s: %w", name, err)
+	}
+	decrypter, err := ring.Decrypter(name)
+	if err != nil {
+		return scep.RA{}, fmt.Errorf("opening key of RA %s: %w", name, err)
+	}
+	chain, err := ring.Certificates(name)
+	if err != nil {
+		return scep.RA{}, fmt.Errorf("reading certificate of RA %s: %w", name, err)
+	}
+	return scep.RA{Certificate: chain[0], Signer: signer, Decrypter: decrypter}, nil
+}
+
+func (s *server) wireMDM() error {
+	box, err := seal.NewBox(s.ring.ColumnRoot(), "push")
+	if err != nil {
+		return err
+	}
+	topic := s.cfg.MDM.Topic
+	if topic == "" {
+		topic = noTopic
+		s.log.Warn("there is no push topic: devices are not woken, and those that enroll now must enroll again once there is one")
+	}
+	lab := s.cfg.Enroll.Auth == "lab"
+	if lab {
+		s.log.Warn("enroll.auth is lab: an enrollment link alone lets a device in, without a code")
+	}
+	s.mdm = mdm.New(mdm.Config{
+		Store: s.db.MDM(box), BaseURL: s.cfg.Base(), Organization: s.cfg.Organization,
+		Topic: topic, Lab: lab, LinkLife: s.cfg.InvitationLife(), Now: time.Now,
+	})
+	return nil
+}
+
+// wirePFX gives the importer the public half of the escrow key only.
+func (s *server) wirePFX(keys string) error {
+	recipient, err := keyring.Recipient(keys)
+	if err != nil {
+		return fmt.Errorf("reading the escrow recipient: %w", err)
+	}
+	var recovery []escrow.Recovery
+	if s.cfg.Keys.Recovery == "" {
+		s.log.Warn("keys.recovery is empty: whoever loses the data directory loses the users' keys")
+	} else {
+		r, err := escrow.ParseRecovery(s.cfg.Keys.Recovery)
+		if err != nil {
+			return fmt.Errorf("reading keys.recovery: %w", err)
+		}
+		recovery = append(recovery, r)
+	}
+	limits := pfx.Default
+	limits.FileBytes = s.cfg.Limits.ImportFileKiB << 10
+	s.pfx = pfxconnector.New(pfxconnector.Config{
+		Store: s.db.PFX(), Users: s.directory, Sealer: escrow.NewSealer(recipient, recovery...),
+		Limits: limits, Now: time.Now,
+	})
+	s.opener = opener.New(opener.Config{
+		Issuers: []*x509.Certificate{s.issuers[1].Certificate()}, Identities: s.db.Certificates(),
+		Deposits: s.db.PFX(), Journal: s.db.Journal(), Keys: s.ring, Signer: s.signer,
+		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
+	})
+	return nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/httpd/device"
+	"github.com/signet-mdm/signet/internal/logx"
+)
+
+var errNotInitialised = fault.New(fault.NotFound, "not_initialised",
+	"There is no Signet in this data directory.", "signet init --url https://… makes one; signet demo needs none.")
+
+func (a *app) serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server on a data directory",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if _, err := os.Stat(filepath.Join(a.dataDir(), "signet.toml")); err != nil && a.configFile(c) == filepath.Join(a.dataDir(), "signet.toml") {
+				return errNotInitialised
+			}
+			cfg, err := a.checked(c)
+			if err != nil {
+				return err
+			}
+			cfg.Data = a.dataDir()
+			log := newLog(cfg, a)
+			s, err := assemble(c.Context(), cfg, log, a.getenv)
+			if err != nil {
+				return err
+			}
+			defer s.db.Close()
+			return s.run(c.Context(), func(at net.Addr) {
+				log.Info("serving", logx.Addr, at.String(), "url", cfg.Base())
+			})
+		},
+	}
+	addSettings(c)
+	return c
+}
+
+func newLog(cfg config.Config, a *app) *slog.Logger {
+	level := slog.LevelInfo
+	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		level = slog.LevelInfo // checked before
+	}
+	return logx.New(a.stderr, cfg.Log.Format == "json", level)
+}
+
+// run listens, works and serves until ctx ends, then drains. It tells ready
+// when every address is taken.
+func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
+	listeners, err := s.listen()
+	if err != nil {
+		return err
+	}
+	ready(listeners[0].Addr())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return httpd.Serve(ctx, s.log, listeners...) })
+	for _, w := range s.steps() {
+		g.Go(func() error { loop(ctx, s.log, w, s.wake.add()); return nil })
+	}
+	return g.Wait()
+}
+
+// listen takes every address: HTTPS first, then the socket, then plain HTTP.
+func (s *server) listen() ([]*httpd.Listener, error) {
+	api := admin.New(admin.Config{
+		Version: newBuild().Version, Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
+		Issuing: s.scep, Policies: s.policies, Journal: s.db.Journal(),
+		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
+	})
+	certificate, err := s.certificate()
+	if err != nil {
+		return nil, err
+	}
+	areas := append(device.Areas(s.deviceConfig()), httpd.Static(), api.Area(httpd.Bearer(s.access)))
+	public := httpd.NewSite(s.log, []string{s.cfg.Host()}, areas...)
+	main, err := httpd.Listen("--listen", s.cfg.Listen, httpd.TLS(certificate, false), s.wakes(public))
+	if err != nil {
+		return nil, err
+	}
+	list := []*httpd.Listener{main}
+	local, err := httpd.ListenUnix("--data", s.cfg.Socket(), s.wakes(httpd.NewSite(s.log, nil, api.Area(httpd.Local))))
+	if err != nil {
+		return nil, closeAll(list, err)
+	}
+	list = append(list, local)
+	if s.cfg.HTTPListen == "" {
+		return list, nil
+	}
+	plain, err := httpd.Listen("--http-listen", s.cfg.HTTPListen, nil, httpd.NewSite(s.log, nil, device.Plain(s.scep)...))
+	if err != nil {
+		return nil, closeAll(list, err)
+	}
+	return append(list, plain), nil
+}
+
+func closeAll(list []*httpd.Listener, err error) error {
+	for _, l := range list {
+		l.Close()
+	}
+	return err
+}
+
+func (s *server) deviceConfig() device.Config {
+	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: s.access}
+	if s.cfg.Enroll.SignProfile {
+		c.Signer = s.signer
+	}
+	c.Roots = append(c.Roots, s.root.Certificate())
+	return c
+}
+
+func (s *server) authorities() []admin.Authority {
+	var list []admin.Authority
+	for _, i := range s.issuers {
+		list = append(list, admin.Authority{Name: i.Name(), Certificate: i.Certificate()})
+	}
+	return list
+}
+
+// plainURL is where the plain listener is, "" when there is none.
+func (s *server) plainURL() string {
+	if s.cfg.HTTPListen == "" {
+		return ""
+	}
+	return s.cfg.PublicHTTP()
+}
+
+// certificate gives the server's TLS certificate: the operator's, read anew
+// when its file changes, or one of our own CA.
+func (s *server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if s.cfg.TLS.Cert != "" {
+		files := &tlsFiles{cert: s.cfg.TLS.Cert, key: s.cfg.TLS.Key, log: s.log}
+		_, err := files.get(nil)
+		return files.get, err
+	}
+	key, err := s.ring.Signer(tlsKey)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := s.ring.Certificates(tlsKey)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, x := range chain {
+		c.Certificate = append(c.Certificate, x.Raw)
+	}
+	if left := time.Until(chain[0].NotAfter); left < 30*24*time.Hour {
+		s.log.Warn("the server's own TLS certificate expires soon", logx.Duration, left)
+	}
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c, nil }, nil
+}
