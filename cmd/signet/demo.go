@@ -150,35 +150,42 @@ func (d *demo) settings(listen string) (config.Config, error) {
 	cfg := config.Default()
 	cfg.Data = cmp.Or(d.app.data, d.app.getenv("SIGNET_DATA"), "signet-demo")
 	cfg.Organization = "Example Demo"
-	var err error
-	if cfg.Listen, err = loopback(listen); err != nil {
+	preferred := cmp.Or(listen, "127.0.0.1:8443")
+	if host, _, err := net.SplitHostPort(preferred); err != nil || !net.ParseIP(host).IsLoopback() {
+		return cfg, usagef("--listen takes a loopback address such as 127.0.0.1:8443")
+	}
+	free, err := freeAddresses(2)
+	if err != nil {
 		return cfg, err
 	}
-	if cfg.HTTPListen, err = loopback(""); err != nil {
-		return cfg, err
+	cfg.Listen, cfg.HTTPListen = preferred, free[0]
+	if listen == "" && taken(preferred) {
+		cfg.Listen = free[1]
 	}
 	cfg.URL = "https://" + cfg.Listen
 	return cfg, nil
 }
 
-// loopback gives the address that was asked for, or a free one.
-func loopback(asked string) (string, error) {
-	if asked != "" {
-		host, _, err := net.SplitHostPort(asked)
-		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-			return "", usagef("--listen takes a loopback address such as 127.0.0.1:8443")
+// freeAddresses gives different loopback addresses that nobody listens on.
+func freeAddresses(n int) ([]string, error) {
+	var list []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
-		return asked, nil
+		defer l.Close() // only at the end, so that no two are the same
+		list = append(list, l.Addr().String())
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:8443")
+	return list, nil
+}
+
+func taken(addr string) bool {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
+		return true
 	}
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return l.Close() != nil
 }
 
 // fresh empties what an earlier demo left, and refuses anything else.
