@@ -47,7 +47,7 @@ func (s *Service) withMDM(p profile.Profile, identity *profile.SCEP) profile.Pro
 	p.Payloads = append(p.Payloads, identity, &profile.MDM{
 		Common:       profile.Named(s.enrollmentID()+".mdm", s.title("management")),
 		IdentityUUID: identity.UUID, Topic: s.Topic, AccessRights: s.Rights,
-		ServerURL: s.BaseURL + ConnectPath, CheckInURL: s.BaseURL + CheckInPath,
+		ServerURL: s.DeviceURL + ConnectPath, CheckInURL: s.DeviceURL + CheckInPath,
 		SignMessage: true, CheckOutWhenRemoved: true,
 	})
 	return p

@@ -28,6 +28,7 @@ import (
 type Config struct {
 	Store        Store
 	BaseURL      string               // https://host[:port], no path
+	DeviceURL    string               // the same for enrolled devices, who keep it for ever; empty: BaseURL
 	Identifier   string               // what all profile identifiers begin with, for ever; empty: Prefix(BaseURL)
 	Organization string               // shown to people; may be empty
 	Topic        string               // the push certificate's UID
@@ -53,6 +54,9 @@ type Service struct {
 func New(c Config) *Service {
 	if c.Store == nil || c.Now == nil || c.BaseURL == "" || c.Topic == "" {
 		panic("mdm: nil dependency")
+	}
+	if c.DeviceURL == "" {
+		c.DeviceURL = c.BaseURL
 	}
 	if c.Identifier == "" {
 		c.Identifier = Prefix(c.BaseURL)

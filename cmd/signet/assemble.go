@@ -165,7 +165,7 @@ func (s *server) wireMDM() error {
 		s.log.Warn("enroll.auth is lab: an enrollment link alone lets a device in, without a code")
 	}
 	s.mdm = mdm.New(mdm.Config{
-		Store: s.db.MDM(box), BaseURL: s.cfg.Base(), Organization: s.cfg.Organization,
+		Store: s.db.MDM(box), BaseURL: s.cfg.Base(), DeviceURL: s.cfg.DeviceBase(), Organization: s.cfg.Organization,
 		Topic: topic, Lab: lab, LinkLife: s.cfg.InvitationLife(), Now: time.Now,
 	})
 	return nil

@@ -101,7 +101,13 @@ func (m maker) server(root *ca.Issuer, pub crypto.PublicKey, _ ca.Names, now tim
 }
 
 // serverNames are the host names that our TLS certificate is for.
-func serverNames(cfg config.Config) []string { return []string{cfg.Host()} }
+func serverNames(cfg config.Config) []string {
+	names := []string{cfg.Host()}
+	if cfg.MDM.TLSHost != "" {
+		names = append(names, cfg.MDM.TLSHost)
+	}
+	return names
+}
 
 func (m maker) organization() string { return cmp.Or(m.cfg.Organization, "Signet "+m.cfg.Host()) }
 

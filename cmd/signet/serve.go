@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,8 +89,8 @@ func (s *server) listen() ([]*httpd.Listener, error) {
 		return nil, err
 	}
 	areas := append(device.Areas(s.deviceConfig()), httpd.Static(), api.Area(httpd.Bearer(s.access)))
-	public := httpd.NewSite(s.log, []string{s.cfg.Host()}, areas...)
-	main, err := httpd.Listen("--listen", s.cfg.Listen, httpd.TLS(certificate, false), s.wakes(public))
+	public := httpd.NewSite(s.log, serverNames(s.cfg), areas...)
+	main, err := httpd.Listen("--listen", s.cfg.Listen, s.tls(certificate), s.wakes(public))
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +123,23 @@ func (s *server) deviceConfig() device.Config {
 		c.Signer = s.signer
 	}
 	c.Roots = append(c.Roots, s.root.Certificate())
+	return c
+}
+
+// tls asks for client certificates under the devices' own name only: anywhere
+// else browsers would ask people for one.
+func (s *server) tls(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+	c := httpd.TLS(certificate, false)
+	if s.cfg.MDM.TLSHost == "" {
+		return c
+	}
+	asking := httpd.TLS(certificate, true)
+	c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if strings.EqualFold(h.ServerName, s.cfg.MDM.TLSHost) {
+			return asking, nil
+		}
+		return nil, nil
+	}
 	return c
 }
 

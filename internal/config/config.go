@@ -6,6 +6,7 @@ package config
 
 import (
 	"net"
+	"net/url"
 	"path/filepath"
 	"time"
 )
@@ -53,6 +54,8 @@ type SCEP struct {
 // MDM is what Apple's push service knows us by.
 type MDM struct {
 	Topic string `toml:"topic" doc:"Topic of the APNs push certificate, com.apple.mgmt.External.… Until there is one, devices are not woken and answer when they ask by themselves."`
+
+	TLSHost string `toml:"tls_host" doc:"A host name of its own under which devices prove themselves by a TLS client certificate as well, such as device.mdm.example.org: browsers would ask everybody for one on the shared name. It goes into the enrollment profile; set it before devices enroll. Empty: devices sign their messages, which is enough."`
 }
 
 // Keys is where private keys are unlocked from.
@@ -90,6 +93,19 @@ func (c Config) PublicHTTP() string {
 		return "http://" + c.Host()
 	}
 	return "http://" + net.JoinHostPort(c.Host(), port)
+}
+
+// DeviceBase is the address that devices keep for their management.
+func (c Config) DeviceBase() string {
+	u, err := url.Parse(c.Base())
+	if c.MDM.TLSHost == "" || err != nil {
+		return c.Base()
+	}
+	host := c.MDM.TLSHost
+	if port := u.Port(); port != "" {
+		host = net.JoinHostPort(host, port)
+	}
+	return "https://" + host
 }
 
 // Socket is the path of the socket on which the command line finds a server
