@@ -23,7 +23,6 @@ CREATE TABLE parcel (
   attempts     INTEGER NOT NULL,
   failure      TEXT NOT NULL,
   failed_at    BIGINT NOT NULL,
-  retry_at     BIGINT NOT NULL,
   command_uuid TEXT NOT NULL,
   removal_uuid TEXT NOT NULL,
   created_at   BIGINT NOT NULL,
@@ -32,7 +31,7 @@ CREATE TABLE parcel (
 );
 CREATE INDEX parcel_device ON parcel (device_id, ended_at);
 CREATE INDEX parcel_unsealed ON parcel (lease_until) WHERE wants_seal = 1;
-CREATE INDEX parcel_stale ON parcel (sealed_at) WHERE sealed_at > 0;
+CREATE INDEX parcel_ended ON parcel (ended_at) WHERE ended_at > 0;
 
 -- When the plan of a device may change though nothing happens.
 CREATE TABLE delivery_clock (

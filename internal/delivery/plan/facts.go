@@ -1,0 +1,146 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Facts is everything that the plan for one device depends on.
+type Facts struct {
+	Now      time.Time
+	Prefix   string // what all profile identifiers begin with
+	Device   subject.Device
+	Enrolled bool      // it can be sent commands
+	Removed  bool      // it never comes back
+	Seen     time.Time // its last word
+	Open     int       // commands that are not done
+	User     subject.User
+	Policy   appconfig.Effective
+	Roots    []cert.Fingerprint // that devices are to trust
+	Records  []cert.Record      // those imported for the user, those issued to the device
+	Parcels  []Parcel           // that are not over
+	Asked    []Asked            // the latest question of each kind
+
+	Held       []Held    // certificates that the device said it holds
+	HeldAt     time.Time // when; zero: never
+	App        App       // Outlook, as the device told
+	AppsAt     time.Time
+	InformedAt time.Time // when it told about itself
+}
+
+// Held is a certificate on the device.
+type Held struct {
+	Fingerprint cert.Fingerprint
+	Identity    bool // with its key
+}
+
+// App is an app that the device manages for us.
+type App struct {
+	State      string // Apple's word; "" is unknown or not managed
+	Configured bool
+}
+
+// Kind is what sort of thing a parcel brings.
+type Kind string
+
+// The kinds.
+const (
+	Roots   Kind = "roots"
+	Mail    Kind = "mail"    // account, signing key and current encryption identity
+	History Kind = "history" // one older encryption identity
+	Outlook Kind = "outlook" // the app and its settings
+)
+
+// Parcel is one thing on its way to a device, or there.
+type Parcel struct {
+	ID         string
+	Kind       Kind
+	Identifier string // of the profile, or the app
+	Digest     string // of everything in it but secrets
+	Label      string // for people
+	Certs      []cert.Fingerprint
+	Signs      bool // the device makes a signing key with it
+	Profile    bool // it is a profile, which is sealed or signed before it is fetched
+	NeedsKey   bool
+	WantsSeal  bool
+	Sealed     bool      // the bytes are there
+	SealedAt   time.Time // when they were made last
+	OnDevice   bool      // something of this identifier may be on the device already
+	Attempts   int       // how often it failed before
+	Failure    string    // why it could not be sealed; "" when that did not fail
+	FailedAt   time.Time
+	Command    Command // that brings it
+	Removal    Command // that takes it away; zero: none
+	CreatedAt  time.Time
+}
+
+// Command is an MDM command as far as a plan cares.
+type Command struct {
+	UUID    string
+	State   CommandState
+	SentAt  time.Time
+	DoneAt  time.Time
+	Refused bool   // the device said "not now"
+	Error   string // what the device said of a failure
+}
+
+// CommandState is where a command stands.
+type CommandState string
+
+// The states.
+const (
+	CommandQueued       CommandState = "queued"
+	CommandSent         CommandState = "sent"
+	CommandAcknowledged CommandState = "acknowledged"
+	CommandFailed       CommandState = "failed"
+	CommandCancelled    CommandState = "cancelled"
+)
+
+func (c Command) open() bool { return c.State == CommandQueued || c.State == CommandSent }
+
+// Question is what a device can be asked.
+type Question string
+
+// The questions.
+const (
+	Information  Question = "DeviceInformation"
+	Certificates Question = "CertificateList"
+	Apps         Question = "ManagedApplicationList"
+)
+
+// Asked is a question that was put to the device.
+type Asked struct {
+	Question Question
+	Open     bool      // it has not answered
+	DoneAt   time.Time // of the last answer, a refusal included
+}
+
+// holds tells whether the device listed the certificate, with its key when
+// that is needed.
+func (f Facts) holds(c cert.Fingerprint, identity bool) bool {
+	return slices.ContainsFunc(f.Held, func(h Held) bool { return h.Fingerprint == c && (h.Identity || !identity) })
+}
+
+// signing gives the certificates for signing that this device got, newest
+// first.
+func (f Facts) signing() []cert.Record {
+	list := slices.DeleteFunc(slices.Clone(f.Records), func(r cert.Record) bool {
+		return r.Source != cert.Issued || r.Holder.Device != f.Device.ID || !r.Use.Has(cert.Signing)
+	})
+	slices.SortStableFunc(list, func(a, b cert.Record) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return list
+}
+
+// identityAt is when the device got the identity that profiles are sealed to.
+func (f Facts) identityAt() (at time.Time) {
+	for _, r := range f.Records {
+		if r.Use == cert.Identity && r.Holder.Device == f.Device.ID && r.CreatedAt.After(at) {
+			at = r.CreatedAt
+		}
+	}
+	return at
+}

@@ -1,0 +1,229 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/delivery/plan"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// ErrDevice is returned for a device that does not exist.
+var ErrDevice = fault.New(fault.NotFound, "delivery_device_unknown",
+	"There is no such device.", "signet device list shows them.")
+
+// Progress is how far the delivery to one device is, for people.
+type Progress struct {
+	Device    subject.Device `json:"device"`
+	Lines     []Line         `json:"lines"`
+	Installed int            `json:"installed"` // lines that are done
+	Hint      string         `json:"hint"`      // what the user can do now; "" for nothing
+	Notes     []string       `json:"notes"`     // what nobody can do, or what is not in effect
+	Seen      time.Time      `json:"seen"`      // when the device last spoke
+}
+
+// Done tells whether everything is there.
+func (p Progress) Done() bool { return p.Installed == len(p.Lines) }
+
+// Line is one thing that the device should have, or is to lose.
+type Line struct {
+	Words      string           `json:"words"`
+	Kind       plan.Kind        `json:"kind"`
+	Identifier string           `json:"identifier"`
+	Cert       cert.Fingerprint `json:"-"` // zero: none, or not known yet
+	State      State            `json:"state"`
+	Reason     string           `json:"reason"` // of a failure
+	Why        string           `json:"why"`    // what the planner says, for administrators
+}
+
+// State is what people see of a parcel.
+type State string
+
+// The states.
+const (
+	Queued    State = "queued"
+	Sealed    State = "sealed"
+	Sent      State = "sent"
+	Installed State = "installed"
+	Failed    State = "failed"
+	Removing  State = "removing"
+	Removed   State = "removed"
+)
+
+// shown is what people see of what the planner knows.
+var shown = map[plan.State]State{
+	"": Queued, plan.Queued: Queued, plan.Parked: Queued, plan.Ready: Sealed, plan.Sent: Sent, plan.Arrived: Sent,
+	plan.Installed: Installed, plan.Failed: Failed, plan.Removing: Removing, plan.Lingering: Removing, plan.Gone: Removed,
+}
+
+// silence is after how long without a word the user is asked to help.
+const silence = time.Minute
+
+// Device tells how far the delivery to a device is. ErrDevice when there is
+// none.
+func (s *Service) Device(ctx context.Context, id subject.DeviceID) (Progress, error) {
+	list, err := s.progress(ctx, []subject.DeviceID{id})
+	if err != nil {
+		return Progress{}, err
+	}
+	if len(list) == 0 {
+		return Progress{}, ErrDevice
+	}
+	return list[0], nil
+}
+
+// User tells the same for each of a user's devices that is enrolled; empty,
+// never nil.
+func (s *Service) User(ctx context.Context, id subject.UserID) ([]Progress, error) {
+	ids, err := s.Store.DevicesOf(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("listing devices of %s: %w", id, err)
+	}
+	return s.progress(ctx, ids)
+}
+
+func (s *Service) progress(ctx context.Context, ids []subject.DeviceID) ([]Progress, error) {
+	list := []Progress{}
+	if len(ids) == 0 {
+		return list, nil
+	}
+	facts, err := s.facts(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range facts {
+		list = append(list, Show(f))
+	}
+	return list, nil
+}
+
+// Explain tells everything that the planner thinks of a device, and why, one
+// thing a line. ErrDevice when there is none.
+func (s *Service) Explain(ctx context.Context, id subject.DeviceID) ([]plan.Line, error) {
+	facts, err := s.facts(ctx, []subject.DeviceID{id})
+	if err != nil {
+		return nil, err
+	}
+	if len(facts) == 0 {
+		return nil, ErrDevice
+	}
+	return plan.Explain(facts[0]), nil
+}
+
+// Show works out the progress from facts.
+func Show(f plan.Facts) Progress {
+	p := Progress{Device: f.Device, Lines: []Line{}, Notes: notes(f), Seen: f.Seen}
+	for _, step := range plan.Make(f).Steps {
+		p.Lines = append(p.Lines, lines(step, f)...)
+	}
+	for _, l := range p.Lines {
+		if l.State == Installed {
+			p.Installed++
+		}
+	}
+	if !p.Done() {
+		p.Hint = hint(p, f)
+	}
+	return p
+}
+
+// lines shows one thing; the mail profile is as many as it has parts.
+func lines(step plan.Step, f plan.Facts) []Line {
+	l := Line{Words: step.Item.Label, Kind: step.Item.Kind, Identifier: step.Item.Identifier,
+		State: shown[step.State], Reason: f.Reason(step.Parcel), Why: step.Why}
+	if step.Do == plan.Replace || step.Do == plan.Send {
+		l.State, l.Reason = Queued, ""
+	}
+	if step.Item.Kind == "" {
+		l.Words, l.Kind, l.Identifier = step.Parcel.Label, step.Parcel.Kind, step.Parcel.Identifier
+		return []Line{l}
+	}
+	switch {
+	case step.Item.Hold && step.Parcel.ID == "":
+		return nil // there is a note about it
+	case step.Item.Kind == plan.Mail:
+		return mailLines(l, step.Item, f)
+	case step.Item.Kind == plan.History:
+		l.Cert, l.Words = step.Item.Encryption, "To read older mail"+years(step.Item.Encryption, f)
+	}
+	return []Line{l}
+}
+
+func mailLines(l Line, i plan.Item, f plan.Facts) (list []Line) {
+	part := func(words string, c cert.Fingerprint) {
+		l.Words, l.Cert = words, c
+		list = append(list, l)
+	}
+	if i.Account.Kind != appconfig.None {
+		part(i.Label, cert.Fingerprint{})
+	}
+	if i.Signs || !i.Signing.IsZero() {
+		part("To sign your mail", i.Signing)
+	}
+	if !i.Encryption.IsZero() {
+		part("To read mail"+since(i.Encryption, f), i.Encryption)
+	}
+	return list
+}
+
+func record(c cert.Fingerprint, f plan.Facts) (cert.Record, bool) {
+	for _, r := range f.Records {
+		if r.Fingerprint == c {
+			return r, true
+		}
+	}
+	return cert.Record{}, false
+}
+
+func since(c cert.Fingerprint, f plan.Facts) string {
+	if r, ok := record(c, f); ok {
+		return fmt.Sprintf(" since %d", r.NotBefore.UTC().Year())
+	}
+	return ""
+}
+
+func years(c cert.Fingerprint, f plan.Facts) string {
+	r, ok := record(c, f)
+	if !ok {
+		return ""
+	}
+	from, to := r.NotBefore.UTC().Year(), r.NotAfter.UTC().Year()
+	if from == to {
+		return fmt.Sprintf(" (%d)", from)
+	}
+	return fmt.Sprintf(" (%d–%d)", from, to)
+}
+
+// notes say what is not in effect, and what is never claimed.
+func notes(f plan.Facts) []string {
+	list := []string{}
+	for _, p := range f.Policy.Problems {
+		list = append(list, p.Why)
+	}
+	if f.Policy.Outlook() {
+		list = append(list, "Outlook takes its settings from here, but no certificates: open each certificate file in Outlook yourself.")
+	}
+	return list
+}
+
+// hint tells the user what helps.
+func hint(p Progress, f plan.Facts) string {
+	for _, q := range f.Parcels {
+		if q.Command.Refused || q.Removal.Refused {
+			return "Unlock your device."
+		}
+	}
+	for _, l := range p.Lines {
+		if l.Kind == plan.Outlook && l.State == Sent {
+			return "Your device asks whether it may install Outlook."
+		}
+		if l.State == Sealed && f.Now.Sub(f.Seen) > silence {
+			return "Unlock your device."
+		}
+	}
+	return ""
+}
