@@ -126,6 +126,12 @@ func (f *fakePolicies) Explain(_ context.Context, user string) (appconfig.Explan
 	return appconfig.Explanation{User: user}, nil
 }
 
+type fakeDeliveries struct{}
+
+func (fakeDeliveries) Status(context.Context, subject.UserID) ([]admin.DeviceStatus, error) {
+	return []admin.DeviceStatus{{ID: "d-1", Installed: 1, Notes: []string{}, Parcels: []admin.ParcelLine{{Words: "To sign your mail", State: "installed"}}}}, nil
+}
+
 const maxFile = 300
 
 func newWorld(t *testing.T) *world {
@@ -138,7 +144,7 @@ func newWorld(t *testing.T) *world {
 	now := func() time.Time { return at }
 	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
 	w.api = admin.New(admin.Config{Version: "test", Users: directory.New(db.Directory(), now), Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
 	t.Cleanup(srv.Close)
@@ -421,6 +427,21 @@ func TestDevices(t *testing.T) {
 	}
 	if _, err := c.Device(t.Context(), "d-9"); code(err) != "device_unknown" {
 		t.Errorf("unknown device: got %v", err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.as(t, access.Admin).AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	c := w.as(t, access.Helpdesk)
+	s, err := c.Status(t.Context(), "alice@example.com")
+	if err != nil || s.User.Mail != "alice@example.com" || len(s.Devices) != 1 || s.Devices[0].Parcels[0].State != "installed" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if _, err := c.Status(t.Context(), "bob@example.com"); code(err) != "user_unknown" {
+		t.Errorf("unknown user: got %v", err)
 	}
 }
 

@@ -26,8 +26,8 @@ const (
 	large = 1 << 20
 )
 
-// Config is what the API is about. All but PlainURL and Authorities is
-// required.
+// Config is what the API is about. All but Deliveries, PlainURL and
+// Authorities is required; without Deliveries nobody asks for a status.
 type Config struct {
 	Version     string // of this program
 	Users       Users
@@ -36,6 +36,7 @@ type Config struct {
 	Keys        Keys
 	Issuing     Issuing
 	Policies    Policies
+	Deliveries  Deliveries
 	Journal     Journal
 	MaxFile     int64       // bytes of an imported file
 	PlainURL    string      // of the listener without TLS, no slash at its end; empty: none
@@ -62,6 +63,9 @@ func New(c Config) *API {
 	a.devices()
 	a.keys()
 	a.policies()
+	if a.Deliveries != nil {
+		a.status()
+	}
 	a.authorities()
 	a.journal()
 	a.describe()

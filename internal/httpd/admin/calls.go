@@ -99,6 +99,11 @@ func (c *Client) Apply(ctx context.Context, docs []byte, dryRun bool) (appconfig
 	return send[appconfig.Diff](ctx, c, http.MethodPost, path, docs)
 }
 
+// Status says how far the delivery to a user's devices is.
+func (c *Client) Status(ctx context.Context, user string) (Status, error) {
+	return get[Status](ctx, c, at("users", user, "status"))
+}
+
 // CreateChallenge makes a one-time challenge for a SCEP client.
 func (c *Client) CreateChallenge(ctx context.Context, n NewChallenge) (Challenge, error) {
 	return send[Challenge](ctx, c, http.MethodPost, "/challenges", n)
