@@ -20,6 +20,7 @@ import (
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
@@ -92,8 +93,10 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 		Version: "test", Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
 		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
-		Devices:  mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
-		Keys:     pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
+		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",
+			Log: slog.New(slog.DiscardHandler), Now: time.Now})},
+		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
+		Keys:    pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
 	}
 }
 
@@ -268,6 +271,13 @@ func TestUsersAndDevices(t *testing.T) {
 	}
 	if out := c.ok("device", "show", inv.Device); !strings.Contains(out, inv.Device) || !strings.Contains(out, "invited") {
 		t.Errorf("got\n%s", out)
+	}
+	if out := c.ok("status", "alice@example.com"); !strings.Contains(out, "no device is enrolled") {
+		t.Errorf("got\n%s", out)
+	}
+	var s admin.Status
+	if c.json(&s, "status", "alice@example.com"); s.User.ID != alice.ID || s.Devices == nil {
+		t.Errorf("got %+v", s)
 	}
 	c.ok("device", "remove", inv.Device)
 	if out := c.ok("audit", "list", "--limit", "1"); !strings.Contains(out, "device.removed") || !strings.Contains(out, "local:socket") {

@@ -26,8 +26,8 @@ const (
 	large = 1 << 20
 )
 
-// Config is what the API is about. All but Deliveries, PlainURL and
-// Authorities is required; without Deliveries nobody asks for a status.
+// Config is what the API is about. All but PlainURL and Authorities is
+// required.
 type Config struct {
 	Version     string // of this program
 	Users       Users
@@ -53,7 +53,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Journal == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	a := &API{Config: c}
@@ -63,9 +63,7 @@ func New(c Config) *API {
 	a.devices()
 	a.keys()
 	a.policies()
-	if a.Deliveries != nil {
-		a.status()
-	}
+	a.status()
 	a.authorities()
 	a.journal()
 	a.describe()
