@@ -41,7 +41,7 @@ type Config struct {
 // Lengths of time that nobody configures.
 const (
 	defaultLinkLife = 7 * 24 * time.Hour
-	leaseLife       = 30 * time.Second // a command is with the device; longer than a request takes
+	leaseLife       = 10 * time.Second // a command is with the device; longer than two polls can cross
 	previousLife    = 24 * time.Hour   // the identity before a renewal still counts
 )
 

@@ -123,10 +123,10 @@ func TestLeaseEnds(t *testing.T) {
 	if got := p.ask("Idle", "", nil); got.CommandUUID != "" {
 		t.Error("a second poll got the command too")
 	}
-	if d := p.stored(); !d.WakeAt.Equal(p.w.now.Add(30 * time.Second)) {
+	if d := p.stored(); !d.WakeAt.Equal(p.w.now.Add(10 * time.Second)) {
 		t.Errorf("wake wanted at %v, want the end of the lease", d.WakeAt)
 	}
-	p.w.now = p.w.now.Add(30 * time.Second)
+	p.w.now = p.w.now.Add(10 * time.Second)
 	if again := p.ask("Idle", "", nil); !cmp.Equal(first, again) {
 		t.Errorf("after the lease: got %+v, want the same command", again)
 	}

@@ -105,7 +105,7 @@ func newServer(t testing.TB, o options) *server {
 		Profiles:    scep.Shipped("device", "mail")[:1]}))
 	s.mdm = mdm.New(mdm.Config{Store: db.MDM(must(seal.NewBox(seal.RandomRoot(), "enrollment"))), BaseURL: s.url,
 		Organization: "Example", Topic: topic, Lab: o.lab, Now: time.Now})
-	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: sessions{access.New(db.Access(), time.Now)},
+	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: access.New(db.Access(), time.Now),
 		Roots: []*x509.Certificate{root}, Progress: o.progress}
 	if !o.unsigned {
 		signer := must(ca.NewProfileSigner(rootCA, k.signer.Public(), ca.Names{CommonName: "Example IT", Organization: "Example"}, time.Now()))
@@ -133,9 +133,6 @@ func (s *server) serve(addr string, c *x509.Certificate, key crypto.Signer, mutu
 		}
 	})
 }
-
-// sessions adapts access to this room, as the wiring does.
-type sessions struct{ *access.Service }
 
 type signing struct{ cms.Signer }
 
