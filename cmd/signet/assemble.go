@@ -12,6 +12,7 @@ import (
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cms"
 	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -49,6 +50,8 @@ type server struct {
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
 	opener    *opener.Opener
+	delivery  *delivery.Service
+	sealer    *delivery.Sealer
 
 	wake nudger
 }

@@ -120,6 +120,7 @@ func (d *demo) start(ctx context.Context, listen string) (<-chan error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up: %w", err)
 	}
+	cfg = made.cfg
 	if err := writeFile(cfg.In(demoMark), nil); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ const firstTokenLife = 90 * 24 * time.Hour
 
 // founded is what init has to tell, some of it once only.
 type founded struct {
+	cfg      config.Config     // as it was written
 	root     [sha256.Size]byte // fingerprint of the root CA
 	recovery string            // age identity made now; "" when a recipient was given
 	token    seal.Secret       // of the first administrator
@@ -101,6 +102,7 @@ func initialise(ctx context.Context, cfg config.Config, getenv func(string) stri
 	if err := config.Describe(&text, cfg); err != nil {
 		return f, fmt.Errorf("writing the configuration: %w", err)
 	}
+	f.cfg = cfg
 	return f, writeFile(file, text.Bytes())
 }
 

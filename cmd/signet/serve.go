@@ -81,7 +81,7 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 func (s *server) listen() ([]*httpd.Listener, error) {
 	api := admin.New(admin.Config{
 		Version: newBuild().Version, Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
-		Issuing: s.scep, Policies: s.policies, Journal: s.db.Journal(),
+		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(),
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
 	})
 	certificate, err := s.certificate()

@@ -1,15 +1,34 @@
 package main
 
 import (
+	"crypto/x509"
 	"net/http"
 	"time"
+
+	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/mdm"
 )
 
-func (s *server) wireDelivery() error { return nil }
+// wireDelivery gives the planner no key, and the sealer what opens them.
+func (s *server) wireDelivery() error {
+	s.delivery = delivery.New(delivery.Config{
+		Store: s.db.Delivery(), Policies: s.db.AppConfig(), Identifier: mdm.Prefix(s.cfg.Base()),
+		Organization: s.cfg.Organization, Roots: []*x509.Certificate{s.root.Certificate()},
+		Log: s.log, Now: time.Now,
+	})
+	s.sealer = delivery.NewSealer(delivery.SealerConfig{
+		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Signer: s.signer,
+		Log: s.log, Now: time.Now,
+	})
+	return nil
+}
 
 // steps is all background work of this process.
 func (s *server) steps() []step {
 	return []step{
+		{"plan", time.Second, s.delivery.Reconcile},
+		{"seal", time.Second, s.sealer.Seal},
+		{"clock", time.Minute, s.delivery.Tick},
 		{"crl", time.Minute, s.scep.Refresh},
 	}
 }

@@ -26,48 +26,45 @@ var rooms = map[string]string{
 	"internal/plist":   "internal/fault",
 	"internal/subject": "internal/fault",
 	"internal/cert":    "internal/subject internal/fault",
-	"internal/journal": "internal/fault internal/subject internal/cert",
+	"internal/journal": "internal/subject internal/cert",
 
 	"mdm/profile":            "internal/seal internal/cert internal/plist internal/cms",
 	"mdm":                    "internal/fault internal/seal internal/subject internal/cert internal/journal internal/plist mdm/profile",
 	"scep/ca":                "internal/cert",
 	"scep":                   "internal/fault internal/seal internal/subject internal/cert internal/journal internal/cms scep/ca",
 	"pfxconnector/pfx":       "internal/fault internal/seal",
-	"pfxconnector/escrow":    "internal/subject internal/cert pfxconnector/pfx",
+	"pfxconnector/escrow":    "internal/subject internal/cert",
 	"pfxconnector/opener":    "internal/fault internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
 	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
-	"notify":                 "internal/seal internal/subject",
 	"internal/directory":     "internal/fault internal/subject internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
-	"internal/delivery":      "internal/fault internal/subject internal/cert internal/journal mdm/profile mdm appconfig notify internal/delivery/plan",
+	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan",
 
-	"internal/store": "internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow " +
-		"appconfig notify internal/directory internal/access internal/delivery internal/delivery/plan",
+	"internal/store":           "internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan",
 	"internal/store/storetest": "*",
 	"internal/keyring":         "internal/fault internal/seal pfxconnector/escrow",
 
 	"internal/httpd":         "internal/fault internal/logx internal/access",
-	"internal/httpd/device":  "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory appconfig pfxconnector scep mdm",
-	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/journal internal/access internal/delivery",
+	"internal/httpd/device":  "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
+	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access appconfig pfxconnector scep mdm",
+	"internal/httpd/landing": "internal/httpd internal/seal internal/subject internal/access internal/delivery",
 
 	"internal/phone":  "",
 	"internal/config": "",
 	"internal/judge":  "",
 	"testdata":        "",
 	"cmd/signet":      "*",
-	"internal/warm":   "*",
 }
 
 // doors lists what is reached from outside through few rooms only.
 var doors = map[string]string{
-	"database/sql":                       "internal/store internal/store/storetest",
+	"database/sql":                       "internal/store",
 	"github.com/groob/plist":             "internal/plist internal/phone",
-	"github.com/smallstep/pkcs7":         "internal/cms internal/phone",
-	"software.sslmate.com/src/go-pkcs12": "pfxconnector/pfx internal/phone",
-	"net/http":                           "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing notify/apns notify/mail internal/phone cmd/signet internal/keyring",
+	"github.com/smallstep/pkcs7":         "internal/cms",
+	"software.sslmate.com/src/go-pkcs12": "pfxconnector/pfx",
+	"net/http":                           "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/phone cmd/signet",
 	module + "pfxconnector/opener":       "cmd/signet",
 }
 
@@ -82,8 +79,31 @@ func TestArrows(t *testing.T) {
 			if target, ours := strings.CutPrefix(imp, module); ours && allowed != "*" && !contains(allowed, target) {
 				t.Errorf("%s: %s may not import %s", file, dir, target)
 			}
-			if through, door := doors[imp]; door && dir != "internal/warm" && !contains(through, dir) {
+			if through, door := doors[imp]; door && !contains(through, dir) {
 				t.Errorf("%s: %s goes through %s only", file, imp, through)
+			}
+		}
+	}
+}
+
+// What nobody uses is not allowed either: the table stays the truth.
+func TestNoUnusedPermission(t *testing.T) {
+	packages := tree(t)
+	for dir, allowed := range rooms {
+		imports, there := packages[dir]
+		if !there {
+			t.Errorf("rooms has a row for %s, which is not there", dir)
+		}
+		for target := range strings.FieldsSeq(allowed) {
+			if _, used := imports[module+target]; !used && target != "*" {
+				t.Errorf("%s may import %s and does not", dir, target)
+			}
+		}
+	}
+	for imp, through := range doors {
+		for dir := range strings.FieldsSeq(through) {
+			if _, used := packages[dir][imp]; !used {
+				t.Errorf("%s may use %s and does not", dir, imp)
 			}
 		}
 	}
