@@ -42,12 +42,12 @@ type house struct {
 	people *directory.Service
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	return openHouse(t, t.TempDir())
 }
 
-func openHouse(t *testing.T, dir string) *house {
+func openHouse(t testing.TB, dir string) *house {
 	t.Helper()
 	h := &house{path: filepath.Join(dir, "signet.db")}
 	var err error
@@ -74,7 +74,7 @@ func openHouse(t *testing.T, dir string) *house {
 
 func now() time.Time { return at }
 
-func (h *house) user(t *testing.T, mail string, aliases ...string) subject.User {
+func (h *house) user(t testing.TB, mail string, aliases ...string) subject.User {
 	t.Helper()
 	u, err := h.people.Add(t.Context(), by, subject.User{Mail: mail, Aliases: aliases})
 	if err != nil {
@@ -84,7 +84,7 @@ func (h *house) user(t *testing.T, mail string, aliases ...string) subject.User 
 }
 
 // take imports a file and wants no error.
-func (h *house) take(t *testing.T, f pfxconnector.File) pfxconnector.FileReport {
+func (h *house) take(t testing.TB, f pfxconnector.File) pfxconnector.FileReport {
 	t.Helper()
 	r, err := h.Import(t.Context(), by, f)
 	if err != nil {

@@ -222,11 +222,13 @@ func TestIdentityRefused(t *testing.T) {
 		"with a common name beside": {[]cert.Record{edit(func(c *x509.Certificate) {
 			c.Subject = pkix.Name{CommonName: string(w.alicePhone), Organization: []string{"x"}}
 		})}, opener.ErrIdentity},
-		"the record says another user":       {[]cert.Record{record(func(r *cert.Record) { r.Holder.User = w.bob.ID })}, opener.ErrIdentity},
-		"the record has another certificate": {[]cert.Record{record(func(r *cert.Record) { r.DER = w.issued[w.bobPhone][0].DER })}, opener.ErrIdentity},
-		"no certificate":                     {[]cert.Record{record(func(r *cert.Record) { r.DER = nil })}, opener.ErrIdentity},
-		"an EC key":                          {[]cert.Record{sign(deviceCA, good(), ec.Public())}, opener.ErrIdentityKey},
-		"not for encryption":                 {[]cert.Record{edit(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })}, opener.ErrIdentityKey},
+		"the record says another user":             {[]cert.Record{record(func(r *cert.Record) { r.Holder.User = w.bob.ID })}, opener.ErrIdentity},
+		"the record has another certificate":       {[]cert.Record{record(func(r *cert.Record) { r.DER = w.issued[w.bobPhone][0].DER })}, opener.ErrIdentity},
+		"another device's, record and all":         {[]cert.Record{w.issued[w.bobPhone][0]}, opener.ErrIdentity},
+		"the record has another one of the device": {[]cert.Record{record(func(r *cert.Record) { r.Fingerprint = cert.Fingerprint{1} })}, opener.ErrIdentity},
+		"no certificate":                           {[]cert.Record{record(func(r *cert.Record) { r.DER = nil })}, opener.ErrIdentity},
+		"an EC key":                                {[]cert.Record{sign(deviceCA, good(), ec.Public())}, opener.ErrIdentityKey},
+		"not for encryption":                       {[]cert.Record{edit(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })}, opener.ErrIdentityKey},
 		"the newest revoked, an older good": {[]cert.Record{record(func(*cert.Record) {}), record(func(r *cert.Record) {
 			r.NotBefore, r.RevokedAt = at, at
 		})}, opener.ErrIdentity},

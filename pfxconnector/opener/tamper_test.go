@@ -109,6 +109,19 @@ func TestOfflineWrapsOpenNothing(t *testing.T) {
 	}
 }
 
+// A store that answers with another user's keys makes nothing open.
+func TestStoreGivesTooMuch(t *testing.T) {
+	w := newWorld(t)
+	bobs, err := w.db.PFX().Deposits(t.Context(), w.bob.ID, []cert.Fingerprint{w.his})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.config.Deposits = changed{w.db.PFX(), func([]escrow.Deposit) []escrow.Deposit { return bobs }}
+	if _, err := opener.New(w.config).Seal(t.Context(), w.alicePhone, frame(w.his), 18); !errors.Is(err, opener.ErrNotOwner) || w.keys.asked != 0 {
+		t.Errorf("got %v, %d keys opened; want ErrNotOwner", err, w.keys.asked)
+	}
+}
+
 // The same with SQL: rows of Alice's key rewritten to Bob's name make Bob's
 // device get nothing, and the alarm is loud.
 func TestRowsMovedToAnotherUser(t *testing.T) {
