@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
@@ -223,6 +225,24 @@ func testMDM(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("a profile is handed out once it is sealed", func(t *testing.T) {
+		f := facet(t, open(t))
+		d := f.enrolled("alice@example.com", "U-1")
+		c := f.parcel(d, "p-1")
+		poll := mdm.Poll{Device: d, Refused: mdm.RefusedToo, At: at, Until: at.Add(time.Minute)}
+		if _, found, err := f.Next(t.Context(), poll); err != nil || found {
+			t.Errorf("before: found %v, %v", found, err)
+		}
+		f.sealed([]byte("sealed"))
+		if got := f.device(d).WakeAt; !got.Equal(at) {
+			t.Errorf("wake wanted at %v, want %v", got, at)
+		}
+		got, found, err := f.Next(t.Context(), poll)
+		if err != nil || !found || got.UUID != c.UUID || string(got.Payload) != "sealed" {
+			t.Errorf("got %+v, found %v, %v", got, found, err)
+		}
+	})
+
 	t.Run("a removed device keeps its last command only", func(t *testing.T) {
 		f := facet(t, open(t))
 		d := f.enrolled("alice@example.com", "U-1")
@@ -331,6 +351,31 @@ func (f mdmFacet) queue(d subject.DeviceID, kinds ...string) []mdm.Command {
 	}
 	f.must(f.Queued(f.t.Context(), list, entry(journal.DeviceRefresh)))
 	return list
+}
+
+// parcel makes a parcel that waits to be sealed, with its command.
+func (f mdmFacet) parcel(d subject.DeviceID, id string) mdm.Command {
+	f.t.Helper()
+	f.must(f.db.Journal().Record(f.t.Context(), journal.Entry{At: at, Action: journal.DeviceUpdated, Due: subject.OfDevice(d)}))
+	leases, err := f.db.Delivery().DevicesLeased(f.t.Context(), at, at.Add(time.Minute), 1)
+	f.must(err)
+	c := mdm.InstallProfile(d, id)
+	c.CreatedAt = at
+	p := delivery.Parcel{Parcel: plan.Parcel{ID: id, WantsSeal: true, Command: plan.Command{UUID: c.UUID}, CreatedAt: at}, Device: d, Frame: []byte("{}")}
+	f.must(f.db.Delivery().Planned(f.t.Context(), delivery.Decision{Lease: leases[0], Moves: []delivery.Move{{Do: plan.Send, New: &p, Command: &c}}},
+		entry(journal.PlanStored)))
+	return c
+}
+
+// sealed gives the one waiting parcel its bytes.
+func (f mdmFacet) sealed(b []byte) {
+	f.t.Helper()
+	list, err := f.db.Delivery().ParcelsLeased(f.t.Context(), at, at.Add(time.Minute), 1)
+	f.must(err)
+	s := delivery.SealedParcel{ID: list[0].ID, Device: list[0].Device.ID, Until: list[0].Until, Bytes: b, At: at}
+	if stored, err := f.db.Delivery().ParcelSealed(f.t.Context(), s, entry(journal.ParcelSealed)); err != nil || !stored {
+		f.t.Fatalf("storing the bytes: %v, %v", stored, err)
+	}
 }
 
 func (f mdmFacet) device(id subject.DeviceID) mdm.Device {
