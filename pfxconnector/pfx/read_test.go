@@ -28,7 +28,7 @@ func TestReadHistory(t *testing.T) {
 // identity reads a file that holds one.
 func identity(t testing.TB, f testdata.File) *pfx.Identity {
 	t.Helper()
-	res, err := pfx.Read(t.Context(), f.Data, seal.SecretString(f.Password), pfx.Default)
+	res, err := pfx.Read(t.Context(), f.Data, seal.SecretString(f.Password), patient())
 	if err != nil {
 		t.Fatalf("%s: %v", f.Name, err)
 	}
