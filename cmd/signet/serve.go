@@ -18,6 +18,8 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/httpd/device"
+	"github.com/signet-mdm/signet/internal/httpd/landing"
+	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/logx"
 )
 
@@ -88,7 +90,7 @@ func (s *server) listen() ([]*httpd.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	areas := append(device.Areas(s.deviceConfig()), httpd.Static(), api.Area(httpd.Bearer(s.access)))
+	areas := append(device.Areas(s.deviceConfig()), s.landing(), httpd.Static(), api.Area(httpd.Bearer(s.access)))
 	public := httpd.NewSite(s.log, serverNames(s.cfg), areas...)
 	main, err := httpd.Listen("--listen", s.cfg.Listen, s.tls(certificate), s.wakes(public))
 	if err != nil {
@@ -117,13 +119,31 @@ func closeAll(list []*httpd.Listener, err error) error {
 	return err
 }
 
+// landing gives the pages of the people whose devices are enrolled.
+func (s *server) landing() httpd.Area {
+	c := landing.Config{Sessions: s.access, Deliveries: s.delivery, Organization: s.cfg.Organization}
+	if s.mdm.Lab {
+		c.Notice = device.LabNotice
+	}
+	return landing.Area(c)
+}
+
 func (s *server) deviceConfig() device.Config {
-	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: s.access}
+	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: s.access, Progress: landing.Path}
 	if s.cfg.Enroll.SignProfile {
 		c.Signer = s.signer
 	}
 	c.Roots = append(c.Roots, s.root.Certificate())
 	return c
+}
+
+// landing is the area of the pages on which users see their devices.
+func (s *server) landing() httpd.Area {
+	c := landing.Config{Sessions: s.access, Deliveries: s.delivery, Organization: s.cfg.Organization}
+	if s.mdm.Lab {
+		c.Notice = device.LabNotice
+	}
+	return landing.Area(c)
 }
 
 // tls asks for client certificates under the devices' own name only: anywhere
