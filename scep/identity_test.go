@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
-	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
@@ -47,7 +46,7 @@ func TestIdentity(t *testing.T) {
 	if r, err := w.s.Identity(t.Context(), c); !errors.Is(err, scep.ErrIdentityExpired) || r.Holder.Device != w.device.ID {
 		t.Errorf("expired: got %v, %v; want the record and ErrIdentityExpired", r.Holder, err)
 	}
-	if err := w.s.Revoke(t.Context(), journal.Worker("test"), r.Fingerprint, ""); err != nil {
+	if err := w.s.Revoke(t.Context(), worker, r.Fingerprint, ""); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := w.s.Identity(t.Context(), c); !errors.Is(err, scep.ErrIdentityRevoked) || !r.Fingerprint.IsZero() {

@@ -340,30 +340,10 @@ func secondSigner(t *testing.T, message []byte) []byte {
 	return must(asn1.Marshal(contentInfo{info.Type, asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: inner}}))(t)
 }
 
-// ciphertext exchanges the encrypted content of an envelope.
-func ciphertext(change func([]byte) []byte) func([]byte) []byte {
-	return func(envelope []byte) []byte {
-		var info contentInfo
-		var data struct {
-			Version    int
-			Recipients asn1.RawValue
-			Encrypted  struct {
-				Type      asn1.ObjectIdentifier
-				Algorithm asn1.RawValue
-				Content   asn1.RawValue `asn1:"tag:0"`
-			}
-		}
-		made(asn1.Unmarshal(envelope, &info))
-		made(asn1.Unmarshal(info.Content.Bytes, &data))
-		data.Encrypted.Content = asn1.RawValue{Class: 2, Tag: 0, Bytes: change(data.Encrypted.Content.Bytes)}
-		return made(asn1.Marshal(contentInfo{info.Type, asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: made(asn1.Marshal(data))}}))
-	}
-}
-
 // remove ends the management of the world's device.
 func (w *world) remove() {
 	w.t.Helper()
-	e := journal.Entry{At: w.clock(), Actor: journal.Worker("test"), Action: journal.DeviceRemoved}
+	e := journal.Entry{At: w.clock(), Actor: worker, Action: journal.DeviceRemoved}
 	if err := w.mdm().DeviceRemoved(w.t.Context(), w.device.ID, nil, e); err != nil {
 		w.t.Fatal(err)
 	}

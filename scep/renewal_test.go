@@ -86,7 +86,7 @@ func TestRenewalThatIsRefused(t *testing.T) {
 			return ask{from: old}
 		}, scep.ErrRenewalOver},
 		"revoked": {func(w *world, old client) ask {
-			if err := w.s.Revoke(w.t.Context(), journal.Worker("test"), cert.FingerprintOf(old.cert.Raw), ""); err != nil {
+			if err := w.s.Revoke(w.t.Context(), worker, cert.FingerprintOf(old.cert.Raw), ""); err != nil {
 				w.t.Fatal(err)
 			}
 			return ask{from: old}

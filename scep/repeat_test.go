@@ -53,7 +53,7 @@ func TestARevokedCertificateIsNotGivenAgain(t *testing.T) {
 	w := newWorld(t)
 	a := ask{challenge: w.challenge(scep.MailSigning).RevealString()}
 	got := w.send(a)
-	if err := w.s.Revoke(t.Context(), journal.Worker("test"), cert.FingerprintOf(got.cert.Raw), "keyCompromise"); err != nil {
+	if err := w.s.Revoke(t.Context(), worker, cert.FingerprintOf(got.cert.Raw), "keyCompromise"); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.send(a); !got.refused("2", scep.ErrChallengeUsed) {

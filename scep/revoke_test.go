@@ -31,7 +31,7 @@ func TestRevoke(t *testing.T) {
 	for _, c := range []*x509.Certificate{kept, gone} {
 		judge.Run(t, nil, "openssl", w.verify(c)...)
 	}
-	if err := w.s.Revoke(t.Context(), journal.Worker("test"), cert.FingerprintOf(gone.Raw), "cessationOfOperation"); err != nil {
+	if err := w.s.Revoke(t.Context(), worker, cert.FingerprintOf(gone.Raw), "cessationOfOperation"); err != nil {
 		t.Fatal(err)
 	}
 	judge.Run(t, nil, "openssl", w.verify(kept)...)
@@ -65,7 +65,7 @@ func TestRevokeAgainOrWrongly(t *testing.T) {
 	w := newWorld(t)
 	c := w.enrolled(scep.MailSigning, 1).cert
 	f := cert.FingerprintOf(c.Raw)
-	by := journal.Worker("test")
+	by := worker
 	if err := w.s.Revoke(t.Context(), by, cert.FingerprintOf([]byte("x")), ""); !errors.Is(err, scep.ErrCertificateUnknown) {
 		t.Errorf("unknown: got %v", err)
 	}
@@ -94,7 +94,7 @@ func TestCRLRefresh(t *testing.T) {
 		t.Error("a list was made without need")
 	}
 	c := w.enrolled(scep.MailSigning, 1).cert
-	if err := w.s.Revoke(t.Context(), journal.Worker("test"), cert.FingerprintOf(c.Raw), ""); err != nil {
+	if err := w.s.Revoke(t.Context(), worker, cert.FingerprintOf(c.Raw), ""); err != nil {
 		t.Fatal(err)
 	}
 	second := w.crl("smime")
@@ -153,7 +153,7 @@ func TestOldCRLIsServedWhenNoNewOneCanBe(t *testing.T) {
 		t.Errorf("after its end: got %v, want the failure", err)
 	}
 	c := w.enrolled(scep.MailSigning, 1).cert
-	if err := w.s.Revoke(t.Context(), journal.Worker("test"), cert.FingerprintOf(c.Raw), ""); !errors.Is(err, errDied) {
+	if err := w.s.Revoke(t.Context(), worker, cert.FingerprintOf(c.Raw), ""); !errors.Is(err, errDied) {
 		t.Errorf("a revocation that is not public: got %v, want the failure", err)
 	}
 }

@@ -46,6 +46,9 @@ type world struct {
 	now time.Time
 }
 
+// worker is who acts in tests.
+var worker = journal.Worker("test")
+
 // start is when all worlds begin: outside programs look at the real clock.
 var start = time.Now().UTC().Truncate(time.Second)
 
@@ -78,7 +81,7 @@ func (w *world) person(mail, name string) (subject.User, subject.Device) {
 	w.t.Helper()
 	u := subject.User{ID: subject.NewUserID(), UPN: mail, Mail: mail, Name: name, CreatedAt: start}
 	d := subject.Device{ID: subject.NewDeviceID(), User: u.ID}
-	e := journal.Entry{At: start, Actor: journal.Worker("test"), Action: journal.UserAdded}
+	e := journal.Entry{At: start, Actor: worker, Action: journal.UserAdded}
 	inv := mdm.Invitation{Token: seal.Random().Hash(), Code: seal.Random().Hash(), User: u, Device: d, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
 	for _, err := range []error{w.db.Directory().UserSaved(w.t.Context(), u, e), w.mdm().Invited(w.t.Context(), inv, e)} {
 		if err != nil {
@@ -95,7 +98,7 @@ func (w *world) mdm() store.MDM {
 // challenge makes one for the world's own user.
 func (w *world) challenge(profile string) seal.Secret {
 	w.t.Helper()
-	return must(w.s.Challenge(w.t.Context(), journal.Worker("test"), scep.ChallengeRequest{Profile: profile, User: w.user, Device: w.device}))(w.t).Secret
+	return must(w.s.Challenge(w.t.Context(), worker, scep.ChallengeRequest{Profile: profile, User: w.user, Device: w.device}))(w.t).Secret
 }
 
 // certificates counts what was issued to the world's device.

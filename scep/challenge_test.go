@@ -1,0 +1,122 @@
+package scep_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep"
+)
+
+func TestChallenge(t *testing.T) {
+	w := newWorld(t)
+	c := must(w.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: scep.DeviceIdentity, User: w.user, Device: w.device}))(t)
+	sum := sha256.Sum256(theHouse().device.Issuer.Certificate().Raw)
+	if c.URL != "https://mdm.example.com/scep/device-identity" || !bytes.Equal(c.Fingerprint, sum[:]) ||
+		!c.Expires.Equal(w.clock().Add(time.Hour)) || len(c.Secret.Reveal()) < 26 {
+		t.Errorf("got %s until %v with a secret of %d", c.URL, c.Expires, len(c.Secret.Reveal()))
+	}
+	url, secret, err := w.s.SigningChallenge(t.Context(), w.user, w.device)
+	if err != nil || url != "https://mdm.example.com/scep/smime-signing" {
+		t.Fatalf("got %s, %v", url, err)
+	}
+	if got := w.send(ask{challenge: secret.RevealString()}); got.status != "0" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestChallengeThatIsRefused(t *testing.T) {
+	w := newWorld(t)
+	good := scep.ChallengeRequest{Profile: scep.MailSigning, User: w.user, Device: w.device}
+	for name, c := range map[string]struct {
+		change func(*scep.ChallengeRequest)
+		want   error
+	}{
+		"unknown profile":  {func(r *scep.ChallengeRequest) { r.Profile = "x" }, scep.ErrProfileUnknown},
+		"another's device": {func(r *scep.ChallengeRequest) { r.Device.User = subject.NewUserID() }, scep.ErrHolder},
+		"no device":        {func(r *scep.ChallengeRequest) { r.Device.ID = "" }, scep.ErrHolder},
+		"disabled user":    {func(r *scep.ChallengeRequest) { r.User.Disabled = true }, scep.ErrHolder},
+		"no address":       {func(r *scep.ChallengeRequest) { r.User.Mail = "" }, subject.ErrVariableEmpty},
+		"nothing that fits": {func(r *scep.ChallengeRequest) {
+			r.User.Name, r.User.Mail = "", strings.Repeat("a", 60)+"@example.com"
+		}, scep.ErrNames},
+	} {
+		r := good
+		c.change(&r)
+		if got, err := w.s.Challenge(t.Context(), worker, r); !errors.Is(err, c.want) || !got.Secret.Empty() {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// The common name is the first that fits; an address may have any letters.
+func TestNames(t *testing.T) {
+	for name, c := range map[string]struct{ mail, person, want string }{
+		"name":                 {"bob@example.com", "Bob Example", "Bob Example"},
+		"no name":              {"bob@example.com", "", "bob@example.com"},
+		"name of 65":           {"bob@example.com", strings.Repeat("ä", 65), "bob@example.com"},
+		"name of 64":           {"bob@example.com", strings.Repeat("ä", 64), strings.Repeat("ä", 64)},
+		"letters not in ASCII": {"jürgen@example.com", "Jürgen", "Jürgen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.user, w.device = w.person(c.mail, c.person)
+			got := w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
+			if got.cert == nil {
+				t.Fatal(got)
+			}
+			if mail := cert.NamesOf(got.cert).Mail; got.cert.Subject.CommonName != c.want || len(mail) != 1 || mail[0] != c.mail {
+				t.Errorf("got %q for %v", got.cert.Subject.CommonName, mail)
+			}
+		})
+	}
+}
+
+func TestProfilesThatAreRefused(t *testing.T) {
+	w := newWorld(t)
+	good := scep.Shipped("device", "smime")[1]
+	for name, c := range map[string]struct {
+		change func(*scep.Profile)
+		want   string
+	}{
+		"encryption":        {func(p *scep.Profile) { p.Use = cert.Encryption }, "could not read"},
+		"both":              {func(p *scep.Profile) { p.Use = cert.Both }, "could not read"},
+		"no use":            {func(p *scep.Profile) { p.Use = cert.Unknown }, "neither"},
+		"name in the path":  {func(p *scep.Profile) { p.Name = "a/b" }, "characters"},
+		"no life":           {func(p *scep.Profile) { p.Life = 0 }, "lifetime"},
+		"no challenge life": {func(p *scep.Profile) { p.ChallengeLife = 0 }, "lifetime"},
+		"no common name":    {func(p *scep.Profile) { p.CommonName = nil }, "lifetime or a common name"},
+		"unknown issuer":    {func(p *scep.Profile) { p.Issuer = "x" }, "no issuer x"},
+		"issuer without RA": {func(p *scep.Profile) { p.Issuer = "root" }, "no issuer root with an RA"},
+		"RA of another CA":  {func(p *scep.Profile) { p.Issuer = "crossed" }, "not of issuer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := good
+			c.change(&p)
+			config := w.config
+			config.Profiles = []scep.Profile{p}
+			if name == "RA of another CA" {
+				config.Authorities = []scep.Authority{{Issuer: theHouse().mail.Issuer, RA: theHouse().device.RA}}
+				config.Profiles[0].Issuer, c.want = "smime", "not of issuer"
+			}
+			if _, err := scep.New(config); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+// A profile that promises too long a life fails at its first request, in our
+// log, and not at the client's account.
+func TestProfileThatBreaksARule(t *testing.T) {
+	w := newWorld(t, func(c *scep.Config) { c.Profiles[1].Life = 826 * 24 * time.Hour })
+	got := w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
+	if got.status != "2" || got.text != "internal" || w.certificates() != 0 || !contains(w.log.Bytes(), "rule validity") {
+		t.Errorf("got %v\n%s", got, w.log)
+	}
+}
