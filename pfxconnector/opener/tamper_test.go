@@ -24,11 +24,16 @@ func TestTamperedRecordDoesNotOpen(t *testing.T) {
 	w := newWorld(t)
 	w.config.Limits = opener.Limits{PerDevice: 1e6, Total: 1e6}
 	w.config.Journal = quick{}
+	target := w.load(t, 4, w.alice) // an EC key, whose record is short
 	bobs, err := w.db.PFX().Deposits(t.Context(), w.bob.ID, []cert.Fingerprint{w.his})
 	if err != nil {
 		t.Fatal(err)
 	}
 	olds, err := w.db.PFX().Deposits(t.Context(), w.alice.ID, []cert.Fingerprint{w.aliceOld})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := w.db.PFX().Deposits(t.Context(), w.alice.ID, []cert.Fingerprint{target})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +45,7 @@ func TestTamperedRecordDoesNotOpen(t *testing.T) {
 		"Bob's record under her name": func(d *escrow.Deposit) {
 			user := d.Key.User
 			*d = other
-			d.Key.User, d.Certificate.Holder.User, d.Key.Cert = user, user, w.aliceNew
+			d.Key.User, d.Certificate.Holder.User, d.Key.Cert = user, user, target
 		},
 		"Bob's key and wraps": func(d *escrow.Deposit) {
 			d.Key.Ciphertext, d.Key.Nonce, d.Key.Wraps, d.Key.ID = other.Key.Ciphertext, other.Key.Nonce, other.Key.Wraps, other.Key.ID
@@ -67,11 +72,11 @@ func TestTamperedRecordDoesNotOpen(t *testing.T) {
 		{"wrapped data key", func(d *escrow.Deposit) *[]byte { return &d.Key.Wraps[0].Sealed }},
 		{"certificate", func(d *escrow.Deposit) *[]byte { return &d.Certificate.DER }},
 	} {
-		for i := range *field.of(&bobs[0]) {
+		for i := range *field.of(&mine[0]) {
 			cases[fmt.Sprintf("byte %d of the %s", i, field.name)] = func(d *escrow.Deposit) {
 				b := field.of(d)
 				*b = bytes.Clone(*b)
-				(*b)[i%len(*b)] ^= 0x10
+				(*b)[i] ^= 0x10
 			}
 		}
 	}
@@ -82,7 +87,7 @@ func TestTamperedRecordDoesNotOpen(t *testing.T) {
 			}
 			return list
 		}}
-		out, err := opener.New(w.config).Seal(t.Context(), w.alicePhone, frame(w.aliceNew), 18)
+		out, err := opener.New(w.config).Seal(t.Context(), w.alicePhone, frame(target), 18)
 		if !errors.Is(err, opener.ErrTampered) || out != nil {
 			t.Errorf("%s: got %d bytes, %v; want ErrTampered", name, len(out), err)
 		}
