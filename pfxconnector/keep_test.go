@@ -16,6 +16,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 	"github.com/signet-mdm/signet/testdata"
 )
@@ -102,6 +103,43 @@ func TestRemove(t *testing.T) {
 	}
 	if r := h.take(t, historyFile(6)); r.Status != pfxconnector.Imported {
 		t.Errorf("import after removal: got %+v", r)
+	}
+}
+
+// What was removed is gone from the disk as well, not only from the tables.
+func TestRemovedIsShredded(t *testing.T) {
+	h := newHouse(t)
+	alice := h.user(t, testdata.Owner)
+	var all []escrow.Deposit
+	for _, i := range []int{0, 4, 6} {
+		f, err := cert.ParseFingerprint(h.take(t, historyFile(i)).Identities[0].Cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := h.db.PFX().Deposits(t.Context(), alice.ID, []cert.Fingerprint{f})
+		if err != nil || len(d) != 1 {
+			t.Fatalf("%d deposits, %v", len(d), err)
+		}
+		all = append(all, d[0])
+	}
+	gone, stays := all[1].Key, all[2].Key
+	if err := h.Remove(t.Context(), by, alice, gone.Cert); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.db.Close(); err != nil { // writes the log back
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(h.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(file, stays.Wraps[0].Sealed) {
+		t.Fatal("the search finds nothing at all")
+	}
+	for i, w := range gone.Wraps {
+		if bytes.Contains(file, w.Sealed) || bytes.Contains(file, w.Enc[len(w.Enc)-64:]) {
+			t.Errorf("wrap %d is still on the disk", i)
+		}
 	}
 }
 

@@ -109,8 +109,8 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 		if id == "" {
 			return pfxconnector.ErrKeyUnknown
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_wrap WHERE key_id = ?`, id); err != nil {
-			return fmt.Errorf("deleting wraps: %w", err)
+		if err := shredWraps(ctx, tx, id); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_key WHERE id = ?`, id); err != nil {
 			return fmt.Errorf("deleting escrowed key: %w", err)
@@ -122,6 +122,27 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 		}
 		return record(ctx, tx, e)
 	})
+}
+
+// shredWraps overwrites what opens a key and then deletes it. SQLite writes a
+// value of the same length over the old one, but leaves what it only deletes
+// on the disk.
+func shredWraps(ctx context.Context, tx *sql.Tx, id string) error {
+	wraps, err := all(ctx, tx, scanWrap, selectWrap+` WHERE key_id = ?`, id)
+	if err != nil {
+		return fmt.Errorf("reading wraps: %w", err)
+	}
+	for _, w := range wraps {
+		_, err := tx.ExecContext(ctx, `UPDATE escrow_wrap SET enc = ?, sealed = ? WHERE key_id = ? AND recipient = ?`,
+			make([]byte, len(w.Enc)), make([]byte, len(w.Sealed)), id, w.Key)
+		if err != nil {
+			return fmt.Errorf("overwriting a wrap: %w", err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_wrap WHERE key_id = ?`, id); err != nil {
+		return fmt.Errorf("deleting wraps: %w", err)
+	}
+	return nil
 }
 
 // Deposits gives those of the user's imported certificates with their sealed
@@ -149,7 +170,7 @@ func (s PFX) deposits(ctx context.Context, where string, values []any) ([]escrow
 	if err != nil {
 		return nil, err
 	}
-	wraps, err := all(ctx, s.db.read, scanWrap, `SELECT key_id, recipient, enc, sealed FROM escrow_wrap
+	wraps, err := all(ctx, s.db.read, scanWrap, selectWrap+`
 		WHERE key_id IN (SELECT id FROM escrow_key`+where+`) ORDER BY recipient`, values...)
 	if err != nil {
 		return nil, err
@@ -196,6 +217,8 @@ func scanEscrow(row scanner) (escrow.Record, error) {
 	}
 	return r, nil
 }
+
+const selectWrap = `SELECT key_id, recipient, enc, sealed FROM escrow_wrap`
 
 type wrapOf struct {
 	of string
