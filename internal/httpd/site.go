@@ -2,9 +2,7 @@ package httpd
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/logx"
 )
@@ -199,103 +196,3 @@ func (s *Site) allowed(r *http.Request) []string {
 	}
 	return list
 }
-
-// run authorises the caller, bounds the body and calls the handler.
-func (s *Site) run(rt bound, w http.ResponseWriter, r *http.Request) error {
-	by := access.Stranger(Remote(r))
-	if rt.Permission != Anyone {
-		var err error
-		if by, err = rt.area.Guard(r, Remote(r)); err != nil {
-			return err
-		}
-		if err := by.Authorize(rt.Permission); err != nil {
-			return err
-		}
-	}
-	limit := max(rt.MaxBody, 0)
-	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close") // nobody wants to read it
-		return ErrTooLarge
-	}
-	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, limit), all: &s.bodies}
-	defer b.release()
-	r.Body = b
-	return rt.Handle(w, r, by)
-}
-
-// body counts what is read, and tells the sender's failures from ours.
-type body struct {
-	io.ReadCloser
-	all  *atomic.Int64 // of all requests of the site
-	mine int64
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.mine += int64(n)
-	if b.all.Add(int64(n)) > maxBodies {
-		return n, ErrBusy
-	}
-	if err == nil || err == io.EOF {
-		return n, err
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return n, ErrTooLarge.With(err)
-	}
-	return n, ErrBody.With(err)
-}
-
-// release gives back what the request held.
-func (b *body) release() { b.all.Add(-b.mine) }
-
-// Remote is the peer's address without port; empty on a Unix socket.
-func Remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
-}
-
-// report writes the one record of a request.
-func (s *Site) report(r *http.Request, w *recorder, route string, took time.Duration, err error) {
-	level := slog.LevelInfo
-	attrs := []slog.Attr{
-		slog.String(logx.Method, r.Method), slog.String(logx.Route, route), slog.Int(logx.Status, w.status),
-		slog.Duration(logx.Duration, took), slog.Int64(logx.Bytes, w.bytes), slog.String(logx.Remote, Remote(r)),
-	}
-	if err != nil {
-		attrs = append(attrs, slog.String(logx.Code, FaultOf(err).Code), slog.Any(logx.Err, err))
-		if FaultOf(err).Kind == fault.Internal && r.Context().Err() == nil {
-			level = slog.LevelError
-		}
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
-}
-
-// recorder remembers what was answered.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-	broken bool // the handler died while writing
-}
-
-func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *recorder) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	n, err := w.ResponseWriter.Write(b)
-	w.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap lets [http.ResponseController] reach the connection.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"runtime"
+)
+
+// inOrder runs work on all names, as many at a time as there are cores, and
+// hands the results on in the order of the names. The first error ends it.
+func inOrder[T any](ctx context.Context, names []string, work func(context.Context, string) (T, error), done func(T) error) error {
+	type result struct {
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	running := make(chan chan result, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(running)
+		for _, name := range names {
+			one := make(chan result, 1)
+			select {
+			case <-ctx.Done():
+				return
+			case running <- one:
+			}
+			go func() {
+				v, err := work(ctx, name)
+				one <- result{v, err}
+			}()
+		}
+	}()
+	for one := range running {
+		r := <-one
+		if r.err != nil {
+			return r.err
+		}
+		if err := done(r.value); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
