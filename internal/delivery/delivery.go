@@ -61,22 +61,24 @@ type Lease struct {
 // Decision is a plan as it is stored.
 type Decision struct {
 	Lease
-	Moves  []Move        // in this order
-	Asks   []mdm.Command // queued behind the commands of the moves
+	Moves  []Move // in this order
 	Revoke []plan.Revocation
 	Next   time.Time // counts when there is nothing else
 }
 
 // Empty tells whether there is nothing to do.
-func (d Decision) Empty() bool { return len(d.Moves)+len(d.Asks)+len(d.Revoke) == 0 }
+func (d Decision) Empty() bool { return len(d.Moves)+len(d.Revoke) == 0 }
 
-// Move is what happens to one parcel.
+// Move is what happens to one parcel, or a question.
 type Move struct {
 	Do      plan.Do
 	Parcel  string       // that is there; "": none
 	New     *Parcel      // with Send and Replace
-	Command *mdm.Command // with Send, Replace, Withdraw, and with Again unless its command is still open
+	Command *mdm.Command // with Send, Replace, Withdraw, Ask, and with Again unless its command is still open
 }
+
+// Ask is the move that only queues a command.
+const Ask plan.Do = "ask"
 
 // Parcel is a new parcel.
 type Parcel struct {

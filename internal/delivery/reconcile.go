@@ -92,16 +92,15 @@ func (s *Service) entry(d Decision, f plan.Facts) journal.Entry {
 	for do, n := range count {
 		detail[string(do)] = strconv.Itoa(n)
 	}
-	if len(d.Asks) > 0 {
-		detail["ask"] = strconv.Itoa(len(d.Asks))
-	}
 	return journal.Entry{At: f.Now, Actor: journal.Worker("delivery"), Action: journal.PlanStored,
 		User: f.User.ID, Device: f.Device.ID, Detail: detail, Due: subject.OfDevice(f.Device.ID)}
 }
 
-// decide turns a plan into what is stored.
+// decide turns a plan into what is stored. The question that decides how keys
+// are packed comes first, those about what arrived come last.
 func (s *Service) decide(p plan.Plan, f plan.Facts) (Decision, error) {
 	d := Decision{Revoke: p.Revoke, Next: p.Next}
+	d.ask(p, f, func(q plan.Question) bool { return q == plan.Information })
 	for _, step := range p.Steps {
 		if step.Do == plan.Wait {
 			continue
@@ -112,10 +111,16 @@ func (s *Service) decide(p plan.Plan, f plan.Facts) (Decision, error) {
 		}
 		d.Moves = append(d.Moves, m)
 	}
-	for _, a := range p.Asks {
-		d.Asks = append(d.Asks, *dated(question(f.Device.ID, a.Question), f.Now))
-	}
+	d.ask(p, f, func(q plan.Question) bool { return q != plan.Information })
 	return d, nil
+}
+
+func (d *Decision) ask(p plan.Plan, f plan.Facts, now func(plan.Question) bool) {
+	for _, a := range p.Asks {
+		if now(a.Question) {
+			d.Moves = append(d.Moves, Move{Do: Ask, Command: dated(question(f.Device.ID, a.Question), f.Now)})
+		}
+	}
 }
 
 func (s *Service) move(step plan.Step, f plan.Facts) (m Move, err error) {

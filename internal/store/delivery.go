@@ -97,11 +97,6 @@ func carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision, e journal.En
 			return fmt.Errorf("%s parcel %s: %w", m.Do, m.Parcel, err)
 		}
 	}
-	for _, c := range d.Asks {
-		if err := insertCommand(ctx, tx, c); err != nil {
-			return err
-		}
-	}
 	for _, r := range d.Revoke {
 		done, err := revokeCertificate(ctx, tx, r.Cert, scep.Reason(r.Reason), e.At)
 		if err != nil {
@@ -122,6 +117,7 @@ func carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision, e journal.En
 // move carries out one move; its command comes last.
 func move(ctx context.Context, tx *sql.Tx, m delivery.Move, at time.Time) (err error) {
 	switch m.Do {
+	case delivery.Ask:
 	case plan.Replace:
 		m.New.OnDevice, err = endParcel(ctx, tx, m.Parcel, "superseded", at)
 		if err == nil {

@@ -74,6 +74,8 @@ func (v *view) showCertificates(steps []Step) (since time.Time, why string) {
 func (v *view) showApps(steps []Step) (since time.Time, why string) {
 	for _, s := range steps {
 		switch p := s.Parcel; {
+		case p.Kind == Outlook && s.State == Removing && !p.Removal.open():
+			return p.Removal.DoneAt, "It proves what was removed."
 		case s.Item.Kind != Outlook:
 		case p.ID == "" && s.Do == Wait:
 			return v.AppsAt.Add(inventoryLife), "Only a managed Outlook takes settings."

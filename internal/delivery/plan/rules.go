@@ -7,6 +7,9 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 )
 
+// enough is how many repetitions that fail are enough to draw a conclusion.
+const enough = 2
+
 // sealedLife is how long sealed bytes may lie around.
 const sealedLife = 24 * time.Hour
 
@@ -150,9 +153,9 @@ func (v *view) needed(p Parcel, i Item) bool {
 // arrived tells whether the device has c by what w wants, or whether there is
 // no use in waiting for it.
 func (v *view) arrived(w Item, c cert.Fingerprint) bool {
-	p, there := v.parcels[w.Identifier]
-	if !there || !slices.Contains(p.Certs, c) {
-		return w.Hold
+	p := v.parcels[w.Identifier]
+	if !slices.Contains(p.Certs, c) {
+		return false
 	}
-	return v.State(p) == Installed || v.State(p) == Failed && p.Attempts >= 2
+	return v.State(p) == Installed || v.State(p) == Failed && p.Attempts >= enough
 }

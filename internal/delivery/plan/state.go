@@ -101,22 +101,32 @@ func (f Facts) appProof(p Parcel) State {
 }
 
 // removal asks whether something is off the device. What another profile
-// brings as well, or a root of the enrollment, may still be listed.
+// brings as well, or a root of the enrollment, may still be listed. A device
+// refuses to remove what it does not have.
 func (f Facts) removal(p Parcel) State {
+	own := f.own(p)
 	switch {
 	case p.Removal.open():
 		return Removing
 	case p.Kind == Outlook:
-		return Gone
-	case p.Removal.State == CommandAcknowledged && len(f.own(p)) == 0:
-		return Gone
-	case len(f.own(p)) == 0 && p.Attempts >= 3:
-		return Gone
-	case len(f.own(p)) == 0:
-		return Lingering
-	case !f.HeldAt.After(p.Removal.DoneAt):
+		return f.appRemoval(p)
+	case len(own) > 0 && !f.HeldAt.After(p.Removal.DoneAt):
 		return Removing
-	case slices.ContainsFunc(f.own(p), func(c cert.Fingerprint) bool { return f.holds(c, true) }):
+	case slices.ContainsFunc(own, func(c cert.Fingerprint) bool { return f.holds(c, true) }):
+		return Lingering
+	case p.Removal.State != CommandAcknowledged && p.Attempts < enough:
+		return Lingering
+	}
+	return Gone
+}
+
+func (f Facts) appRemoval(p Parcel) State {
+	switch {
+	case p.Removal.State == CommandAcknowledged:
+		return Gone
+	case !f.AppsAt.After(p.Removal.DoneAt):
+		return Removing
+	case f.App.State == Managed && f.App.Configured:
 		return Lingering
 	}
 	return Gone
