@@ -1,6 +1,7 @@
 package scep_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -35,6 +36,9 @@ func (w *world) operation(r *http.Request) (body []byte, contentType string, err
 	switch query.Get("operation") {
 	case "GetCACaps":
 		body, err = w.s.GetCACaps(profile)
+		if w.getOnly {
+			body = bytes.ReplaceAll(body, []byte("POSTPKIOperation"), nil)
+		}
 		return body, scep.TypeCaps, err
 	case "GetCACert":
 		return w.s.GetCACert(profile)

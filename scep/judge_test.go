@@ -122,16 +122,20 @@ func TestOpenSSLReadsTheReply(t *testing.T) {
 	}
 }
 
-// The simulated iPhone enrolls, over POST and over the GET of iOS 11.
+// The simulated iPhone enrolls, by POST and by the GET of two versions.
 func TestPhone(t *testing.T) {
-	for _, os := range []string{"18.2", "11.4"} {
+	for name, c := range map[string]struct {
+		os      string
+		getOnly bool
+	}{"POST": {"18.2", false}, "GET": {"18.2", true}, "GET of iOS 11": {"11.4", true}} {
 		for _, profile := range []string{scep.DeviceIdentity, scep.MailSigning} {
-			t.Run(os+" "+profile, func(t *testing.T) {
+			t.Run(name+" "+profile, func(t *testing.T) {
 				w := newWorld(t)
-				c := must(w.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: profile, User: w.user, Device: w.device}))(t)
-				p := phone.New(phone.Config{OSVersion: os, HTTP: http.DefaultClient})
-				id, err := p.SCEP(t.Context(), phone.SCEPRequest{URL: w.serve(profile), Name: "whatever", Challenge: c.Secret.RevealString(),
-					Keysize: 2048, KeyUsage: 5, CAFingerprint: c.Fingerprint, Subject: [][][]string{{{"CN", "x"}}}, Key: newClient(1).key})
+				w.getOnly = c.getOnly
+				challenge := must(w.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: profile, User: w.user, Device: w.device}))(t)
+				id, err := phone.New(phone.Config{OSVersion: c.os, HTTP: http.DefaultClient}).SCEP(t.Context(), phone.SCEPRequest{
+					URL: w.serve(profile), Name: "whatever", Challenge: challenge.Secret.RevealString(), Keysize: 2048, KeyUsage: 5,
+					CAFingerprint: challenge.Fingerprint, Subject: [][][]string{{{"CN", "x"}}}, Key: newClient(1).key})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -81,7 +81,7 @@ func TestMessageOfAMac(t *testing.T) {
 func TestLogTellsNoSecret(t *testing.T) {
 	w := newWorld(t)
 	secret := w.challenge(scep.MailSigning).RevealString()
-	for _, a := range []ask{{challenge: secret, kind: "18"}, {challenge: "FOREIGN"}, {challenge: secret, key: rsaKey(2048, 2)}, {challenge: secret}, {challenge: secret, transaction: "FOREIGN"}} {
+	for _, a := range []ask{{challenge: secret, kind: "18"}, {challenge: "FOREIGN"}, {challenge: secret, key: rsaKey(2)}, {challenge: secret}, {challenge: secret, transaction: "FOREIGN"}} {
 		w.send(a)
 	}
 	log := w.log.String()

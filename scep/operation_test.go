@@ -158,7 +158,7 @@ func TestIssuedIsOnRecord(t *testing.T) {
 }
 
 func TestRequestsThatAreRefused(t *testing.T) {
-	small, large := rsaKey(1024, 0), &rsa.PublicKey{N: new(big.Int).Lsh(rsaKey(2048, 1).N, 32768-2048), E: 65537}
+	small, large := rsaKey(smallKey), &rsa.PublicKey{N: new(big.Int).Lsh(rsaKey(1).N, 32768-2048), E: 65537}
 	basic := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: []byte{0x30, 3, 1, 1, 0xff}}
 	odd := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: []byte{0x30}}
 	end := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: []byte{0x30, 0}}
@@ -177,7 +177,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"CSR with a tail":              {ask{csr: func(b []byte) []byte { return append(b, 0) }}, "1", scep.ErrUnreadable},
 		"CSR of nothing":               {ask{csr: func([]byte) []byte { return nil }}, "1", scep.ErrUnreadable},
 		"CSR of 32768 bits":            {ask{csr: func([]byte) []byte { return csrWithKey(t, large) }}, "1", scep.ErrUnreadable},
-		"CSR with a foreign key":       {ask{key: rsaKey(2048, 2)}, "2", scep.ErrKeyForeign},
+		"CSR with a foreign key":       {ask{key: rsaKey(2)}, "2", scep.ErrKeyForeign},
 		"RSA of 1024 bits":             {ask{from: selfSigned(small)}, "2", scep.ErrKey},
 		"EC key for an RSA signer":     {ask{key: ecKey(elliptic.P256())}, "2", scep.ErrKeyForeign},
 		"P-521":                        {ask{key: ecKey(elliptic.P521())}, "2", scep.ErrKey},
@@ -294,7 +294,7 @@ func withSHA1(key *rsa.PrivateKey) func([]byte) []byte {
 
 // csrWithKey makes an unsigned request for a public key.
 func csrWithKey(t *testing.T, pub crypto.PublicKey) []byte {
-	der := must(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, rsaKey(2048, 1)))(t)
+	der := must(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, rsaKey(1)))(t)
 	csr := must(x509.ParseCertificateRequest(der))(t)
 	type body struct {
 		Version int

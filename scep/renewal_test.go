@@ -112,7 +112,7 @@ func TestRenewalThatIsRefused(t *testing.T) {
 		}, scep.ErrRenewalUnknown},
 		"the RA's own": {func(w *world, old client) ask {
 			ra := theHouse().mail.RA
-			return ask{from: client{rsaKey(2048, 101), ra.Certificate}}
+			return ask{from: client{rsaKey(keyOfMailRA), ra.Certificate}}
 		}, scep.ErrRenewalUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {

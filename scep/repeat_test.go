@@ -3,6 +3,7 @@ package scep_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"sync"
 	"testing"
@@ -106,7 +107,7 @@ func TestTooManyTries(t *testing.T) {
 	w := newWorld(t)
 	c := w.challenge(scep.MailSigning).RevealString()
 	for range scep.MaxAttempts {
-		if got := w.send(ask{challenge: c, key: rsaKey(2048, 2)}); !got.refused("2", scep.ErrKeyForeign) {
+		if got := w.send(ask{challenge: c, key: rsaKey(2)}); !got.refused("2", scep.ErrKeyForeign) {
 			t.Fatal(got)
 		}
 	}
@@ -200,6 +201,29 @@ func TestDyingAnywhere(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A write that the database refuses leaves nothing behind, whichever it is.
+func TestRefusedWrites(t *testing.T) {
+	for _, write := range []string{"INSERT ON issuance", "UPDATE ON issuance", "UPDATE ON scep_challenge", "INSERT ON certificate", "INSERT ON journal"} {
+		t.Run(write, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.challenge(scep.MailSigning).RevealString()
+			raw := must(sql.Open("sqlite", w.path))(t)
+			defer raw.Close()
+			must(raw.Exec("CREATE TRIGGER refuse BEFORE " + write + " BEGIN SELECT RAISE(ABORT, 'refused'); END"))(t)
+			if got := w.send(ask{challenge: c}); got.status != "2" || got.text != "internal" {
+				t.Fatalf("got %v, want an internal failure", got)
+			}
+			must(raw.Exec("DROP TRIGGER refuse"))(t)
+			if n := w.certificates() + w.actions(journal.CertificateIssued); n != 0 {
+				t.Errorf("%d traces of a certificate", n)
+			}
+			if got := w.send(ask{challenge: c, from: newClient(2)}); got.status != "0" || w.certificates() != 1 {
+				t.Errorf("afterwards: got %v", got)
+			}
+		})
 	}
 }
 

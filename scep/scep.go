@@ -36,7 +36,7 @@ type Config struct {
 	// AllowLegacy also serves clients that speak DES, triple DES and SHA-1
 	// only. Replies are AES and SHA-256 all the same.
 	AllowLegacy bool
-	MaxSkew     time.Duration // of a client's clock; 0: a day
+	MaxSkew     time.Duration // of a client's clock; 0: a day, negative: any
 	MaxFailures int           // a minute from one address; 0: 10
 	Log         *slog.Logger
 	Now         func() time.Time

@@ -11,9 +11,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"math/big"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -41,6 +43,8 @@ type world struct {
 	log    *bytes.Buffer
 	user   subject.User
 	device subject.Device
+
+	getOnly bool // do not offer POST
 
 	mu  sync.Mutex
 	now time.Time
@@ -138,16 +142,15 @@ var theHouse = sync.OnceValue(func() house {
 	rootKey, mailKey := ecKey(elliptic.P384()), ecKey(elliptic.P256())
 	root := made(ca.NewRoot(rootKey, ca.Names{CommonName: "Example Root"}, start))
 	h := house{root: made(ca.NewIssuer("root", rootKey, []*x509.Certificate{root}, ca.URLsBelow("http://mdm.example.com", "root")))}
-	h.device = authority(h.root, "device", rsaKey(3072, 0), ca.NewDeviceCA, 0)
-	h.mail = authority(h.root, "smime", mailKey, ca.NewMailCA, 1)
+	h.device = authority(h.root, "device", rsaKey(keyOfDeviceCA), ca.NewDeviceCA, rsaKey(keyOfDeviceRA))
+	h.mail = authority(h.root, "smime", mailKey, ca.NewMailCA, rsaKey(keyOfMailRA))
 	return h
 })
 
 func authority(root *ca.Issuer, name string, key crypto.Signer,
-	newCA func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error), n int) scep.Authority {
+	newCA func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error), raKey *rsa.PrivateKey) scep.Authority {
 	own := made(newCA(root, key.Public(), ca.Names{CommonName: "Example CA " + name}, start))
 	issuer := made(ca.NewIssuer(name, key, []*x509.Certificate{own, root.Certificate()}, ca.URLsBelow("http://mdm.example.com", name)))
-	raKey := rsaKey(2048, 100+n)
 	ra := made(ca.NewRA(issuer, raKey.Public(), ca.Names{CommonName: "Example RA " + name}, start))
 	return scep.Authority{Issuer: issuer, RA: scep.RA{Certificate: ra, Signer: raKey, Decrypter: raKey}}
 }
@@ -163,15 +166,28 @@ func ecKey(curve elliptic.Curve) *ecdsa.PrivateKey {
 	return made(ecdsa.GenerateKey(curve, rand.Reader))
 }
 
-var rsaKeys sync.Map
+// testKeys are RSA keys that protect nothing: making them takes long, and very
+// long while fuzzing. The first has 3072 bits, the last 1024, the others 2048.
+var testKeys = sync.OnceValue(func() (keys []*rsa.PrivateKey) {
+	for rest := made(os.ReadFile("testdata/test-only-keys.pem")); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return keys
+		}
+		keys = append(keys, made(x509.ParsePKCS8PrivateKey(block.Bytes)).(*rsa.PrivateKey))
+	}
+})
 
-// rsaKey gives the same key for the same number: making them takes long.
-func rsaKey(bits, n int) *rsa.PrivateKey {
-	key, _ := rsaKeys.LoadOrStore([2]int{bits, n}, sync.OnceValue(func() *rsa.PrivateKey {
-		return made(rsa.GenerateKey(rand.Reader, bits))
-	}))
-	return key.(func() *rsa.PrivateKey)()
-}
+// The keys of the CA of devices, of the RAs, and one that is too small;
+// clients have 1 to 3.
+const (
+	keyOfDeviceCA = 0
+	keyOfDeviceRA = 4
+	keyOfMailRA   = 5
+	smallKey      = 6
+)
+
+func rsaKey(n int) *rsa.PrivateKey { return testKeys()[n] }
 
 // client is who asks: a key and the certificate that signs its messages.
 type client struct {
@@ -183,7 +199,7 @@ var clients sync.Map
 
 // newClient gives client number n with its self-signed certificate.
 func newClient(n int) client {
-	c, _ := clients.LoadOrStore(n, sync.OnceValue(func() client { return selfSigned(rsaKey(2048, n)) }))
+	c, _ := clients.LoadOrStore(n, sync.OnceValue(func() client { return selfSigned(rsaKey(n)) }))
 	return c.(func() client)()
 }
 
