@@ -1,6 +1,8 @@
 package subject
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/signet-mdm/signet/internal/fault"
@@ -83,3 +85,6 @@ func printable(name string) string {
 	}, name)
 	return name[:min(len(name), 64)]
 }
+
+// Variables lists the names that templates can use, in alphabetical order.
+func Variables() []string { return slices.Sorted(maps.Keys(variables)) }
