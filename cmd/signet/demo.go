@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/phone"
@@ -318,12 +319,18 @@ func (d *demo) enroll(ctx context.Context) error {
 			how = "made on the phone, certified over SCEP"
 		}
 		d.tell("installed", "%s  %d–%d, %s", certName(id), id.Certificate.NotBefore.Year(), id.Certificate.NotAfter.Year(), how)
-	})
+	}, d.delivered)
 	if err != nil {
 		return err
 	}
 	d.tell("configured", "Outlook: S/MIME switched on by managed app configuration (%d keys)", len(p.AppConfig(outlook)))
 	return d.prove(ctx, p)
+}
+
+// delivered tells whether the server has seen everything on the phone.
+func (d *demo) delivered(ctx context.Context) (bool, error) {
+	list, err := d.s.delivery.User(ctx, d.user.ID)
+	return len(list) == 1 && list[0].Done(), err
 }
 
 func certName(id phone.Identity) string {
@@ -378,6 +385,9 @@ func (d *demo) farewell(ctx context.Context) {
 	if inv, link, code, err := d.s.mdm.Invite(ctx, demoActor, d.user); err == nil {
 		fmt.Fprintf(d.out, "  Enroll another phone  %s\n                        code %s, good once until %s\n",
 			link.RevealString(), code.RevealString(), inv.ExpiresAt.Format(time.DateOnly))
+	}
+	if link, err := d.s.access.MakeLink(ctx, string(d.user.ID)); err == nil {
+		fmt.Fprintf(d.out, "  What the user sees    %s%s/link/%s (opens once)\n", base, landing.Path, link.RevealString())
 	}
 	fmt.Fprintf(d.out, "  Command line          signet status %s --data %s\n", d.user.Mail, data)
 	fmt.Fprintf(d.out, "                        signet device list --data %s\n", data)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,10 +16,10 @@ func TestLoop(t *testing.T) {
 		var n nudger
 		work, runs := 3, []time.Duration{}
 		start := time.Now()
-		fail := false
+		var failing atomic.Bool
 		s := step{"test", time.Minute, func(context.Context) (int, error) {
 			runs = append(runs, time.Since(start))
-			if fail {
+			if failing.Load() {
 				return 0, errors.New("no")
 			}
 			work--
@@ -37,12 +38,12 @@ func TestLoop(t *testing.T) {
 		if len(runs) != 4 {
 			t.Errorf("after a nudge: %d runs, want 4", len(runs))
 		}
-		fail = true
+		failing.Store(true)
 		time.Sleep(30 * time.Minute)
+		stop()
+		<-done
 		if len(runs) < 10 || runs[len(runs)-1]-runs[len(runs)-2] > backOff {
 			t.Errorf("while failing it ran at %v", runs)
 		}
-		stop()
-		<-done
 	})
 }

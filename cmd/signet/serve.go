@@ -19,7 +19,6 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/httpd/device"
 	"github.com/signet-mdm/signet/internal/httpd/landing"
-	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/logx"
 )
 
@@ -135,15 +134,6 @@ func (s *server) deviceConfig() device.Config {
 	}
 	c.Roots = append(c.Roots, s.root.Certificate())
 	return c
-}
-
-// landing is the area of the pages on which users see their devices.
-func (s *server) landing() httpd.Area {
-	c := landing.Config{Sessions: s.access, Deliveries: s.delivery, Organization: s.cfg.Organization}
-	if s.mdm.Lab {
-		c.Notice = device.LabNotice
-	}
-	return landing.Area(c)
 }
 
 // tls asks for client certificates under the devices' own name only: anywhere

@@ -32,8 +32,9 @@ func (t teller) tell(did, format string, args ...any) {
 const patience = 30 * time.Second
 
 // serve polls for the phone, as push would make it, until it has that many
-// imported identities, a signing certificate and Outlook's settings.
-func serve(ctx context.Context, p *phone.Phone, identities int, say func(phone.Identity)) error {
+// imported identities, a signing certificate and Outlook's settings, and the
+// server knows.
+func serve(ctx context.Context, p *phone.Phone, identities int, say func(phone.Identity), known func(context.Context) (bool, error)) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	told := map[string]bool{}
@@ -57,11 +58,13 @@ func serve(ctx context.Context, p *phone.Phone, identities int, say func(phone.I
 			}
 		}
 		if have >= identities && signing > 0 && len(p.AppConfig(outlook)) > 0 {
-			return nil
+			if done, err := known(ctx); done || err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %s the phone has %d of %d imported identities and %d signing certificates", patience, have, identities, signing)
+			return fmt.Errorf("after %s the phone has %d of %d imported identities and %d signing certificates, and the server does not know it as done", patience, have, identities, signing)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

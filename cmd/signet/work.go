@@ -28,7 +28,7 @@ func (s *server) steps() []step {
 	return []step{
 		{"plan", time.Second, s.delivery.Reconcile},
 		{"seal", time.Second, s.sealer.Seal},
-		{"clock", time.Minute, s.delivery.Tick},
+		{"clock", time.Second, s.delivery.Tick},
 		{"crl", time.Minute, s.scep.Refresh},
 	}
 }
