@@ -19,7 +19,9 @@ const (
 	issueTime  = 20 * time.Second // from the reservation to the stored certificate
 )
 
-// enroll gives a certificate for a challenge.
+// enroll gives a certificate for a challenge. A refusal that concerns somebody
+// is counted and goes into his journal; a guess concerns nobody and is only
+// logged, so that guessing fills no table.
 func (s *Service) enroll(ctx context.Context, l *line, remote string, r *request, wanted csr) (cert.Record, error) {
 	if wanted.challenge.Empty() {
 		return cert.Record{}, ErrChallengeUnknown

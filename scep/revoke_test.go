@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -48,16 +46,15 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// verify is a check of c against the CRL that is served.
+// verify is a check of c and its CA against the CRLs that are served.
 func (w *world) verify(c *x509.Certificate) []string {
 	w.t.Helper()
-	name := filepath.Join(w.t.TempDir(), "crl.pem")
-	crl := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: must(w.s.CRL(w.t.Context(), "smime"))(w.t)})
-	if err := os.WriteFile(name, crl, 0o600); err != nil {
-		w.t.Fatal(err)
+	var lists []byte
+	for _, issuer := range []string{"smime", "root"} {
+		lists = append(lists, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: must(w.s.CRL(w.t.Context(), issuer))(w.t)})...)
 	}
 	h := theHouse()
-	return []string{"verify", "-x509_strict", "-purpose", "smimesign", "-crl_check", "-CRLfile", name,
+	return []string{"verify", "-x509_strict", "-purpose", "smimesign", "-crl_check_all", "-CRLfile", file(w.t, "crl.pem", lists),
 		"-CAfile", pemFile(w.t, h.root.Certificate()), "-untrusted", pemFile(w.t, h.mail.Issuer.Certificate()), pemFile(w.t, c)}
 }
 

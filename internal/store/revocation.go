@@ -39,19 +39,19 @@ func revokeCertificate(ctx context.Context, tx *sql.Tx, f cert.Fingerprint, reas
 	if err != nil {
 		return false, fmt.Errorf("looking for the issuer: %w", err)
 	}
-	if err := needCRL(ctx, tx, issuer); err != nil {
-		return false, err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE crl SET revision = revision + 1 WHERE issuer = ?`, issuer)
-	return true, err
+	return true, raiseCRL(ctx, tx, issuer, 1)
 }
 
-// needCRL makes the issuer's row if there is none.
-func needCRL(ctx context.Context, tx *sql.Tx, issuer string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO crl (issuer, revision, published, number, this_update, der)
-		SELECT ?, 0, 0, 0, 0, ? WHERE NOT EXISTS (SELECT 1 FROM crl WHERE issuer = ?)`, issuer, []byte{}, issuer)
+// raiseCRL raises the revision of an issuer's list, whose row it makes when
+// there is none; by 0 it does only that.
+func raiseCRL(ctx context.Context, tx *sql.Tx, issuer string, by int) error {
+	n, err := changed(ctx, tx, `UPDATE crl SET revision = revision + ? WHERE issuer = ?`, by, issuer)
+	if err == nil && n == 0 {
+		_, err = tx.ExecContext(ctx, `INSERT INTO crl (issuer, revision, published, number, this_update, der)
+			VALUES (?, ?, 0, 0, 0, ?)`, issuer, by, []byte{})
+	}
 	if err != nil {
-		return fmt.Errorf("preparing the CRL of %s: %w", issuer, err)
+		return fmt.Errorf("raising the CRL of %s: %w", issuer, err)
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (s SCEP) CRL(ctx context.Context, issuer string) (scep.CRL, error) {
 // Revocations implements [scep.RevocationStore].
 func (s SCEP) Revocations(ctx context.Context, issuer string, abandoned time.Time) (c scep.CRL, list []scep.Revocation, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) (err error) {
-		if err := needCRL(ctx, tx, issuer); err != nil {
+		if err := raiseCRL(ctx, tx, issuer, 0); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE issuance SET state = 'abandoned', abandoned_at = created_at
@@ -92,12 +92,12 @@ func (s SCEP) Revocations(ctx context.Context, issuer string, abandoned time.Tim
 		if c, err = scanCRL(tx.QueryRowContext(ctx, selectCRL, issuer)); err != nil {
 			return err
 		}
-		list, err = all(ctx, tx, scanRevocation, `SELECT i.serial, c.revoked_at AS at, c.reason FROM certificate c
+		list, err = all(ctx, tx, scanRevocation, `SELECT i.serial, c.revoked_at AS since, c.reason FROM certificate c
 				JOIN issuance i ON i.fingerprint = c.fingerprint
 				WHERE c.revoked_at > 0 AND i.issuer = ? AND c.source = ? AND c.not_after >= ?
 			UNION ALL SELECT serial, abandoned_at, 'cessationOfOperation' FROM issuance
 				WHERE issuer = ? AND state = 'abandoned' AND not_after >= ?
-			ORDER BY at, serial`, issuer, cert.Issued, micros(c.ThisUpdate), issuer, micros(c.ThisUpdate))
+			ORDER BY since, serial`, issuer, cert.Issued, micros(c.ThisUpdate), issuer, micros(c.ThisUpdate))
 		return err
 	})
 	return c, list, err
