@@ -91,21 +91,21 @@ type job struct {
 	source cert.Fingerprint
 }
 
-// identity judges, places, seals and stores one identity.
+// identity judges, places, seals and stores one identity. What its owner has
+// already is left alone, even if it would be refused today.
 func (j job) identity(ctx context.Context, id pfx.Identity) (IdentityReport, error) {
 	use, refusal := j.purpose(id.Certificate)
 	record := newRecord(id, use, j.Now())
 	item := newIdentityReport(record)
-	if refusal != nil {
-		item.refuse(refusal)
-		return item, nil
-	}
 	to, err := j.place(ctx, id.Certificate)
 	if err != nil {
 		return item, err
 	}
-	if to.refusal != nil {
-		item.refuse(to.refusal)
+	if refusal == nil {
+		refusal = to.refusal
+	}
+	if refusal != nil && !to.has {
+		item.refuse(refusal)
 		return item, nil
 	}
 	item.User, item.UserID = to.user.Mail, string(to.user.ID)

@@ -145,6 +145,11 @@ func TestRefusals(t *testing.T) {
 		"not yet valid":       {made(t, x509.Certificate{KeyUsage: ke, NotBefore: at.AddDate(1, 0, 0), NotAfter: at.AddDate(2, 0, 0)}, sharedRSA), "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			h, alice := h, alice
+			if c.code == "" && c.file.User == nil { // what is taken here is refused in another case
+				h = newHouse(t)
+				alice = h.user(t, "alice@example.com", "a.old@example.com")
+			}
 			before := len(h.list(t, alice))
 			r := h.take(t, c.file)
 			if c.code == "" {
@@ -237,6 +242,19 @@ func TestSeveralIdentities(t *testing.T) {
 	}
 	if n := len(h.list(t, alice)); n < 4 {
 		t.Errorf("the list has %d: the renewed one is not kept beside", n)
+	}
+}
+
+// What was taken by an administrator's word is not refused the next time.
+func TestClaimedIsUnchangedLater(t *testing.T) {
+	h := newHouse(t)
+	h.user(t, "alice@example.com")
+	f := made(t, x509.Certificate{KeyUsage: ds}, sharedRSA)
+	f.AllowSigning = true
+	h.take(t, f)
+	f.AllowSigning = false
+	if r := h.take(t, f); r.Status != pfxconnector.Unchanged || r.Rejects() != 0 {
+		t.Errorf("got %+v", r)
 	}
 }
 
