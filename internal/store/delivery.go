@@ -13,7 +13,6 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
-	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/scep"
 )
 

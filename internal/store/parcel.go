@@ -75,4 +75,3 @@ func (s Delivery) ParcelFailed(ctx context.Context, f delivery.FailedParcel, e j
 	})
 	return stored && err == nil, err
 }
-
