@@ -1,16 +1,18 @@
 // Package e2e plays the user stories in testdata/e2e against the real binary:
 // real TLS on loopback, real files, the simulated iPhone, and other people's
 // programs as judges. One script per story and per closed hole.
+//
+// A script is testscript with verbs of ours. `phone` is in phone_test.go, what
+// attacks the server in hostile_test.go, what looks for secrets in
+// leaks_test.go, the small ones in verbs_test.go.
 package e2e
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,13 +30,19 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               func(env *testscript.Env) error { return setup(env, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"phone":   phoneVerb,
-			"ready":   ready,
-			"jsonenv": jsonEnv,
-			"pem":     pemCerts,
-			"leaks":   leaks,
-			"bombard": bombard,
-			"rss":     rss,
+			"phone":    phoneVerb,
+			"ready":    ready,
+			"need":     need,
+			"fails":    fails,
+			"jsonenv":  jsonEnv,
+			"pem":      pemCerts,
+			"request":  request,
+			"sql":      sqlVerb,
+			"leaks":    leaks,
+			"bombard":  bombard,
+			"hostile":  hostile,
+			"halfsent": halfSent,
+			"rss":      rss,
 		},
 	})
 }
@@ -65,23 +73,28 @@ func setup(env *testscript.Env, bin string) error {
 		env.Setenv(name, port)
 	}
 	env.Setenv("URL", "https://127.0.0.1:"+env.Getenv("PORT"))
-	dir := filepath.Join(env.WorkDir, "history")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
+	env.Setenv("HTTP", "http://127.0.0.1:"+env.Getenv("HTTP_PORT"))
+	env.Values[phonesKey{}] = phones{}
+	env.Values[connKey{}] = map[string]*dangling{}
+	env.Values[testKey{}] = env.T()
+	return fixtures(env.WorkDir)
+}
+
+func fixtures(dir string) error {
+	files := map[string][]byte{"old-mail.eml": testdata.OldMail(), "old-mail.txt": []byte(testdata.OldMailText())}
 	for _, f := range testdata.History() {
-		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, f.Name+".password"), []byte(f.Password+"\n"), 0o600); err != nil {
-			return err
-		}
+		files["history/"+f.Name] = f.Data
+		files["history/"+f.Name+".password"] = []byte(f.Password + "\n")
 	}
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "old-mail.eml"), testdata.OldMail(), 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "history"), 0o700); err != nil {
 		return err
 	}
-	env.Values[phonesKey{}] = &phones{}
-	return os.WriteFile(filepath.Join(env.WorkDir, "old-mail.txt"), []byte(testdata.OldMailText()), 0o600)
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func freePort() (string, error) {
@@ -94,71 +107,31 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// ready waits until the server takes connections.
+// ready waits until the server takes connections on all its addresses.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
-	addr := "127.0.0.1:" + ts.Getenv("PORT")
-	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	for ctx.Err() == nil {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			c.Close()
-			return
+	for _, addr := range [][2]string{
+		{"tcp", "127.0.0.1:" + ts.Getenv("PORT")},
+		{"unix", filepath.Join(ts.Getenv("SIGNET_DATA"), "signet.sock")},
+	} {
+		for {
+			c, err := (&net.Dialer{}).DialContext(ctx, addr[0], addr[1])
+			if err == nil {
+				c.Close()
+				break
+			}
+			if ctx.Err() != nil {
+				ts.Fatalf("nothing listens on %s: %v", addr[1], err)
+			}
+			time.Sleep(20 * time.Millisecond)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	ts.Fatalf("nothing listens on %s", addr)
 }
 
-// leaks fails when a file below one of the folders, of those not excepted by
-// -not=NAME, holds the text of a file given after "--". `leaks data -- canaries`
-func leaks(ts *testscript.TestScript, neg bool, args []string) {
-	var dirs, except []string
-	var needles []string
-	for i, a := range args {
-		if name, ok := strings.CutPrefix(a, "-not="); ok {
-			except = append(except, name)
-			continue
-		}
-		if a == "--" {
-			for _, f := range args[i+1:] {
-				needles = append(needles, strings.Fields(ts.ReadFile(f))...)
-			}
-			break
-		}
-		dirs = append(dirs, ts.MkAbs(a))
-	}
-	if len(needles) == 0 {
-		ts.Fatalf("leaks: nothing to look for")
-	}
-	files := 0
-	for _, dir := range dirs {
-		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
-			}
-			for _, e := range except {
-				if d.Name() == e {
-					return nil
-				}
-			}
-			files++
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			for _, n := range needles {
-				if strings.Contains(string(data), n) {
-					return fmt.Errorf("%s holds a secret (%d characters, %s…)", path, len(n), n[:min(6, len(n))])
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			ts.Fatalf("%v", err)
-		}
-	}
-	if files == 0 {
-		ts.Fatalf("leaks: no file was looked at")
-	}
+type testKey struct{}
+
+// need skips the script when a program is missing, as judge.Need does.
+func need(ts *testscript.TestScript, neg bool, args []string) {
+	judge.Need(ts.Value(testKey{}).(testing.TB), args...)
 }

@@ -6,8 +6,11 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,66 +24,80 @@ import (
 type phonesKey struct{}
 
 // phones are the simulated iPhones of one script, by name.
-type phones struct {
-	mu   sync.Mutex
-	list map[string]*phone.Phone
-	log  bytes.Buffer
+type phones map[string]*handset
+
+// handset is a phone and what it did.
+type handset struct {
+	*phone.Phone
+	mu     sync.Mutex
+	events []phone.Event
+	heard  int // how many of them the script has heard of
 }
 
-// patience bounds every wait for a phone.
-const patience = 40 * time.Second
+// patience bounds every wait.
+const patience = time.Minute
 
 // keys are shared by all phones: making RSA keys takes longer than all else.
 var keys = sync.OnceValue(func() *phone.KeyPool {
 	pool := &phone.KeyPool{}
-	if err := pool.Fill(context.Background(), 16); err != nil {
+	if err := pool.Fill(context.Background(), 24); err != nil {
 		panic(err)
 	}
 	return pool
 })
 
-// phoneVerb is the verb `phone NAME DO …`.
+// doings are what a phone can be told: `phone NAME DO …`
+var doings map[string]func(ctx context.Context, ts *testscript.TestScript, p *handset, args []string) error
+
+func init() { // not a literal: the error message lists them
+	doings = map[string]func(context.Context, *testscript.TestScript, *handset, []string) error{
+		"open": open, "enroll": enroll, "poll": poll, "until": until, "mood": mood, "checkout": checkOut,
+		"reads": reads, "signs": signs, "holds": holds, "certificates": certificates, "appconfig": appConfig,
+		"heard": heard, "secrets": secrets, "send": send,
+	}
+}
+
 func phoneVerb(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
-		ts.Fatalf("usage: phone NAME new|enroll|poll|until|mood|reads|signs|identities|appconfig|checkout …")
+		ts.Fatalf("usage: phone NAME new|%s …", strings.Join(slices.Sorted(maps.Keys(doings)), "|"))
 	}
-	ps := ts.Value(phonesKey{}).(*phones)
 	name, do, rest := args[0], args[1], args[2:]
 	if do == "new" {
-		ps.add(ts, name, rest)
+		ts.Value(phonesKey{}).(phones)[name] = newHandset(ts, name, rest)
 		return
 	}
-	ps.mu.Lock()
-	p := ps.list[name]
-	ps.mu.Unlock()
-	if p == nil {
-		ts.Fatalf("there is no phone %s", name)
+	p, doing := phoneNamed(ts, name), doings[do]
+	if doing == nil {
+		ts.Fatalf("a phone cannot %s", do)
 	}
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	err := act(ctx, ts, p, do, rest)
+	err := doing(ctx, ts, p, rest)
 	switch {
 	case err == nil && neg:
 		ts.Fatalf("phone %s %s succeeded, it must not", name, do)
 	case err != nil && neg:
 		ts.Logf("refused: %v", err)
 	case err != nil:
-		ts.Fatalf("phone %s %s: %v\n%s", name, do, err, ps.told())
+		ts.Fatalf("phone %s %s: %v\n%s", name, do, err, p.told(0))
 	}
 }
 
-func (ps *phones) told() string {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return ps.log.String()
+func phoneNamed(ts *testscript.TestScript, name string) *handset {
+	p := ts.Value(phonesKey{}).(phones)[name]
+	if p == nil {
+		ts.Fatalf("there is no phone %s", name)
+	}
+	return p
 }
 
-// add makes a phone: `phone a new os=17.6 roots=ca.pem signature=… mtls`
-func (ps *phones) add(ts *testscript.TestScript, name string, opts []string) {
+// newHandset makes a phone: `phone a new os=17.6 roots=ca.pem mtls`
+func newHandset(ts *testscript.TestScript, name string, opts []string) *handset {
+	h := &handset{}
 	cfg := phone.Config{Keys: keys(), Name: name, VisitAnyway: true, Log: func(e phone.Event) {
-		ps.mu.Lock()
-		defer ps.mu.Unlock()
-		fmt.Fprintf(&ps.log, "%s: %s %s %s\n", name, e.What, e.Thing, e.Detail)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.events = append(h.events, e)
 	}}
 	for _, o := range opts {
 		key, value, _ := strings.Cut(o, "=")
@@ -100,102 +117,78 @@ func (ps *phones) add(ts *testscript.TestScript, name string, opts []string) {
 			ts.Fatalf("no such option: %s", key)
 		}
 	}
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if ps.list == nil {
-		ps.list = map[string]*phone.Phone{}
-	}
-	ps.list[name] = phone.New(cfg)
+	h.Phone = phone.New(cfg)
+	ts.Defer(h.Close)
+	return h
 }
 
-func act(ctx context.Context, ts *testscript.TestScript, p *phone.Phone, do string, args []string) error {
-	switch do {
-	case "enroll":
-		profile, err := p.Open(ctx, args[0], strings.Join(args[1:], " "))
-		if err != nil {
-			return err
-		}
-		return p.Enroll(ctx, profile)
-	case "open":
-		_, err := p.Open(ctx, args[0], strings.Join(args[1:], " "))
-		return err
-	case "poll":
-		_, err := p.Poll(ctx)
-		return err
-	case "until":
-		return until(ctx, p, args)
-	case "mood":
-		return behave(p, args)
-	case "reads":
-		plain, _, err := p.ReadMail([]byte(ts.ReadFile(args[0])))
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(ts.MkAbs(args[1]), plain, 0o600)
-	case "signs":
-		mail, err := p.SignMail(args[0], "bob@example.com", "Signed on the phone", "This was signed on the phone.\r\n")
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(ts.MkAbs(args[1]), mail, 0o600)
-	case "identities":
-		for _, id := range p.Identities() {
-			fmt.Fprintf(ts.Stdout(), "%s %s %s\n", id.Kind, id.Profile, id.Certificate.Subject)
-		}
-		return nil
-	case "certificates":
-		var out bytes.Buffer
-		for _, id := range p.Identities() {
-			if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: id.Certificate.Raw}); err != nil {
-				return err
-			}
-		}
-		return os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o600)
-	case "appconfig":
-		return json.NewEncoder(ts.Stdout()).Encode(p.AppConfig(args[0]))
-	case "send":
-		status, _, err := p.Send(ctx, phone.Connect, []byte(ts.ReadFile(args[0])))
-		if err != nil {
-			return err
-		}
-		if got := strconv.Itoa(status); got != args[1] {
-			return fmt.Errorf("got status %s, want %s", got, args[1])
-		}
-		return nil
-	case "checkout":
-		return p.RemoveManagement(ctx)
+// told gives what happened from an event on, a line each.
+func (h *handset) told(from int) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out strings.Builder
+	for _, e := range h.events[from:] {
+		fmt.Fprintf(&out, "%s %s %s\n", e.What, e.Thing, e.Detail)
 	}
-	return fmt.Errorf("no such verb: %s", do)
+	h.heard = len(h.events)
+	return out.String()
 }
 
-// until polls until the phone has that much: `phone a until pkcs12=6 scep=2 appconfig`
-func until(ctx context.Context, p *phone.Phone, want []string) error {
-	var missing string
+func open(ctx context.Context, _ *testscript.TestScript, p *handset, args []string) error {
+	_, err := p.Open(ctx, args[0], strings.Join(args[1:], " "))
+	return err
+}
+
+func enroll(ctx context.Context, _ *testscript.TestScript, p *handset, args []string) error {
+	profile, err := p.Open(ctx, args[0], strings.Join(args[1:], " "))
+	if err != nil {
+		return err
+	}
+	return p.Enroll(ctx, profile)
+}
+
+func poll(ctx context.Context, _ *testscript.TestScript, p *handset, _ []string) error {
+	_, err := p.Poll(ctx)
+	return err
+}
+
+func checkOut(ctx context.Context, _ *testscript.TestScript, p *handset, _ []string) error {
+	return p.RemoveManagement(ctx)
+}
+
+// until polls until the phone has exactly that much:
+// `phone a until pkcs12=6 scep=2 appconfig`
+func until(ctx context.Context, _ *testscript.TestScript, p *handset, want []string) error {
+	missing := "nothing was tried"
 	for ctx.Err() == nil {
-		if _, err := p.Poll(ctx); err != nil && ctx.Err() == nil {
+		if _, err := p.Poll(ctx); errors.Is(err, phone.ErrNotEnrolled) {
+			return err
+		} else if err != nil && ctx.Err() == nil {
 			missing = err.Error()
-		} else if missing = lacks(p, want); missing == "" {
+		} else if missing = p.lacks(want); missing == "" {
 			return nil
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pause)
 	}
 	return fmt.Errorf("still waiting: %s", missing)
 }
 
-func lacks(p *phone.Phone, want []string) string {
-	have := map[string]int{}
-	for _, id := range p.Identities() {
+func (h *handset) lacks(want []string) string {
+	have := map[string]int{"profiles": len(h.Profiles()), "accounts": len(h.Accounts())}
+	for _, id := range h.Identities() {
 		have[id.Kind]++
 	}
-	have["profiles"] = len(p.Profiles())
-	if len(p.AppConfig("com.microsoft.Office.Outlook")) > 0 {
+	if len(h.AppConfig("com.microsoft.Office.Outlook")) > 0 {
 		have["appconfig"] = 1
 	}
 	for _, w := range want {
-		key, value, _ := strings.Cut(w, "=")
+		key, value, number := strings.Cut(w, "=")
 		n, err := strconv.Atoi(value)
+		if !number {
+			n, err = 1, nil
+		}
 		if err != nil {
-			n = 1
+			return err.Error()
 		}
 		if have[key] != n {
 			return fmt.Sprintf("%s is %d, want %d", key, have[key], n)
@@ -204,7 +197,8 @@ func lacks(p *phone.Phone, want []string) string {
 	return ""
 }
 
-func behave(p *phone.Phone, words []string) error {
+// mood makes the phone misbehave: `phone a mood locked losereply=2`
+func mood(_ context.Context, _ *testscript.TestScript, p *handset, words []string) error {
 	var m phone.Mood
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
@@ -226,5 +220,99 @@ func behave(p *phone.Phone, words []string) error {
 		}
 	}
 	p.Behave(m)
+	return nil
+}
+
+// reads opens a message and leaves what was inside: `phone a reads IN OUT`
+func reads(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	plain, _, err := p.ReadMail([]byte(ts.ReadFile(args[0])))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs(args[1]), plain, 0o600)
+}
+
+// signs writes and signs a message: `phone a signs FROM OUT`
+func signs(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	mail, err := p.SignMail(args[0], "bob@example.com", "Signed on the phone", "This was signed on the phone.\r\n")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs(args[1]), mail, 0o600)
+}
+
+// holds prints profiles and identities, sorted.
+func holds(_ context.Context, ts *testscript.TestScript, p *handset, _ []string) error {
+	var lines []string
+	for _, pr := range p.Profiles() {
+		lines = append(lines, fmt.Sprintf("profile %s encrypted=%t trusted=%t", pr.Identifier, pr.Encrypted, pr.Trusted))
+	}
+	for _, id := range p.Identities() {
+		lines = append(lines, fmt.Sprintf("identity %s %s %s", id.Kind, id.Profile, id.Certificate.Subject))
+	}
+	slices.Sort(lines)
+	fmt.Fprintln(ts.Stdout(), strings.Join(lines, "\n"))
+	return nil
+}
+
+// certificates writes those of the imported identities, in a fixed order.
+func certificates(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	var blocks []string
+	for _, id := range p.Identities() {
+		if id.Kind == "pkcs12" {
+			blocks = append(blocks, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.Certificate.Raw})))
+		}
+	}
+	slices.Sort(blocks)
+	return os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(blocks, "")), 0o600)
+}
+
+// appConfig prints what an app reads, as JSON.
+func appConfig(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	e := json.NewEncoder(ts.Stdout())
+	e.SetIndent("", "  ")
+	return e.Encode(p.AppConfig(args[0]))
+}
+
+// heard prints what the phone did since it was last asked.
+func heard(_ context.Context, ts *testscript.TestScript, p *handset, _ []string) error {
+	fmt.Fprint(ts.Stdout(), p.told(p.heard))
+	return nil
+}
+
+// secrets writes what only the phone should know: what came in profiles, and
+// what it told the server to push with.
+func secrets(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	var out bytes.Buffer
+	for _, pr := range p.Profiles() {
+		for _, item := range pr.Payloads {
+			for _, key := range []string{"Password", "Challenge"} {
+				if s, ok := item.Settings[key].(string); ok && s != "" {
+					fmt.Fprintln(&out, s)
+				}
+			}
+		}
+	}
+	if e, ok := p.Enrollment(); ok {
+		fmt.Fprintln(&out, e.PushMagic)
+	}
+	return os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o600)
+}
+
+// send puts any body, signed by the phone, and wants a status:
+// `phone a send connect FILE 400`
+func send(ctx context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	kinds := map[string]phone.Kind{"checkin": phone.CheckIn, "connect": phone.Connect}
+	kind, ok := kinds[args[0]]
+	if !ok {
+		return fmt.Errorf("no such address: %s", args[0])
+	}
+	status, answer, err := p.Send(ctx, kind, []byte(ts.ReadFile(args[1])))
+	if err != nil {
+		return err
+	}
+	if got := strconv.Itoa(status); got != args[2] {
+		return fmt.Errorf("got status %s, want %s: %s", got, args[2], answer)
+	}
 	return nil
 }

@@ -3,18 +3,38 @@ package e2e
 import (
 	"bytes"
 	"crypto/tls"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite"
 )
+
+// fails runs a program that must end with that exit status:
+// `fails 3 signet pfx import FILE`
+func fails(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: fails STATUS PROGRAM [ARGUMENT…]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		ts.Fatalf("%s: %v, want exit status %s", args[1], err, args[0])
+	}
+	if got := strconv.Itoa(exit.ExitCode()); got != args[0] {
+		ts.Fatalf("%s: got exit status %s, want %s", args[1], got, args[0])
+	}
+}
 
 // jsonEnv sets a variable from a JSON file: `jsonenv LINK stdout link`. The
 // path may go into objects and arrays: devices.0.id
@@ -54,40 +74,95 @@ func pemCerts(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o600))
 }
 
-// bombard sends a body of that many megabytes to a path, without end in sight
-// for the server, and wants a status: `bombard PUT /mdm/checkin 300 413`
-func bombard(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 4 {
-		ts.Fatalf("usage: bombard METHOD PATH MEGABYTES STATUS")
-	}
-	mb, err := strconv.ParseInt(args[2], 10, 64)
-	ts.Check(err)
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // the size is on trial here, not the certificate
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequest(args[0], ts.Getenv("URL")+args[1], io.LimitReader(zeros{}, mb<<20))
-	ts.Check(err)
-	req.Header.Set("Mdm-Signature", "AAAA")
-	resp, err := client.Do(req)
-	if err != nil {
-		// The server may close the connection as soon as it has answered.
-		if strings.Contains(err.Error(), "broken pipe") || strings.Contains(err.Error(), "reset") {
-			return
-		}
-		ts.Fatalf("%v", err)
-	}
-	resp.Body.Close()
-	if got := strconv.Itoa(resp.StatusCode); got != args[3] {
-		ts.Fatalf("%s %s with %s MB: got %s, want %s", args[0], args[1], args[2], got, args[3])
+// insecure is for what does not prove the server: its size, its refusals.
+func insecure() *http.Client {
+	return &http.Client{
+		Timeout:       patience,
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-type zeros struct{}
+// address completes a path: `$URL` goes in front unless it is an address.
+func address(ts *testscript.TestScript, path string) string {
+	if strings.HasPrefix(path, "http") {
+		return path
+	}
+	return ts.Getenv("URL") + path
+}
 
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+// request sends one request, wants a status, and prints the answer or leaves
+// it in a file: `request GET /api/v1/users 200 token=FILE body=FILE out=FILE`
+func request(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: request METHOD PATH STATUS [body=FILE] [token=FILE] [out=FILE] [HEADER=VALUE]")
+	}
+	var body io.Reader
+	out := ""
+	header := http.Header{}
+	for _, a := range args[3:] {
+		switch key, value, _ := strings.Cut(a, "="); key {
+		case "body":
+			body = strings.NewReader(ts.ReadFile(value))
+		case "token":
+			header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(value)))
+		case "out":
+			out = value
+		default:
+			header.Set(key, value)
+		}
+	}
+	req, err := http.NewRequest(args[0], address(ts, args[1]), body)
+	ts.Check(err)
+	req.Header = header
+	if h := header.Get("Host"); h != "" {
+		req.Host = h
+	}
+	resp, err := insecure().Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	ts.Check(err)
+	if out != "" {
+		ts.Check(os.WriteFile(ts.MkAbs(out), answer, 0o600))
+	} else {
+		fmt.Fprintf(ts.Stdout(), "%s\n", answer)
+	}
+	if got := strconv.Itoa(resp.StatusCode); got != args[2] {
+		ts.Fatalf("%s %s: got %s, want %s\n%s", args[0], args[1], got, args[2], answer)
+	}
+}
 
-// rss fails when the process whose number is in the file uses more memory
-// than that many megabytes: `rss FILE 200`
+// sqlVerb runs a statement on a database, as time or an accident would change
+// it, and prints what it gives: `sql data/signet.db 'PRAGMA integrity_check'`
+func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0])+"?mode=rw&_pragma=busy_timeout(5000)")
+	ts.Check(err)
+	defer db.Close()
+	rows, err := db.Query(args[1])
+	ts.Check(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	ts.Check(err)
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(string)
+		}
+		ts.Check(rows.Scan(values...))
+		for i, v := range values {
+			fmt.Fprint(ts.Stdout(), strings.Repeat(" ", min(i, 1)), *v.(*string))
+		}
+		fmt.Fprintln(ts.Stdout())
+	}
+	ts.Check(rows.Err())
+}
+
+// rss fails when the process whose number is in the file has ever used more
+// memory than that many megabytes: `rss FILE 200`
 func rss(ts *testscript.TestScript, neg bool, args []string) {
 	limit, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -97,6 +172,7 @@ func rss(ts *testscript.TestScript, neg bool, args []string) {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kb, err := strconv.Atoi(strings.Fields(rest)[0])
 			ts.Check(err)
+			ts.Logf("peak memory: %d MB", kb>>10)
 			if kb>>10 > limit {
 				ts.Fatalf("peak memory: %d MB, want at most %d", kb>>10, limit)
 			}
@@ -105,3 +181,6 @@ func rss(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Fatalf("no VmHWM line")
 }
+
+// pause is between two looks at something that is awaited.
+const pause = 50 * time.Millisecond
