@@ -117,6 +117,23 @@ func TestCRLRefresh(t *testing.T) {
 	}
 }
 
+// A process that dies between a revocation and its list leaves the list to the
+// next who asks.
+func TestRevokedButNotPublished(t *testing.T) {
+	w := newWorld(t)
+	c := w.enrolled(scep.MailSigning, 1).cert
+	if got := w.crl("smime").RevokedCertificateEntries; len(got) != 0 {
+		t.Fatalf("got %v", got)
+	}
+	e := journal.Entry{At: w.clock(), Actor: worker, Action: journal.CertificateRevoked}
+	if err := w.db.SCEP().CertificateRevoked(t.Context(), cert.FingerprintOf(c.Raw), "keyCompromise", e); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.crl("smime").RevokedCertificateEntries; len(got) != 1 || got[0].SerialNumber.Cmp(c.SerialNumber) != 0 {
+		t.Errorf("got %v, want the revoked one", got)
+	}
+}
+
 // What was reserved by a process that died is revoked, so that a signature
 // that may exist is worth nothing.
 func TestLeftReservationIsRevoked(t *testing.T) {
