@@ -80,7 +80,7 @@ The server stays up until Ctrl-C; with --once it ends after the proof.`,
 	f.StringVar(&d.password, "password-file", "", "`FILE` with the password of --pfx")
 	f.StringVar(&d.oldMail, "old-mail", "", "let the phone read this encrypted message, an .eml `FILE`")
 	f.StringVar(&d.leave, "out", "", "leave old-mail.txt, signed.eml and ca.pem in `DIR`")
-	f.String("listen", "", "`ADDRESS` on loopback (default: 127.0.0.1:8443, or any free port)")
+	f.String("listen", "", "`ADDRESS` on loopback (default: a free port of 127.0.0.1)")
 	return c
 }
 
@@ -152,17 +152,13 @@ func (d *demo) settings(listen string) (config.Config, error) {
 	cfg := config.Default()
 	cfg.Data = cmp.Or(d.app.data, d.app.getenv("SIGNET_DATA"), "signet-demo")
 	cfg.Organization = "Example Demo"
-	preferred := cmp.Or(listen, "127.0.0.1:8443")
-	if host, _, err := net.SplitHostPort(preferred); err != nil || !net.ParseIP(host).IsLoopback() {
-		return cfg, usagef("--listen takes a loopback address such as 127.0.0.1:8443")
-	}
 	free, err := freeAddresses(2)
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Listen, cfg.HTTPListen = preferred, free[0]
-	if listen == "" && taken(preferred) {
-		cfg.Listen = free[1]
+	cfg.Listen, cfg.HTTPListen = cmp.Or(listen, free[0]), free[1]
+	if host, _, err := net.SplitHostPort(cfg.Listen); err != nil || !net.ParseIP(host).IsLoopback() {
+		return cfg, usagef("--listen takes a loopback address such as 127.0.0.1:8443")
 	}
 	cfg.URL = "https://" + cfg.Listen
 	return cfg, nil
@@ -180,14 +176,6 @@ func freeAddresses(n int) ([]string, error) {
 		list = append(list, l.Addr().String())
 	}
 	return list, nil
-}
-
-func taken(addr string) bool {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return true
-	}
-	return l.Close() != nil
 }
 
 // fresh empties what an earlier demo left, and refuses anything else.
