@@ -131,6 +131,7 @@ type reader struct {
 // pair is one key of a mapping.
 type pair struct {
 	name  string
+	line  int
 	value *yaml.Node
 }
 
@@ -141,7 +142,7 @@ func (r *reader) fail(n *yaml.Node, e *fault.Error, what string) {
 }
 
 func atLine(line int, e *fault.Error, what string) error {
-	return e.Saying(fmt.Sprintf("Line %d: %s.", line, what))
+	return e.Saying(sentence(fmt.Sprintf("Line %d: %s", line, what)))
 }
 
 // pairs gives the keys of a mapping, none of them twice.
@@ -151,17 +152,19 @@ func (r *reader) pairs(n *yaml.Node) []pair {
 		return nil
 	}
 	var list []pair
+	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode || value.Kind == yaml.AliasNode {
 			r.fail(key, ErrDocument, "aliases are not used in these documents")
 			return nil
 		}
-		if slices.ContainsFunc(list, func(p pair) bool { return p.name == key.Value }) {
+		if seen[key.Value] {
 			r.fail(key, ErrDocument, printable(key.Value)+" stands twice")
 			return nil
 		}
-		list = append(list, pair{key.Value, value})
+		seen[key.Value] = true
+		list = append(list, pair{key.Value, key.Line, value})
 	}
 	return list
 }
@@ -198,7 +201,7 @@ func (r *reader) list(p pair) []*yaml.Node {
 
 func (r *reader) texts(p pair) (list []string) {
 	for _, n := range r.list(p) {
-		list = append(list, r.text(pair{p.name, n}))
+		list = append(list, r.text(pair{p.name, n.Line, n}))
 	}
 	return list
 }
@@ -235,7 +238,7 @@ func (r *reader) user(keys []pair) (u subject.User) {
 		case "aliases":
 			u.Aliases = []string{}
 			for _, n := range r.list(p) {
-				u.Aliases = append(u.Aliases, r.address(pair{p.name, n}))
+				u.Aliases = append(u.Aliases, r.address(pair{p.name, n.Line, n}))
 			}
 		case "disabled":
 			u.Disabled = r.flag(p)
@@ -283,7 +286,9 @@ func (r *reader) unknown(p pair, key string) {
 	if meant := nearest(key); meant != "" {
 		what += "; perhaps " + meant + " is meant"
 	}
-	r.fail(p.value, ErrSetting, what)
+	if r.err == nil {
+		r.err = atLine(p.line, ErrSetting, what)
+	}
 }
 
 // printable keeps foreign text short and inert in a message.

@@ -145,17 +145,19 @@ func (r *reader) outlookKeys(into Settings, p pair) {
 	}
 }
 
-// nearest gives a setting that looks like key, "" for none: the same last part,
-// or one letter off.
+// nearest gives what key was probably meant to be, "" for no idea: a setting or
+// a group of them that is an edit or two away, or one with the same last part.
 func nearest(key string) string {
-	last := key[strings.LastIndexByte(key, '.')+1:]
 	for _, s := range Table {
-		if distance(s.Key, key) <= 2 {
-			return s.Key
+		for name := s.Key; name != ""; name = name[:max(0, strings.LastIndexByte(name, '.'))] {
+			if distance(name, key) <= 2 {
+				return name
+			}
 		}
 	}
+	last := "." + key[strings.LastIndexByte(key, '.')+1:]
 	for _, s := range Table {
-		if strings.HasSuffix(s.Key, "."+last) {
+		if strings.HasSuffix(s.Key, last) {
 			return s.Key
 		}
 	}
