@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -28,7 +27,7 @@ func loop(ctx context.Context, log *slog.Logger, s step, nudge <-chan struct{}) 
 		n, err := s.run(ctx)
 		pause := s.every
 		switch {
-		case err != nil && !errors.Is(err, context.Canceled):
+		case err != nil && ctx.Err() == nil: // at the end everything may fail
 			failures++
 			pause = min(backOff, s.every<<min(failures, 10))
 			log.ErrorContext(ctx, "background work failed", logx.Role, s.name, logx.Err, err)

@@ -18,8 +18,9 @@ func TestLoop(t *testing.T) {
 		start := time.Now()
 		var failing atomic.Bool
 		s := step{"test", time.Minute, func(context.Context) (int, error) {
+			fail := failing.Load() // first: it orders what follows after the test's reading
 			runs = append(runs, time.Since(start))
-			if failing.Load() {
+			if fail {
 				return 0, errors.New("no")
 			}
 			work--

@@ -71,10 +71,11 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 	}
 	ready(listeners[0].Addr())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return httpd.Serve(ctx, s.log, listeners...) })
 	for _, w := range s.steps() {
-		g.Go(func() error { loop(ctx, s.log, w, s.wake.add()); return nil })
+		nudge := s.wake.add() // before anything serves and nudges
+		g.Go(func() error { loop(ctx, s.log, w, nudge); return nil })
 	}
+	g.Go(func() error { return httpd.Serve(ctx, s.log, listeners...) })
 	return g.Wait()
 }
 
