@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -79,44 +80,42 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 	return g.Wait()
 }
 
-// listen takes every address: HTTPS first, then the socket, then plain HTTP.
-func (s *server) listen() ([]*httpd.Listener, error) {
-	api := admin.New(admin.Config{
-		Version: newBuild().Version, Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
-		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(),
-		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
-	})
+// listen takes every address, HTTPS first; none when one cannot be had.
+func (s *server) listen() (list []*httpd.Listener, err error) {
 	certificate, err := s.certificate()
 	if err != nil {
 		return nil, err
 	}
-	areas := append(device.Areas(s.deviceConfig()), s.landing(), httpd.Static(), api.Area(httpd.Bearer(s.access)))
-	public := httpd.NewSite(s.log, serverNames(s.cfg), areas...)
-	main, err := httpd.Listen("--listen", s.cfg.Listen, s.tls(certificate), s.wakes(public))
+	api := s.api()
+	public := append(device.Areas(s.deviceConfig()), s.landing(), httpd.Static(), api.Area(httpd.Bearer(s.access)))
+	take := func(l *httpd.Listener, failed error) {
+		if list, err = append(list, l), errors.Join(err, failed); failed != nil {
+			list = list[:len(list)-1]
+		}
+	}
+	take(httpd.Listen("--listen", s.cfg.Listen, s.tls(certificate), s.wakes(httpd.NewSite(s.log, serverNames(s.cfg), public...))))
+	take(httpd.ListenUnix("--data", s.cfg.Socket(), s.wakes(httpd.NewSite(s.log, nil, api.Area(httpd.Local)))))
+	if s.cfg.HTTPListen != "" {
+		take(httpd.Listen("--http-listen", s.cfg.HTTPListen, nil, httpd.NewSite(s.log, nil, device.Plain(s.scep)...)))
+	}
+	if s.cfg.OpsListen != "" {
+		take(httpd.Listen("--ops-listen", s.cfg.OpsListen, nil, httpd.NewSite(s.log, nil, s.operations())))
+	}
 	if err != nil {
+		for _, l := range list {
+			l.Close()
+		}
 		return nil, err
 	}
-	list := []*httpd.Listener{main}
-	local, err := httpd.ListenUnix("--data", s.cfg.Socket(), s.wakes(httpd.NewSite(s.log, nil, api.Area(httpd.Local))))
-	if err != nil {
-		return nil, closeAll(list, err)
-	}
-	list = append(list, local)
-	if s.cfg.HTTPListen == "" {
-		return list, nil
-	}
-	plain, err := httpd.Listen("--http-listen", s.cfg.HTTPListen, nil, httpd.NewSite(s.log, nil, device.Plain(s.scep)...))
-	if err != nil {
-		return nil, closeAll(list, err)
-	}
-	return append(list, plain), nil
+	return list, nil
 }
 
-func closeAll(list []*httpd.Listener, err error) error {
-	for _, l := range list {
-		l.Close()
-	}
-	return err
+func (s *server) api() *admin.API {
+	return admin.New(admin.Config{
+		Version: newBuild().Version, Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
+		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(),
+		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
+	})
 }
 
 // landing gives the pages of the people whose devices are enrolled.
