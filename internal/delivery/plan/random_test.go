@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -16,8 +17,8 @@ import (
 // have, and on the way it never loses an identity that it is to keep.
 func TestAnyOrderEndsTheSame(t *testing.T) {
 	runs := 300
-	if testing.Short() {
-		runs = 40
+	if os.Getenv("SIGNET_TEST_SOAK") == "1" {
+		runs = 20_000
 	}
 	for seed := range runs {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { anyOrder(t, uint64(seed)) })
