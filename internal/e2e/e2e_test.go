@@ -9,6 +9,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -28,6 +29,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/e2e",
 		RequireExplicitExec: true,
+		Condition:           condition,
 		Setup:               func(env *testscript.Env) error { return setup(env, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"phone":    phoneVerb,
@@ -45,6 +47,14 @@ func TestScripts(t *testing.T) {
 			"rss":      rss,
 		},
 	})
+}
+
+// condition knows [race]: the race detector makes everything larger and slower.
+func condition(name string) (bool, error) {
+	if name != "race" {
+		return false, fmt.Errorf("no such condition: %s", name)
+	}
+	return raceEnabled, nil
 }
 
 // build makes the binary once, with the race detector when the tests have it.
@@ -74,6 +84,7 @@ func setup(env *testscript.Env, bin string) error {
 	}
 	env.Setenv("URL", "https://127.0.0.1:"+env.Getenv("PORT"))
 	env.Setenv("HTTP", "http://127.0.0.1:"+env.Getenv("HTTP_PORT"))
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of the binary takes a second longer
 	env.Values[phonesKey{}] = phones{}
 	env.Values[connKey{}] = map[string]*dangling{}
 	env.Values[testKey{}] = env.T()

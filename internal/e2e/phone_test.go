@@ -51,7 +51,7 @@ var doings map[string]func(ctx context.Context, ts *testscript.TestScript, p *ha
 
 func init() { // not a literal: the error message lists them
 	doings = map[string]func(context.Context, *testscript.TestScript, *handset, []string) error{
-		"open": open, "enroll": enroll, "poll": poll, "until": until, "mood": mood, "checkout": checkOut,
+		"open": open, "fetch": fetch, "install": install, "enroll": enroll, "poll": poll, "until": until, "mood": mood, "checkout": checkOut,
 		"reads": reads, "signs": signs, "holds": holds, "certificates": certificates, "appconfig": appConfig,
 		"heard": heard, "secrets": secrets, "send": send,
 	}
@@ -137,6 +137,19 @@ func (h *handset) told(from int) string {
 func open(ctx context.Context, _ *testscript.TestScript, p *handset, args []string) error {
 	_, err := p.Open(ctx, args[0], strings.Join(args[1:], " "))
 	return err
+}
+
+// fetch leaves the profile behind a link in a file: `phone a fetch LINK CODE OUT`
+func fetch(ctx context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	profile, err := p.Open(ctx, args[0], args[1])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs(args[2]), profile, 0o600)
+}
+
+func install(ctx context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	return p.Enroll(ctx, []byte(ts.ReadFile(args[0])))
 }
 
 func enroll(ctx context.Context, _ *testscript.TestScript, p *handset, args []string) error {

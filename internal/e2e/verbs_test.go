@@ -134,7 +134,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // sqlVerb runs a statement on a database, as time or an accident would change
-// it, and prints what it gives: `sql data/signet.db 'PRAGMA integrity_check'`
+// it, and prints the rows and how many they are: `sql data/signet.db 'PRAGMA integrity_check'`
 func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: sql FILE STATEMENT")
@@ -147,7 +147,8 @@ func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
 	defer rows.Close()
 	columns, err := rows.Columns()
 	ts.Check(err)
-	for rows.Next() {
+	n := 0
+	for ; rows.Next(); n++ {
 		values := make([]any, len(columns))
 		for i := range values {
 			values[i] = new(string)
@@ -159,6 +160,7 @@ func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintln(ts.Stdout())
 	}
 	ts.Check(rows.Err())
+	fmt.Fprintf(ts.Stdout(), "%d rows\n", n)
 }
 
 // rss fails when the process whose number is in the file has ever used more
