@@ -5,6 +5,3 @@ func ReadCSR(der []byte, legacy bool) error {
 	_, err := readCSR(der, legacy)
 	return err
 }
-
-// LogKeys are the keys of log records.
-var LogKeys = []string{keyCert, keyCode, keyDevice, keyErr, keyKind, keyProfile, keyRemote, keySerial, keyUser}

@@ -11,6 +11,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
@@ -130,8 +131,8 @@ func (s *Service) issue(ctx context.Context, l *line, remote string, i Issuance,
 	if err := s.Store.CertificateIssued(ctx, i, r, e); err != nil {
 		return cert.Record{}, fmt.Errorf("storing certificate %s: %w", i.Serial, err)
 	}
-	s.Log.InfoContext(ctx, "certificate issued", keyProfile, l.Name, keyUser, i.Holder.User, keyDevice, i.Holder.Device,
-		keyCert, r.Fingerprint.String(), keySerial, string(r.Serial), keyRemote, remote)
+	s.Log.InfoContext(ctx, "certificate issued", logx.Profile, l.Name, logx.User, i.Holder.User, logx.Device, i.Holder.Device,
+		logx.Cert, r.Fingerprint.String(), logx.Serial, string(r.Serial), logx.Remote, remote)
 	return r, nil
 }
 

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -94,12 +92,5 @@ func TestLogTellsNoSecret(t *testing.T) {
 		if !strings.Contains(log, s) {
 			t.Errorf("the log has no %q:\n%s", s, log)
 		}
-	}
-}
-
-func TestLogKeys(t *testing.T) {
-	want := []string{logx.Cert, logx.Code, logx.Device, logx.Err, logx.Kind, logx.Profile, logx.Remote, logx.Serial, logx.User}
-	if !slices.Equal(scep.LogKeys, want) {
-		t.Errorf("got %q, want %q", scep.LogKeys, want)
 	}
 }

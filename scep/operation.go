@@ -9,6 +9,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/logx"
 )
 
 // PKIOperation answers a message of a client at the address remote with a
@@ -50,7 +51,7 @@ func (s *Service) report(ctx context.Context, l *line, remote string, err error)
 		level = slog.LevelError
 	}
 	s.Log.Log(ctx, level, "certificate request refused",
-		keyProfile, l.Name, keyRemote, remote, keyCode, fault.Code(err), keyErr, err)
+		logx.Profile, l.Name, logx.Remote, remote, logx.Code, fault.Code(err), logx.Err, err)
 }
 
 // parseSafely is parse for bytes that nobody vouches for.

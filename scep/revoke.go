@@ -8,6 +8,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep/ca"
 )
@@ -84,7 +85,7 @@ func (s *Service) fresh(ctx context.Context, i *ca.Issuer) (der []byte, publishe
 		return c.DER, false, err
 	}
 	if der, err = s.publish(ctx, i); err != nil && len(c.DER) > 0 && s.Now().Before(c.ThisUpdate.Add(ca.CRLLife)) {
-		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", keyKind, i.Name(), keyErr, err)
+		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", logx.Kind, i.Name(), logx.Err, err)
 		return c.DER, false, nil
 	}
 	return der, err == nil, err

@@ -47,7 +47,7 @@ func (a *app) serveCommand() *cobra.Command {
 			}
 			defer s.db.Close()
 			return s.run(c.Context(), func(at net.Addr) {
-				log.Info("serving", logx.Addr, at.String(), "url", cfg.Base())
+				log.Info("serving", logx.Addr, at.String(), logx.URL, cfg.Base())
 			})
 		},
 	}

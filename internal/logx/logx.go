@@ -13,13 +13,10 @@ import (
 
 // Log keys. The comment gives the type of the value.
 const (
-	Action    = "action"     // string, a journal action
 	Addr      = "addr"       // string, host:port
 	Bytes     = "bytes"      // int
 	Cert      = "cert"       // string, SHA-256 hex of a certificate
 	Code      = "code"       // string, a fault code
-	Command   = "command"    // string, MDM CommandUUID
-	Count     = "count"      // int
 	Device    = "device"     // string, our device id
 	Duration  = "duration"   // time.Duration
 	Err       = "err"        // error
@@ -32,8 +29,8 @@ const (
 	Role      = "role"       // string, which part of the server
 	Route     = "route"      // string, path template, never the path itself
 	Serial    = "serial"     // string, certificate serial, hex
-	State     = "state"      // string
 	Status    = "status"     // int, HTTP status
+	URL       = "url"        // string, our own address
 	User      = "user"       // string, our user id
 )
 

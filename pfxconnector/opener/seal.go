@@ -8,6 +8,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm/profile"
@@ -161,12 +162,12 @@ func (o *Opener) alarm(ctx context.Context, device subject.DeviceID, err error) 
 	if f == nil {
 		return // the caller's to log
 	}
-	o.Log.ErrorContext(ctx, "no key opened", "device", string(device), "code", f.Code, "err", err)
+	o.Log.ErrorContext(ctx, "no key opened", logx.Device, string(device), logx.Code, f.Code, logx.Err, err)
 	if f.Kind != fault.Denied {
 		return
 	}
 	e := o.entry(journal.KeyRefused, cert.Holder{Device: device}, cert.Fingerprint{}, map[string]string{"code": f.Code})
 	if err := o.Journal.Record(context.WithoutCancel(ctx), e); err != nil {
-		o.Log.ErrorContext(ctx, "refusal not in the journal", "device", string(device), "err", err)
+		o.Log.ErrorContext(ctx, "refusal not in the journal", logx.Device, string(device), logx.Err, err)
 	}
 }
