@@ -161,7 +161,7 @@ func (s *server) wireMDM() error {
 	topic := s.cfg.MDM.Topic
 	if topic == "" {
 		topic = noTopic
-		s.log.Warn("there is no push topic: devices are not woken, and those that enroll now must enroll again once there is one")
+		s.log.Warn("there is no push topic: devices that enroll now must enroll again once there is one")
 	}
 	lab := s.cfg.Enroll.Auth == "lab"
 	if lab {

@@ -18,7 +18,7 @@ type Config struct {
 	URL    string `toml:"url" doc:"The address under which devices and people reach this server, such as https://mdm.example.org. It goes into every profile, link and certificate, and other names are not answered. Changing it later cuts off the devices that are enrolled."`
 	Listen string `toml:"listen" default:":8443" doc:"Address of the HTTPS listener, host:port."`
 
-	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, CA certificates, OCSP. Empty for none."`
+	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, CA certificates. Empty for none."`
 	OpsListen    string `toml:"ops_listen" doc:"Address of the operations listener (/healthz, /readyz), without TLS: keep it private. Empty for none."`
 	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
 	Organization string `toml:"organization" doc:"Your organisation's name, shown on pages, profiles and certificates."`
@@ -48,12 +48,12 @@ type Enroll struct {
 
 // SCEP is how certificates are issued.
 type SCEP struct {
-	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use triple DES and SHA-1. iPhones and iPads do not need it."`
+	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use DES, triple DES and SHA-1. iPhones and iPads do not need it."`
 }
 
 // MDM is what Apple's push service knows us by.
 type MDM struct {
-	Topic string `toml:"topic" doc:"Topic of the APNs push certificate, com.apple.mgmt.External.… Until there is one, devices are not woken and answer when they ask by themselves."`
+	Topic string `toml:"topic" doc:"Topic of the APNs push certificate, com.apple.mgmt.External.… It goes into the enrollment profile, and a device keeps it for ever: those that enroll without it must enroll again. Nothing is pushed yet; devices are answered when they ask by themselves."`
 
 	TLSHost string `toml:"tls_host" doc:"A host name of its own under which devices prove themselves by a TLS client certificate as well, such as device.mdm.example.org: browsers would ask everybody for one on the shared name. It goes into the enrollment profile; set it before devices enroll. Empty: devices sign their messages, which is enough."`
 }

@@ -39,7 +39,7 @@ var (
 	ErrTampered = fault.New(fault.Denied, "escrow_tampered",
 		"A sealed key is not what its record says.", "Restore the database from a backup and look into who changed it.")
 	ErrKeyAway = fault.New(fault.Unavailable, "escrow_key_away",
-		"The escrow key that opens this is not here now.", "signet doctor tells which one is missing.")
+		"The escrow key that opens this is not here now.", "Restore it from the backup of the keys.")
 	ErrLimit = fault.New(fault.Unavailable, "escrow_limit",
 		"So many keys were opened within the hour that no more are now.", "If that was expected, raise the limit.")
 	ErrJournal = fault.New(fault.Unavailable, "escrow_no_journal",
