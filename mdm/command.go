@@ -52,7 +52,7 @@ type ErrorItem struct {
 }
 
 // NewCommand makes a command that is to be queued. Fields must be fit for a
-// property list, see plist.Normalize.
+// property list.
 func NewCommand(device subject.DeviceID, requestType string, fields map[string]any) Command {
 	return Command{UUID: uuid.NewString(), Device: device, RequestType: requestType, Fields: fields, State: Queued}
 }

@@ -22,8 +22,6 @@ var (
 		"One of these addresses already belongs to a user.", "signet user show ADDRESS tells whose it is.")
 	ErrUserName = fault.New(fault.Invalid, "user_name_invalid",
 		"A name is at most 200 characters without control characters.", "")
-	ErrGroupUnknown = fault.New(fault.NotFound, "group_unknown",
-		"There is no such group.", "Groups are made by signet apply -f FILE.")
 )
 
 // Store keeps users and groups.

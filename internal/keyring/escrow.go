@@ -143,17 +143,6 @@ func newEscrowKey() (escrowKey, error) {
 	return escrowKey{public, to, private}, err
 }
 
-// Escrow lists the escrow keys, the active one last.
-func (r *Ring) Escrow() []EscrowKey {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	list := make([]EscrowKey, len(r.escrow))
-	for i, k := range r.escrow {
-		list[i] = k.EscrowKey
-	}
-	return list
-}
-
 // Unwrap opens a wrap with the escrow key that it names. ErrEscrowUnknown when
 // that is not here; ErrUnwrap when it does not open under info.
 func (r *Ring) Unwrap(_ context.Context, w escrow.Wrap, info []byte) (seal.Secret, error) {

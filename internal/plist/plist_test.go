@@ -1,7 +1,6 @@
 package plist_test
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 	"strings"
@@ -127,58 +126,5 @@ func TestMarshalRefuses(t *testing.T) {
 func TestMarshalTakesTextThatLooksLikeANumber(t *testing.T) {
 	if _, err := plist.Marshal("<real>nan</real>"); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestNormalize(t *testing.T) {
-	var in map[string]any
-	doc := `{"whole":1,"big":9007199254740993e3,"half":1.5,"neg":-2.0,"none":null,
-		"list":[1,null,{"x":2,"y":null}],"flag":true,"text":"1"}`
-	if err := json.Unmarshal([]byte(doc), &in); err != nil {
-		t.Fatal(err)
-	}
-	got, err := plist.Normalize(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]any{
-		"whole": int64(1), "big": 9007199254740993e3, "half": 1.5, "neg": int64(-2),
-		"list": []any{int64(1), map[string]any{"x": int64(2)}}, "flag": true, "text": "1",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	xml, err := plist.Marshal(got)
-	if err != nil || !strings.Contains(string(xml), "<integer>1</integer>") {
-		t.Errorf("got %s, %v", xml, err)
-	}
-	if in["none"] != nil || len(in) != 8 {
-		t.Error("the argument was changed")
-	}
-}
-
-func TestNormalizeNumbers(t *testing.T) {
-	cases := []struct {
-		name string
-		in   any
-		want any
-	}{
-		{"json integer", json.Number("9007199254740993"), int64(9007199254740993)},
-		{"json real", json.Number("1.25"), 1.25},
-		{"json whole real", json.Number("1e2"), int64(100)},
-		{"yaml int", 7, 7},
-	}
-	for _, c := range cases {
-		got, err := plist.Normalize(map[string]any{"v": c.in})
-		if err != nil || got["v"] != c.want {
-			t.Errorf("%s: got %v, %v, want %v", c.name, got["v"], err, c.want)
-		}
-	}
-	for name, v := range map[string]any{
-		"NaN": math.NaN(), "out of range": json.Number("1e999"), "foreign keys": map[any]any{1: 2}, "in a list": []any{math.Inf(1)},
-	} {
-		if _, err := plist.Normalize(map[string]any{"v": v}); !errors.Is(err, plist.ErrValue) {
-			t.Errorf("%s: got %v, want %v", name, err, plist.ErrValue)
-		}
 	}
 }

@@ -52,12 +52,6 @@ type User struct {
 	CreatedAt time.Time
 }
 
-// Group is a set of users that policies can be assigned to.
-type Group struct {
-	ID   GroupID
-	Name string
-}
-
 // Device is an iPhone or iPad of one user, with what it last said of itself.
 type Device struct {
 	ID        DeviceID
@@ -87,11 +81,6 @@ type Scope struct {
 	Users   []UserID
 	Groups  []GroupID
 	Devices []DeviceID
-}
-
-// Empty tells whether nobody is in the scope.
-func (s Scope) Empty() bool {
-	return !s.All && len(s.Users) == 0 && len(s.Groups) == 0 && len(s.Devices) == 0
 }
 
 // Plus is the union of both.

@@ -39,15 +39,6 @@ func NewSealer(active Recipient, recovery ...Recovery) *Sealer {
 	return &Sealer{active, recovery}
 }
 
-// KeyIDs tells who can open what is sealed, the escrow key first.
-func (s *Sealer) KeyIDs() []KeyID {
-	ids := []KeyID{s.active.id}
-	for _, r := range s.recovery {
-		ids = append(ids, r.id)
-	}
-	return ids
-}
-
 // Seal encrypts k. The caller fills in where the record comes from.
 func (s *Sealer) Seal(k Key) (Record, error) {
 	id, err := uuid.NewV7()

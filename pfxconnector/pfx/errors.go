@@ -40,14 +40,12 @@ var (
 		"The certificate is larger than is allowed.", "")
 )
 
-// What [Result.Err] and [Result.One] say of a file that was read.
+// What importers say of a file that was read, but yields no identity.
 var (
 	ErrNoKey = fault.New(fault.Invalid, "pfx_no_private_key",
 		"The file holds no private key.", "Export it again and include the private key.")
 	ErrNoCertificate = fault.New(fault.Invalid, "pfx_no_certificate",
 		"The file holds a private key, but not its certificate.", "Export it again and include the certificate.")
-	ErrMultiple = fault.New(fault.Invalid, "pfx_multiple_identities",
-		"The file holds several keys with certificates.", "Import it as a whole, or export one certificate a file.")
 )
 
 // Failures of [Write].

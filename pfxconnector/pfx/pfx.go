@@ -92,32 +92,6 @@ const (
 	NoteChainCut Note = "chain_cut"      // so many CA certificates that not all links were tried
 )
 
-// Err is nil when the file yields an identity, else the most telling reason
-// why it does not.
-func (r *Result) Err() error {
-	switch {
-	case len(r.Identities) > 0:
-		return nil
-	case len(r.Problems) > 0:
-		return r.Problems[0].Err
-	case r.UnpairedKeys > 0:
-		return ErrNoCertificate
-	default:
-		return ErrNoKey
-	}
-}
-
-// One gives the identity of a file that must hold exactly one.
-func (r *Result) One() (*Identity, error) {
-	if err := r.Err(); err != nil {
-		return nil, err
-	}
-	if len(r.Identities) > 1 {
-		return nil, ErrMultiple
-	}
-	return &r.Identities[0], nil
-}
-
 // Wipe overwrites the PKCS #8 bytes of every identity. The parsed keys stay in
 // memory until collected: the standard library keeps its own copies.
 func (r *Result) Wipe() {

@@ -16,7 +16,7 @@ var decoders = make(chan struct{}, runtime.GOMAXPROCS(0))
 // Read opens file with password, within limits. A failure of the whole file is
 // a *fault.Error of errors.go, or the context's cause; a bag that cannot be
 // used is in Result.Problems and the rest is read. A Result without identities
-// is no error of Read: ask [Result.Err]. Read does not keep file or password.
+// is no error of Read. It does not keep file or password.
 func Read(ctx context.Context, file []byte, password seal.Secret, limits Limits) (*Result, error) {
 	if len(file) > limits.FileBytes {
 		return nil, ErrLimit.Saying("The file is larger than is allowed.")

@@ -29,14 +29,10 @@ func TestReadHistory(t *testing.T) {
 func identity(t testing.TB, f testdata.File) *pfx.Identity {
 	t.Helper()
 	res, err := pfx.Read(t.Context(), f.Data, seal.SecretString(f.Password), patient())
-	if err != nil {
-		t.Fatalf("%s: %v", f.Name, err)
+	if err != nil || len(res.Identities) != 1 {
+		t.Fatalf("%s: got %v, %v, want one identity", f.Name, res, err)
 	}
-	id, err := res.One()
-	if err != nil {
-		t.Fatalf("%s: %v", f.Name, err)
-	}
-	return id
+	return &res.Identities[0]
 }
 
 // TestReadAgreesWithGoPKCS12 takes another decoder as a witness, where it can
@@ -101,30 +97,33 @@ func TestPairing(t *testing.T) {
 			t.Errorf("%s: got a chain of %d, want issuer and root", id.Certificate.Subject, len(id.Chain))
 		}
 	}
-	if _, err := res.One(); !errors.Is(err, pfx.ErrMultiple) {
-		t.Errorf("One: got %v, want pfx_multiple_identities", err)
-	}
 }
 
-func TestErrSaysWhyNothingIsUsable(t *testing.T) {
+func TestWhatIsLeftOfHalves(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*craft)
-		want   string
+		change           func(*craft)
+		identities, keys int
+		problem          string
 	}{
-		"usable":           {func(*craft) {}, ""},
-		"no key":           {func(c *craft) { c.keyBags = nil }, "pfx_no_private_key"},
-		"no certificate":   {func(c *craft) { c.certBags = nil }, "pfx_no_certificate"},
-		"another's":        {func(c *craft) { c.certBags = [][]byte{bobCert} }, "pfx_no_certificate"},
-		"key not readable": {func(c *craft) { c.keys.password = "x" }, "pfx_key_password_differs"},
-		"nothing":          {func(c *craft) { c.keyBags, c.certBags = nil, nil }, "pfx_no_private_key"},
+		"usable":           {func(*craft) {}, 1, 0, ""},
+		"no key":           {func(c *craft) { c.keyBags = nil }, 0, 0, ""},
+		"no certificate":   {func(c *craft) { c.certBags = nil }, 0, 1, ""},
+		"another's":        {func(c *craft) { c.certBags = [][]byte{bobCert} }, 0, 1, ""},
+		"key not readable": {func(c *craft) { c.keys.password = "x" }, 0, 0, "pfx_key_password_differs"},
+		"nothing":          {func(c *craft) { c.keyBags, c.certBags = nil, nil }, 0, 0, ""},
 	} {
 		res, err := pfx.Read(t.Context(), modern().with(c.change).build(), password, pfx.Default)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got := fault.Code(res.Err()); got != c.want {
-			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		problem := ""
+		if len(res.Problems) > 0 {
+			problem = res.Problems[0].Err.Code
+		}
+		if len(res.Identities) != c.identities || res.UnpairedKeys != c.keys || problem != c.problem {
+			t.Errorf("%s: got %d identities, %d keys without certificate, problem %q, want %d, %d, %q",
+				name, len(res.Identities), res.UnpairedKeys, problem, c.identities, c.keys, c.problem)
 		}
 	}
 }
