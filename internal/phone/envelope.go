@@ -13,9 +13,12 @@ import (
 // envelope is a CMS EnvelopedData that was read.
 type envelope struct {
 	recipients  []recipient
+	others      []asn1.RawValue // recipients by other means than key transport
 	contentType oid
 	cipher      algorithmASN1
 	text        []byte
+	mac         []byte // of AuthEnvelopedData, else nil
+	attributes  []byte // authenticated beside the text, nil when there are none
 }
 
 type recipient struct {
@@ -24,18 +27,23 @@ type recipient struct {
 	keyID   []byte
 	wrap    algorithmASN1
 	wrapped []byte
+
+	point []byte // the sender's side of a key agreement
+	ukm   []byte // and what he mixed in, nil when nothing
 }
 
 type envelopeASN1 struct {
-	Version    int
-	Originator asn1.RawValue   `asn1:"optional,tag:0"`
-	Recipients []asn1.RawValue `asn1:"set"`
-	Content    struct {
-		Type   oid
-		Cipher algorithmASN1
-		Text   asn1.RawValue `asn1:"optional,tag:0"`
-	}
+	Version     int
+	Originator  asn1.RawValue   `asn1:"optional,tag:0"`
+	Recipients  []asn1.RawValue `asn1:"set"`
+	Content     encryptedContentASN1
 	Unprotected asn1.RawValue `asn1:"optional,tag:1"`
+}
+
+type encryptedContentASN1 struct {
+	Type   oid
+	Cipher algorithmASN1
+	Text   asn1.RawValue `asn1:"optional,tag:0"`
 }
 
 type keyTransASN1 struct {
@@ -45,20 +53,30 @@ type keyTransASN1 struct {
 	Key     []byte
 }
 
-// readEnvelope reads an EnvelopedData. Recipients of other kinds than key
-// transport are skipped.
+// readEnvelope reads an EnvelopedData.
 func readEnvelope(ber []byte) (*envelope, error) {
 	b, err := cmsContent(ber, oidEnvelopedData)
 	if err != nil {
 		return nil, err
 	}
+	return parseEnvelope(b)
+}
+
+func parseEnvelope(b []byte) (*envelope, error) {
 	var raw envelopeASN1
 	if err := unmarshal(b, &raw, ""); err != nil {
 		return nil, fmt.Errorf("CMS EnvelopedData: %w", err)
 	}
-	e := &envelope{contentType: raw.Content.Type, cipher: raw.Content.Cipher}
-	for _, v := range raw.Recipients {
+	return newEnvelope(raw.Recipients, raw.Content)
+}
+
+// newEnvelope takes over what both kinds of envelope have. Recipients of other
+// kinds than key transport are put aside.
+func newEnvelope(recipients []asn1.RawValue, content encryptedContentASN1) (*envelope, error) {
+	e := &envelope{contentType: content.Type, cipher: content.Cipher}
+	for _, v := range recipients {
 		if v.Class != asn1.ClassUniversal {
+			e.others = append(e.others, v)
 			continue
 		}
 		var kt keyTransASN1
@@ -66,12 +84,14 @@ func readEnvelope(ber []byte) (*envelope, error) {
 			return nil, fmt.Errorf("CMS RecipientInfo: %w", err)
 		}
 		r := recipient{wrap: kt.Wrap, wrapped: kt.Key}
+		var err error
 		if r.issuer, r.serial, r.keyID, err = readIdentifier(kt.ID); err != nil {
 			return nil, fmt.Errorf("CMS RecipientInfo: %w", err)
 		}
 		e.recipients = append(e.recipients, r)
 	}
-	e.text, err = octets(raw.Content.Text)
+	var err error
+	e.text, err = octets(content.Text)
 	return e, err
 }
 
@@ -130,6 +150,9 @@ func (e *envelope) open(key crypto.Signer, r recipient, allowed ...oid) ([]byte,
 func (e *envelope) decrypt(cek []byte) ([]byte, error) {
 	if !e.contentType.Equal(oidData) {
 		return nil, fmt.Errorf("encrypted content type %v, want id-data", e.contentType)
+	}
+	if e.mac != nil {
+		return e.decryptGCM(cek)
 	}
 	if e.cipher.ID.Equal(oidRC2) {
 		return decryptRC2(cek, e.cipher.Params.FullBytes, e.text)

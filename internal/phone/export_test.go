@@ -17,10 +17,11 @@ var (
 		c, err := readCaps(b)
 		return c.aes, c.post, c.hash, err
 	}
-	NewRC2       = newRC2
-	ReadSigned   = func(b []byte) error { _, err := readSigned(b); return err }
-	Acceptable   = acceptable
-	ReadEnvelope = func(b []byte) error { _, err := readEnvelope(b); return err }
+	NewRC2     = newRC2
+	ReadSigned = func(b []byte) error { _, err := readSigned(b); return err }
+	Acceptable = acceptable
+	ReadSealed = func(b []byte) error { _, err := readSealed(b); return err }
+	TLV        = tlv
 )
 
 // OpenProfile reads a profile for a phone without identities and gives the

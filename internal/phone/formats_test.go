@@ -135,7 +135,7 @@ func FuzzPlist(f *testing.F) {
 func FuzzCMS(f *testing.F) {
 	seeds(f, "cms")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		signed, sealed := phone.ReadSigned(b) == nil, phone.ReadEnvelope(b) == nil
+		signed, sealed := phone.ReadSigned(b) == nil, phone.ReadSealed(b) == nil
 		if signed && sealed {
 			t.Error("a message of both kinds")
 		}
@@ -159,14 +159,37 @@ func FuzzPKCS12(f *testing.F) {
 	})
 }
 
+const binaryMail = "Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+
 func FuzzMail(f *testing.F) {
 	f.Add([]byte("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\nContent-Transfer-Encoding: base64\r\n\r\nMIAGCSqGSIb3DQEHA6CAMIACAQAxADCABgkqhkiG9w0BBwEAAAAAAAAAAA==\r\n"))
 	f.Add([]byte("Content-Type: text/plain\n\nhello"))
+	seeds(f, "cms")
+	ids := keptIdentity(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if plain, used, err := phone.ReadMail(b, nil); err == nil {
-			t.Errorf("opened without a key: %q %v", plain, used)
+		for _, eml := range [][]byte{b, append([]byte(binaryMail), b...)} {
+			if plain, used, err := phone.ReadMail(eml, nil); err == nil {
+				t.Errorf("opened without a key: %q %v", plain, used)
+			}
+			if plain, used, err := phone.ReadMail(eml, ids); (err == nil) != (used == ids[0].Certificate) {
+				t.Errorf("got %q, %v, %v", plain, used, err)
+			}
 		}
 	})
+}
+
+// keptIdentity gives the EC identity to which agreed-*.der are sealed.
+func keptIdentity(t testing.TB) []phone.Identity {
+	t.Helper()
+	file, err := os.ReadFile("testdata/pkcs12/modern.p12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := phone.OpenPKCS12(file, "secret", "18.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }
 
 func FuzzProfile(f *testing.F) {

@@ -34,14 +34,21 @@ func (p *Phone) ReadMail(smime []byte) (plain []byte, used *x509.Certificate, er
 }
 
 // ReadMail opens an encrypted message with one of the given identities, as any
-// mail app would.
-// Spec: RFC 8551 section 3.3
+// mail app would: EnvelopedData and AuthEnvelopedData, sealed to RSA keys or to
+// EC keys. Here the phone is no judge, it opens more than a real one may.
+//
+// What Mail on iOS opens is known in part. Apple's published decoder has RSA
+// with PKCS #1 v1.5 and CBC ciphers; no OAEP, no GCM. It has ephemeral-static
+// ECDH with the SHA-1 KDF only, and with the content key in plain CBC where the
+// standard has a key wrap, a form that is not read here. From iOS 16 a closed
+// decoder is tried first; what that one opens is unconfirmed.
+// Spec: RFC 8551 section 3.3; RFC 8551 section 3.4
 func ReadMail(smime []byte, ids []Identity) (plain []byte, used *x509.Certificate, err error) {
 	raw, err := sealedPart(smime)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := readEnvelope(raw)
+	e, err := readSealed(raw)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,7 +63,8 @@ func ReadMail(smime []byte, ids []Identity) (plain []byte, used *x509.Certificat
 	return plain, id.Certificate, nil
 }
 
-// sealedPart takes the CMS out of a message.
+// sealedPart takes the CMS out of a message. Programs that leave out smime-type
+// are many; then the CMS tells what it is.
 func sealedPart(eml []byte) ([]byte, error) {
 	if len(eml) > maxMail {
 		return nil, fmt.Errorf("a message of %d bytes", len(eml))
@@ -72,7 +80,9 @@ func sealedPart(eml []byte) ([]byte, error) {
 	if kind != "application/pkcs7-mime" && kind != "application/x-pkcs7-mime" {
 		return nil, ErrNotSealed
 	}
-	if t := params["smime-type"]; t != "" && t != "enveloped-data" {
+	switch strings.ToLower(params["smime-type"]) {
+	case "", "enveloped-data", "authenveloped-data":
+	default:
 		return nil, ErrNotSealed
 	}
 	if enc := m.Header.Get("Content-Transfer-Encoding"); !strings.EqualFold(enc, "base64") {
@@ -81,12 +91,46 @@ func sealedPart(eml []byte) ([]byte, error) {
 	return io.ReadAll(base64.NewDecoder(base64.StdEncoding, m.Body))
 }
 
-// openMail opens what mail programs write. Beyond what opens profiles that is
-// RC2, which old mail has, and RSA-OAEP.
-func (e *envelope) openMail(key crypto.Signer, r recipient) ([]byte, error) {
-	if !r.wrap.ID.Equal(oidOAEP) {
-		return e.open(key, r, oidAES128, oidAES192, oidAES256, oid3DES, oidRC2)
+// readSealed reads an envelope of either kind and all its recipients.
+func readSealed(ber []byte) (*envelope, error) {
+	kind, b, err := cmsInfo(ber)
+	if err != nil {
+		return nil, err
 	}
+	parse := parseEnvelope
+	switch {
+	case kind.Equal(oidAuthEnvelopedData):
+		parse = parseAuthEnvelope
+	case !kind.Equal(oidEnvelopedData):
+		return nil, ErrNotSealed
+	}
+	e, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	return e, e.readKeyAgree()
+}
+
+// openMail opens what mail programs write. Beyond what opens profiles that is
+// RC2, which old mail has, GCM, RSA-OAEP and key agreement.
+func (e *envelope) openMail(key crypto.Signer, r recipient) (plain []byte, err error) {
+	var cek []byte
+	kdf := kdfOf(r.wrap.ID)
+	switch {
+	case kdf != 0:
+		cek, err = r.agree(key, kdf)
+	case r.wrap.ID.Equal(oidOAEP):
+		cek, err = r.oaep(key)
+	default:
+		return e.open(key, r, oidAES128, oidAES192, oidAES256, oid3DES, oidRC2, oidGCM128, oidGCM192, oidGCM256)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.decrypt(cek)
+}
+
+func (r recipient) oaep(key crypto.Signer) (cek []byte, err error) {
 	priv, ok := key.(*rsa.PrivateKey)
 	if !ok {
 		return nil, fmt.Errorf("recipient key is %T, not RSA", key)
@@ -95,11 +139,7 @@ func (e *envelope) openMail(key crypto.Signer, r recipient) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	cek, err := priv.Decrypt(nil, r.wrapped, opts)
-	if err != nil {
-		return nil, err
-	}
-	return e.decrypt(cek)
+	return priv.Decrypt(nil, r.wrapped, opts)
 }
 
 // oaepOptions reads RSAES-OAEP-params; everything defaults to SHA-1.

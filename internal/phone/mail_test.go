@@ -2,6 +2,7 @@ package phone_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -63,6 +64,47 @@ func TestReadMail(t *testing.T) {
 			t.Errorf("got %v, want ErrNotSealed", err)
 		}
 	})
+}
+
+func TestMailHeaders(t *testing.T) {
+	judge.Need(t, "openssl")
+	id := identity("Alice", newAuthority().raKey)
+	seal := func(cipher string) []byte {
+		return judge.Run(t, []byte("hello"), "openssl", "cms", "-encrypt", "-outform", "DER", cipher, "-recip", certPEM(t, id.Certificate))
+	}
+	cbc, gcm := seal("-aes256"), seal("-aes-256-gcm")
+	signed := judge.Run(t, []byte("hello"), "openssl", "cms", "-sign", "-nodetach", "-outform", "DER", "-signer", keyPEM(t, id.Key, id.Certificate))
+	for name, c := range map[string]struct {
+		kind string
+		cms  []byte
+		want error
+	}{
+		"as written today":     {`application/pkcs7-mime; smime-type=enveloped-data; name="smime.p7m"`, cbc, nil},
+		"authenticated":        {`application/pkcs7-mime; smime-type=authEnveloped-data`, gcm, nil},
+		"old type":             {`application/x-pkcs7-mime; name=smime.p7m`, cbc, nil},
+		"old type, with kind":  {`application/x-pkcs7-mime; smime-type="enveloped-data"`, cbc, nil},
+		"no smime-type":        {`application/pkcs7-mime`, cbc, nil},
+		"none, authenticated":  {`application/x-pkcs7-mime`, gcm, nil},
+		"capitals":             {`Application/PKCS7-MIME; SMIME-Type=Enveloped-Data`, cbc, nil},
+		"small letters":        {`application/pkcs7-mime; smime-type=authenveloped-data`, gcm, nil},
+		"folded":               {"application/pkcs7-mime;\r\n\tname=\"smime.p7m\";\r\n\tsmime-type=enveloped-data", cbc, nil},
+		"the other kind named": {`application/pkcs7-mime; smime-type=enveloped-data`, gcm, nil},
+		"signed":               {`application/pkcs7-mime; smime-type=signed-data`, signed, phone.ErrNotSealed},
+		"signed, not said":     {`application/x-pkcs7-mime`, signed, phone.ErrNotSealed},
+		"another type":         {`application/pkcs7-signature`, cbc, phone.ErrNotSealed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			head := "Content-Type: " + c.kind + "\r\nContent-Transfer-Encoding: "
+			for _, eml := range []string{
+				head + "BASE64\r\n\r\n" + base64.StdEncoding.EncodeToString(c.cms), head + "binary\r\n\r\n" + string(c.cms),
+			} {
+				plain, _, err := phone.ReadMail([]byte(eml), []phone.Identity{id})
+				if !errors.Is(err, c.want) || (err == nil) != bytes.Contains(plain, []byte("hello")) {
+					t.Errorf("got %q, %v, want %v", plain, err, c.want)
+				}
+			}
+		})
+	}
 }
 
 func TestSignMail(t *testing.T) {

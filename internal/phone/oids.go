@@ -15,6 +15,8 @@ var (
 	oidEnvelopedData = oid{1, 2, 840, 113549, 1, 7, 3}
 	oidEncryptedData = oid{1, 2, 840, 113549, 1, 7, 6}
 
+	oidAuthEnvelopedData = oid{1, 2, 840, 113549, 1, 9, 16, 1, 23}
+
 	oidContentType   = oid{1, 2, 840, 113549, 1, 9, 3}
 	oidMessageDigest = oid{1, 2, 840, 113549, 1, 9, 4}
 	oidSigningTime   = oid{1, 2, 840, 113549, 1, 9, 5}

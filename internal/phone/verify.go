@@ -70,18 +70,24 @@ func unmarshal(b []byte, v any, params string) error {
 // cmsContent reads the outermost ContentInfo, BER or DER, and gives the DER of
 // what is in it.
 func cmsContent(ber []byte, want oid) ([]byte, error) {
+	kind, b, err := cmsInfo(ber)
+	if err == nil && !kind.Equal(want) {
+		err = fmt.Errorf("CMS content type %v, want %v", kind, want)
+	}
+	return b, err
+}
+
+// cmsInfo is cmsContent for content of any type.
+func cmsInfo(ber []byte) (kind oid, content []byte, err error) {
 	b, err := der(ber)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var info contentInfoASN1
 	if err := unmarshal(b, &info, ""); err != nil {
-		return nil, fmt.Errorf("CMS: %w", err)
+		return nil, nil, fmt.Errorf("CMS: %w", err)
 	}
-	if !info.Type.Equal(want) {
-		return nil, fmt.Errorf("CMS content type %v, want %v", info.Type, want)
-	}
-	return info.Content.Bytes, nil
+	return info.Type, info.Content.Bytes, nil
 }
 
 // readSigned reads a SignedData without verifying it.
