@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ type View struct {
 	Data    any
 }
 
-// NewPages parses every *.html of files, each of which defines the template
+// NewPages parses every web/*.html of files, each of which defines the template
 // "main"; it is known by its name without ".html". Organization stands at the
 // head of every page and notice above it, when not empty. It panics on a
 // template that does not parse: a programmer's mistake found at start.
@@ -45,13 +46,13 @@ func NewPages(files fs.FS, organization, notice string) *Pages {
 	p := &Pages{organization: organization, notice: notice, pages: map[string]*template.Template{}}
 	layout := template.Must(template.ParseFS(web, "web/layout.html"))
 	p.pages["error"] = template.Must(template.Must(layout.Clone()).ParseFS(web, "web/error.html"))
-	names, err := fs.Glob(files, "*.html")
+	names, err := fs.Glob(files, "web/*.html")
 	if err != nil {
 		panic(err)
 	}
 	for _, name := range names {
 		page := template.Must(template.Must(layout.Clone()).ParseFS(files, name))
-		p.pages[strings.TrimSuffix(name, ".html")] = page
+		p.pages[strings.TrimSuffix(path.Base(name), ".html")] = page
 	}
 	return p
 }

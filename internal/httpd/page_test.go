@@ -12,7 +12,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	files := fstest.MapFS{"hello.html": {Data: []byte(`{{define "main"}}<h1>Hello {{.}}</h1>{{end}}`)}}
+	files := fstest.MapFS{"web/hello.html": {Data: []byte(`{{define "main"}}<h1>Hello {{.}}</h1>{{end}}`)}}
 	pages := httpd.NewPages(files, "Example & Co", "This is a lab.")
 	routes := area(pages.Fail, httpd.Local)
 	routes.Routes = append(routes.Routes, httpd.Route{Method: "GET", Path: "/hello", Permission: httpd.Anyone, MaxBody: httpd.NoBody,

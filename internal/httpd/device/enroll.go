@@ -4,12 +4,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"time"
 
 	"github.com/gorilla/mux"
 
+	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -27,7 +27,6 @@ const LabNotice = "Test mode: an enrollment link alone lets a device in, without
 
 const (
 	maxForm      = 4 << 10
-	sessionLife  = time.Hour // of the cookie; the session ends by itself
 	refreshSteps = 5 * time.Second
 )
 
@@ -54,15 +53,11 @@ func enrollment(c Config) httpd.Area {
 }
 
 func newPages(m *mdm.Service) *httpd.Pages {
-	files, err := fs.Sub(web, "web")
-	if err != nil {
-		panic(err)
-	}
 	notice := ""
 	if m.Lab {
 		notice = LabNotice
 	}
-	return httpd.NewPages(files, m.Organization, notice)
+	return httpd.NewPages(web, m.Organization, notice)
 }
 
 func token(r *http.Request) seal.Secret { return seal.SecretString(mux.Vars(r)["token"]) }
@@ -107,7 +102,7 @@ func (e enrolling) redeem(w http.ResponseWriter, r *http.Request, by httpd.Calle
 	if err != nil {
 		return fmt.Errorf("opening session for device %s: %w", inv.Device.ID, err)
 	}
-	httpd.SetSession(w, session.RevealString(), sessionLife)
+	httpd.SetSession(w, session.RevealString(), access.EnrollLife)
 	http.Redirect(w, r, stepsPath, http.StatusSeeOther)
 	return nil
 }

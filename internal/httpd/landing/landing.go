@@ -11,7 +11,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -70,11 +69,7 @@ func Area(c Config) httpd.Area {
 	if c.Sessions == nil || c.Deliveries == nil {
 		panic("landing: nil dependency")
 	}
-	files, err := fs.Sub(web, "web")
-	if err != nil {
-		panic(err)
-	}
-	p := pages{c, httpd.NewPages(files, c.Organization, c.Notice)}
+	p := pages{c, httpd.NewPages(web, c.Organization, c.Notice)}
 	return httpd.Area{Guard: httpd.Cookie(c.Sessions), Render: p.html.Fail, Routes: []httpd.Route{
 		{Method: http.MethodGet, Path: Path, Permission: httpd.OwnPage, MaxBody: httpd.NoBody, Handle: p.show},
 		{Method: http.MethodGet, Path: linkPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.greet},
