@@ -190,7 +190,7 @@ func (s *site) rest() {
 		}
 		s.now = s.now.Add(15 * time.Minute)
 	}
-	s.t.Fatal("it does not come to rest")
+	s.t.Fatalf("it does not come to rest\n%s", strings.Join(s.phone.log[max(0, len(s.phone.log)-40):], "\n"))
 }
 
 // facts is what the server knows.

@@ -52,7 +52,6 @@ var rules = []rule{
 	{same, "", (*view).held, Wait, "It was taken away."},
 	{same, "", nil, Replace, "It was taken away and is wanted again."},
 
-	{other, "", (*view).needed, Wait, "It holds an identity that the device must first have from elsewhere."},
 	{other, "", nil, Replace, "What is wanted has changed."},
 
 	{unwanted, Gone, nil, End, "The device does not have it any more."},
@@ -60,12 +59,16 @@ var rules = []rule{
 	{unwanted, Lingering, (*view).patient, Wait, "The device still has it and is told again later."},
 	{unwanted, Lingering, nil, Withdraw, "The device still has it."},
 	{unwanted, "", (*view).untouched, End, "The device never had it."},
-	{unwanted, "", (*view).needed, Wait, "It holds an identity that the device must first have from elsewhere."},
 	{unwanted, "", nil, Withdraw, "It is not wanted any more."},
 }
 
-// apply finds the rule for a parcel.
+// apply finds the rule for a parcel. One that holds an identity which the device
+// must first have from elsewhere lives on as it is.
 func (v *view) apply(p Parcel, i Item, m match) Step {
+	if m != same && v.needed(p, i) {
+		i.Hold, i.Why = true, "It holds an identity that the device must first have from elsewhere."
+		m = same
+	}
 	s := Step{Parcel: p, Item: i, State: v.State(p)}
 	for _, r := range rules {
 		if r.match == m && (r.state == "" || r.state == s.State) && (r.when == nil || r.when(v, p, i)) {
@@ -134,7 +137,7 @@ func (v *view) untouched(p Parcel, _ Item) bool { return !p.OnDevice && p.Comman
 // keep: one that is wanted elsewhere and not there yet. When elsewhere keeps
 // failing, what is new goes first.
 func (v *view) needed(p Parcel, i Item) bool {
-	if v.untouched(p, i) {
+	if v.untouched(p, i) || v.State(p) == Gone {
 		return false
 	}
 	return slices.ContainsFunc(p.Certs, func(c cert.Fingerprint) bool {
