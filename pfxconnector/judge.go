@@ -143,13 +143,9 @@ func oddities(id pfx.Identity) []string {
 // newRecord describes an imported certificate; the holder comes later.
 func newRecord(id pfx.Identity, use cert.Use, now time.Time) cert.Record {
 	c := id.Certificate
-	r := cert.Record{
-		Fingerprint: cert.FingerprintOf(c.Raw), SPKI: cert.FingerprintOf(c.RawSubjectPublicKeyInfo),
-		Source: cert.Imported, Use: use, Serial: cert.SerialOf(c.SerialNumber),
-		Subject: printable(c.Subject.String()), Issuer: printable(c.Issuer.String()), Addresses: cert.NamesOf(c).Mail,
-		NotBefore: c.NotBefore, NotAfter: c.NotAfter, DER: c.Raw,
-		Deliverable: cert.Undeliverable(c), CreatedAt: now,
-	}
+	r := cert.RecordOf(c, now)
+	r.Source, r.Use, r.Deliverable = cert.Imported, use, cert.Undeliverable(c)
+	r.Subject, r.Issuer = printable(r.Subject), printable(r.Issuer)
 	for _, ca := range id.Chain {
 		r.Chain = append(r.Chain, ca.Raw)
 	}

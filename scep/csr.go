@@ -74,7 +74,4 @@ func wantsCA(r *x509.CertificateRequest) bool {
 }
 
 // provenBy tells whether the message was signed with the key that asks.
-func (c csr) provenBy(signer *x509.Certificate) bool {
-	key, ok := c.key.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(signer.PublicKey)
-}
+func (c csr) provenBy(signer *x509.Certificate) bool { return cert.SameKey(c.key, signer.PublicKey) }

@@ -151,10 +151,7 @@ func device(g Grant, remote string) journal.Actor {
 }
 
 func record(c *x509.Certificate, g Grant, use cert.Use, now time.Time) cert.Record {
-	return cert.Record{
-		Fingerprint: cert.FingerprintOf(c.Raw), SPKI: cert.FingerprintOf(c.RawSubjectPublicKeyInfo),
-		Holder: g.Holder, Source: cert.Issued, Use: use, Profile: g.Profile, Serial: cert.SerialOf(c.SerialNumber),
-		Subject: c.Subject.String(), Issuer: c.Issuer.String(), Addresses: cert.NamesOf(c).Mail,
-		NotBefore: c.NotBefore, NotAfter: c.NotAfter, DER: c.Raw, CreatedAt: now,
-	}
+	r := cert.RecordOf(c, now)
+	r.Holder, r.Source, r.Use, r.Profile = g.Holder, cert.Issued, use, g.Profile
+	return r
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/phone"
 )
 
@@ -130,7 +130,7 @@ func verifyMail(ctx context.Context, mail []byte, root *x509.Certificate) (strin
 	}
 	defer os.RemoveAll(dir)
 	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, certificatePEM(root), 0o600); err != nil {
+	if err := os.WriteFile(ca, cert.PEM(root), 0o600); err != nil {
 		return "", fmt.Errorf("writing the CA for openssl: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, openssl, "cms", "-verify", "-CAfile", ca, "-out", filepath.Join(dir, "text"))
@@ -142,10 +142,6 @@ func verifyMail(ctx context.Context, mail []byte, root *x509.Certificate) (strin
 	return "openssl cms -verify: " + strings.TrimSpace(string(said)), nil
 }
 
-func certificatePEM(c *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-}
-
 // leave writes what the phone produced to dir.
 func (pr proof) leave(dir string, root *x509.Certificate) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -154,5 +150,5 @@ func (pr proof) leave(dir string, root *x509.Certificate) error {
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, "old-mail.txt"), pr.oldMail, 0o600),
 		os.WriteFile(filepath.Join(dir, "signed.eml"), pr.signed, 0o600),
-		os.WriteFile(filepath.Join(dir, "ca.pem"), certificatePEM(root), 0o600))
+		os.WriteFile(filepath.Join(dir, "ca.pem"), cert.PEM(root), 0o600))
 }

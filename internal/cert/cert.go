@@ -134,6 +134,16 @@ type Record struct {
 	Reason      string    // of the revocation
 }
 
+// RecordOf gives what c says of itself. Whose it is, what it is for and how it
+// came to us is for the caller to fill in.
+func RecordOf(c *x509.Certificate, now time.Time) Record {
+	return Record{
+		Fingerprint: FingerprintOf(c.Raw), SPKI: FingerprintOf(c.RawSubjectPublicKeyInfo), Serial: SerialOf(c.SerialNumber),
+		Subject: c.Subject.String(), Issuer: c.Issuer.String(), Addresses: NamesOf(c).Mail,
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, DER: c.Raw, CreatedAt: now,
+	}
+}
+
 // Certificate parses the DER.
 func (r Record) Certificate() (*x509.Certificate, error) { return x509.ParseCertificate(r.DER) }
 

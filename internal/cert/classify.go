@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -130,6 +131,13 @@ func Undeliverable(c *x509.Certificate) string {
 		return "iOS cannot install keys on the curve " + key.Curve.Params().Name + "."
 	}
 	return "iOS can install RSA and EC keys only."
+}
+
+// SameKey tells whether both are the same public key; a kind we do not know is
+// never the same as anything.
+func SameKey(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
 }
 
 // publicKey gives c's key, nil for a kind we do not know.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/seal"
 )
 
@@ -37,7 +38,7 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	if !nameForm.MatchString(name) {
 		return ErrName
 	}
-	if len(certs) > 0 && !samePublic(key.Public(), certs[0].PublicKey) {
+	if len(certs) > 0 && !cert.SameKey(key.Public(), certs[0].PublicKey) {
 		return ErrCertificate
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -53,7 +54,7 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	}
 	// The key comes last: certificates that a crash left without one are
 	// replaced the next time.
-	if err := replace(filepath.Join(r.dir, name+certSuffix), encodeChain(certs), 0o600); err != nil {
+	if err := replace(filepath.Join(r.dir, name+certSuffix), cert.PEM(certs...), 0o600); err != nil {
 		return fmt.Errorf("writing certificates of %s: %w", name, err)
 	}
 	if err := r.encrypt(name+keySuffix, text); errors.Is(err, fs.ErrExist) {
@@ -63,19 +64,6 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	}
 	r.named[name] = named{key, slices.Clone(certs)}
 	return nil
-}
-
-func encodeChain(certs []*x509.Certificate) []byte {
-	var out bytes.Buffer
-	for _, c := range certs {
-		pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	}
-	return out.Bytes()
-}
-
-func samePublic(a, b crypto.PublicKey) bool {
-	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(b)
 }
 
 // Names lists the named keys in alphabetical order.
@@ -158,7 +146,7 @@ func (r *Ring) readOne(name string) (named, error) {
 	if err != nil {
 		return named{}, err
 	}
-	if len(certs) > 0 && !samePublic(signer.Public(), certs[0].PublicKey) {
+	if len(certs) > 0 && !cert.SameKey(signer.Public(), certs[0].PublicKey) {
 		return named{}, ErrCertificate.With(fmt.Errorf("key %s", name))
 	}
 	return named{signer, certs}, nil

@@ -45,11 +45,7 @@ func (o *Opener) open(ctx context.Context, user subject.UserID, leaf *x509.Certi
 // pair tells whether the key is the certificate's and the record says so too.
 func pair(key any, leaf *x509.Certificate, spki cert.Fingerprint) bool {
 	signer, ok := key.(crypto.Signer)
-	if !ok || cert.FingerprintOf(leaf.RawSubjectPublicKeyInfo) != spki {
-		return false
-	}
-	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(leaf.PublicKey)
+	return ok && cert.FingerprintOf(leaf.RawSubjectPublicKeyInfo) == spki && cert.SameKey(signer.Public(), leaf.PublicKey)
 }
 
 // dataKey unwraps the record's data key with any escrow key that is here.

@@ -16,6 +16,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+
+	"github.com/signet-mdm/signet/internal/cert"
 )
 
 // Issuer is a CA: its certificate, the key to it and the certificates above.
@@ -48,7 +50,7 @@ func NewIssuer(name string, key crypto.Signer, certs []*x509.Certificate, urls U
 		panic("ca: nil dependency")
 	}
 	own := certs[0]
-	if !samePublic(key.Public(), own.PublicKey) {
+	if !cert.SameKey(key.Public(), own.PublicKey) {
 		return nil, fmt.Errorf("ca: issuer %s: the key is not that of its certificate", name)
 	}
 	if !own.IsCA || own.KeyUsage&x509.KeyUsageCertSign == 0 || len(own.SubjectKeyId) == 0 {
@@ -72,11 +74,6 @@ func checkChain(certs []*x509.Certificate) error {
 		return errors.New("chain ends before the self-signed root")
 	}
 	return nil
-}
-
-func samePublic(a, b crypto.PublicKey) bool {
-	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(b)
 }
 
 // Name is how the issuer is known in URLs and records.

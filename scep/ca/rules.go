@@ -69,7 +69,7 @@ var rules = []struct {
 		return isRSA || d.c.KeyUsage&x509.KeyUsageKeyEncipherment == 0
 	}},
 	{"own-key", "The key is the CA's own.", func(d draft) bool {
-		return d.kind == Root || !samePublic(d.issuer.PublicKey, d.c.PublicKey)
+		return d.kind == Root || !cert.SameKey(d.issuer.PublicKey, d.c.PublicKey)
 	}},
 	{"subject", "The subject is empty, too long or has control characters.", draft.goodSubject},
 	{"names", "The names are not those of its kind.", draft.goodNames},

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"net/http"
 	"time"
 
@@ -61,7 +60,7 @@ func newCA(a Authority) CA {
 	c := a.Certificate
 	return CA{Name: a.Name, Subject: c.Subject.String(), Issuer: c.Issuer.String(), Serial: string(cert.SerialOf(c.SerialNumber)),
 		SHA256: cert.FingerprintOf(c.Raw).String(), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
-		PEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))}
+		PEM: string(cert.PEM(c))}
 }
 
 func (a *API) authorities() {
