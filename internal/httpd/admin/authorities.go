@@ -108,9 +108,5 @@ func (a *API) revoke(ctx context.Context, by journal.Actor, in *struct {
 }
 
 func (a *API) listAuthorities(context.Context, journal.Actor, *struct{}) (*body[list[CA]], error) {
-	items := make([]CA, len(a.Authorities))
-	for i, authority := range a.Authorities {
-		items[i] = newCA(authority)
-	}
-	return &body[list[CA]]{list[CA]{items}}, nil
+	return listOf(a.Authorities, newCA), nil
 }

@@ -63,11 +63,7 @@ func (a *API) listJournal(ctx context.Context, _ journal.Actor, in *journalInput
 	if err != nil {
 		return nil, err
 	}
-	items := make([]Entry, len(entries))
-	for i, e := range entries {
-		items[i] = newEntry(e)
-	}
-	return &body[list[Entry]]{list[Entry]{items}}, nil
+	return listOf(entries, newEntry), nil
 }
 
 func (a *API) entries(ctx context.Context, in *journalInput) ([]journal.Entry, error) {

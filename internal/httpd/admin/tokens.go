@@ -71,11 +71,7 @@ func (a *API) listTokens(ctx context.Context, _ journal.Actor, _ *struct{}) (*bo
 	if err != nil {
 		return nil, err
 	}
-	items := make([]Token, len(tokens))
-	for i, t := range tokens {
-		items[i] = newToken(t)
-	}
-	return &body[list[Token]]{list[Token]{items}}, nil
+	return listOf(tokens, newToken), nil
 }
 
 func (a *API) createToken(ctx context.Context, by journal.Actor, in *body[NewToken]) (*body[MadeToken], error) {

@@ -70,6 +70,15 @@ type list[T any] struct {
 // body is an answer, or a request, that is nothing but its body.
 type body[T any] struct{ Body T }
 
+// listOf is the body of a list that shows each of these.
+func listOf[A, B any](all []A, show func(A) B) *body[list[B]] {
+	items := make([]B, len(all))
+	for i, a := range all {
+		items[i] = show(a)
+	}
+	return &body[list[B]]{list[B]{items}}
+}
+
 // userPath is the parameter of operations on one user.
 type userPath struct {
 	User string `path:"user" maxLength:"320" doc:"Our id, an address or a UPN"`
@@ -91,11 +100,7 @@ func (a *API) listUsers(ctx context.Context, _ journal.Actor, _ *struct{}) (*bod
 	if err != nil {
 		return nil, err
 	}
-	items := make([]User, len(users))
-	for i, u := range users {
-		items[i] = newUser(u)
-	}
-	return &body[list[User]]{list[User]{items}}, nil
+	return listOf(users, newUser), nil
 }
 
 func (a *API) addUser(ctx context.Context, by journal.Actor, in *body[NewUser]) (*body[User], error) {
