@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -27,9 +26,12 @@ the same file again changes nothing.`,
 			if file == "" {
 				return usagef("which file? give it with -f; - is standard input")
 			}
-			docs, err := a.readDocuments(file)
+			docs, err := a.read(file, maxDocuments)
 			if err != nil {
 				return err
+			}
+			if len(docs) == 0 {
+				return errors.New(file + " is empty")
 			}
 			client, err := a.client()
 			if err != nil {
@@ -50,24 +52,4 @@ the same file again changes nothing.`,
 	c.Flags().StringVarP(&file, "file", "f", "", "`FILE` to apply; - for standard input")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would change, but change nothing")
 	return c
-}
-
-func (a *app) readDocuments(name string) ([]byte, error) {
-	in := a.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
-	}
-	docs, err := io.ReadAll(io.LimitReader(in, maxDocuments))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	if len(docs) == 0 {
-		return nil, errors.New(name + " is empty")
-	}
-	return docs, nil
 }

@@ -2,13 +2,15 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
@@ -27,7 +29,7 @@ func (a *app) dataDir() string {
 func (a *app) client() (*admin.Client, error) {
 	server := cmp.Or(a.server, a.getenv("SIGNET_SERVER"))
 	if server == "" {
-		return admin.Dial(filepath.Join(a.dataDir(), "signet.sock")), nil
+		return admin.Dial(config.Config{Data: a.dataDir()}.Socket()), nil
 	}
 	if !strings.HasPrefix(server, "https://") {
 		return nil, usagef("--server takes an address that begins with https://")
@@ -47,21 +49,29 @@ func (a *app) client() (*admin.Client, error) {
 	return admin.Remote(server, token, roots), nil
 }
 
-// secretFile reads a secret without the line end that editors leave behind it;
-// "-" is standard input.
-func (a *app) secretFile(name string) (seal.Secret, error) {
-	var in io.Reader = a.stdin
+// read gives at most that many bytes of a file; "-" is standard input.
+func (a *app) read(name string, most int64) ([]byte, error) {
+	in := a.stdin
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return seal.Secret{}, err
+			return nil, err
 		}
 		defer f.Close()
 		in = f
 	}
-	b, err := io.ReadAll(io.LimitReader(in, maxSecretFile))
+	b, err := io.ReadAll(io.LimitReader(in, most))
 	if err != nil {
-		return seal.Secret{}, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return b, nil
+}
+
+// secretFile reads a secret without the line end that editors leave behind it.
+func (a *app) secretFile(name string) (seal.Secret, error) {
+	b, err := a.read(name, maxSecretFile)
+	if err != nil {
+		return seal.Secret{}, err
 	}
 	return seal.SecretString(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
 }
@@ -80,4 +90,23 @@ func roots(file string) (*x509.CertPool, error) {
 		return nil, errors.New(file + " holds no PEM certificate")
 	}
 	return pool, nil
+}
+
+// onOne is a command that does one thing to what its argument names.
+func (a *app) onOne(use, short, done string, do func(*admin.Client, context.Context, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := do(client, c.Context(), args[0]); err != nil {
+				return err
+			}
+			return a.show(map[string]string{done: args[0]}, func(w io.Writer) { fmt.Fprintln(w, done) })
+		},
+	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -86,28 +85,9 @@ func writeDevice(w io.Writer, d admin.DeviceDetail) {
 }
 
 func (a *app) deviceRefresh() *cobra.Command {
-	return a.onDevice("refresh DEVICE", "Ask a device about itself and its certificates again", "asked", (*admin.Client).RefreshDevice)
+	return a.onOne("refresh DEVICE", "Ask a device about itself and its certificates again", "asked", (*admin.Client).RefreshDevice)
 }
 
 func (a *app) deviceRemove() *cobra.Command {
-	return a.onDevice("remove DEVICE", "End the management of a device, with all that it brought", "removed", (*admin.Client).RemoveDevice)
-}
-
-// onDevice is a command that does one thing to a device.
-func (a *app) onDevice(use, short, done string, do func(*admin.Client, context.Context, string) error) *cobra.Command {
-	return &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := do(client, c.Context(), args[0]); err != nil {
-				return err
-			}
-			return a.show(map[string]string{done: args[0]}, func(w io.Writer) { fmt.Fprintln(w, done) })
-		},
-	}
+	return a.onOne("remove DEVICE", "End the management of a device, with all that it brought", "removed", (*admin.Client).RemoveDevice)
 }

@@ -32,7 +32,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Run the server on a data directory",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, err := os.Stat(filepath.Join(a.dataDir(), "signet.toml")); err != nil && a.configFile(c) == filepath.Join(a.dataDir(), "signet.toml") {
+			own := filepath.Join(a.dataDir(), "signet.toml")
+			if _, err := os.Stat(own); err != nil && a.configFile(c) == own {
 				return errNotInitialised
 			}
 			cfg, err := a.checked(c)

@@ -92,19 +92,5 @@ func (a *app) tokenList() *cobra.Command {
 }
 
 func (a *app) tokenRevoke() *cobra.Command {
-	return &cobra.Command{
-		Use:   "revoke ID",
-		Short: "End an API token at once",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := client.RevokeToken(c.Context(), args[0]); err != nil {
-				return err
-			}
-			return a.show(map[string]string{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
-		},
-	}
+	return a.onOne("revoke ID", "End an API token at once", "revoked", (*admin.Client).RevokeToken)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // wireDelivery gives the planner no key, and the sealer what opens them.
-func (s *server) wireDelivery() error {
+func (s *server) wireDelivery() {
 	s.delivery = delivery.New(delivery.Config{
 		Store: s.db.Delivery(), Policies: s.db.AppConfig(), Identifier: mdm.Prefix(s.cfg.Base()),
 		Organization: s.cfg.Organization, Roots: []*x509.Certificate{s.root.Certificate()},
@@ -20,7 +20,6 @@ func (s *server) wireDelivery() error {
 		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Signer: s.signer,
 		Log: s.log, Now: time.Now,
 	})
-	return nil
 }
 
 // steps is all background work of this process.
