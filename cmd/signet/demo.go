@@ -1,35 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/httpd/landing"
-	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
-	"github.com/signet-mdm/signet/internal/phone"
-	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
-	"github.com/signet-mdm/signet/pfxconnector"
-	"github.com/signet-mdm/signet/testdata"
 )
-
-//go:embed demo-policy.yaml
-var demoPolicy []byte
 
 // demoMark lies in a data directory that a demo made and may delete.
 const demoMark = "this-is-a-demo"
@@ -191,179 +179,6 @@ func fresh(dir string) error {
 		return usagef("%s is not the data directory of a demo; name another with --data", dir)
 	}
 	return os.RemoveAll(dir)
-}
-
-// act is the story after the curtain went up.
-func (d *demo) act(ctx context.Context) error {
-	for _, scene := range []func(context.Context) error{d.hire, d.bring, d.decide, d.enroll} {
-		if err := scene(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-var demoActor = journal.Actor{Kind: journal.Local, ID: "demo"}
-
-func (d *demo) hire(ctx context.Context) error {
-	u, err := d.s.directory.Add(ctx, demoActor, subject.User{Mail: testdata.Owner, Name: "Alice Example",
-		GivenName: "Alice", Surname: "Example"})
-	if err != nil {
-		return fmt.Errorf("adding the user: %w", err)
-	}
-	d.user = u
-	d.tell("added", "user %s", u.Mail)
-	return nil
-}
-
-// bring imports the history, each file as its program wrote it.
-func (d *demo) bring(ctx context.Context) error {
-	for _, f := range testdata.History() {
-		if err := d.take(ctx, f.Name, f.Data, seal.SecretString(f.Password)); err != nil {
-			return err
-		}
-	}
-	if d.pfx == "" {
-		return nil
-	}
-	data, err := os.ReadFile(d.pfx)
-	if err != nil {
-		return fmt.Errorf("reading --pfx: %w", err)
-	}
-	password, err := d.app.secretFile(d.password)
-	if err != nil {
-		return fmt.Errorf("reading --password-file: %w", err)
-	}
-	return d.take(ctx, filepath.Base(d.pfx), data, password)
-}
-
-func (d *demo) take(ctx context.Context, name string, data []byte, password seal.Secret) error {
-	r, err := d.s.pfx.Import(ctx, demoActor, pfxconnector.File{Name: name, Data: data, Password: password, User: &d.user})
-	if err != nil {
-		return fmt.Errorf("importing %s: %w", name, err)
-	}
-	if r.Status != pfxconnector.Imported && r.Status != pfxconnector.Unchanged {
-		return fmt.Errorf("importing %s: refused with %s", name, deref(r.Code))
-	}
-	items, err := d.s.pfx.List(ctx, d.user)
-	if err != nil {
-		return fmt.Errorf("listing the history: %w", err)
-	}
-	d.identities = len(items)
-	for _, id := range r.Identities {
-		for _, it := range items {
-			if it.Cert == id.Cert {
-				d.tell("imported", "%-24s %s certificate of %d–%d%s", name, it.Purpose,
-					it.NotBefore.Year(), it.NotAfter.Year(), expired(it.NotAfter))
-			}
-		}
-	}
-	return nil
-}
-
-func expired(end time.Time) string {
-	if time.Now().After(end) {
-		return ", expired"
-	}
-	return ""
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return "no code"
-	}
-	return *s
-}
-
-func (d *demo) decide(ctx context.Context) error {
-	if _, err := d.s.policies.Apply(ctx, demoActor, demoPolicy, false); err != nil {
-		return fmt.Errorf("applying the policy: %w", err)
-	}
-	d.tell("applied", "policy for Apple Mail and Outlook")
-	return nil
-}
-
-// enroll is the part of the phone.
-func (d *demo) enroll(ctx context.Context) error {
-	_, link, code, err := d.s.mdm.Invite(ctx, demoActor, d.user)
-	if err != nil {
-		return fmt.Errorf("inviting the user: %w", err)
-	}
-	d.tell("invited", "with a link by mail and a code by another way")
-	p := phone.New(phone.Config{OSVersion: "18.2", Name: "Alice's iPhone", VisitAnyway: true})
-	defer p.Close()
-	file, err := p.Open(ctx, link.RevealString(), code.RevealString())
-	if err != nil {
-		return fmt.Errorf("the phone opens the link: %w", err)
-	}
-	if err := p.Enroll(ctx, file); err != nil {
-		return fmt.Errorf("the phone enrolls: %w", err)
-	}
-	d.s.wake.nudge()
-	d.tell("enrolled", "a simulated iPhone with iOS 18.2")
-	err = serve(ctx, p, d.identities, func(id phone.Identity) {
-		how := "received, sealed to this phone"
-		if id.Kind == "scep" {
-			how = "made on the phone, certified over SCEP"
-		}
-		d.tell("installed", "%s  %d–%d, %s", certName(id), id.Certificate.NotBefore.Year(), id.Certificate.NotAfter.Year(), how)
-	}, d.delivered)
-	if err != nil {
-		return err
-	}
-	d.tell("configured", "Outlook: S/MIME switched on by managed app configuration (%d keys)", len(p.AppConfig(outlook)))
-	return d.prove(ctx, p)
-}
-
-// delivered tells whether the server has seen everything on the phone.
-func (d *demo) delivered(ctx context.Context) (bool, error) {
-	list, err := d.s.delivery.User(ctx, d.user.ID)
-	return len(list) == 1 && list[0].Done(), err
-}
-
-func certName(id phone.Identity) string {
-	if id.Kind == "scep" {
-		return "signing key"
-	}
-	return "encryption key"
-}
-
-func (d *demo) prove(ctx context.Context, p *phone.Phone) error {
-	mail := testdata.OldMail()
-	if d.oldMail != "" {
-		var err error
-		if mail, err = os.ReadFile(d.oldMail); err != nil {
-			return fmt.Errorf("reading --old-mail: %w", err)
-		}
-	}
-	root := d.s.root.Certificate()
-	pr, err := prove(ctx, p, d.user.Mail, mail, root)
-	if err != nil {
-		return err
-	}
-	d.tell("read", "an old message with the certificate of %d–%d:", pr.opened.NotBefore.Year(), pr.opened.NotAfter.Year())
-	quote(d.out, pr.oldMail)
-	d.tell("signed", "a new message; %s", pr.judge)
-	if d.leave == "" {
-		return nil
-	}
-	d.tell("left", "old-mail.txt, signed.eml and ca.pem in %s", d.leave)
-	return pr.leave(d.leave, root)
-}
-
-// quote shows a text of somebody else, so that it cannot pass for ours or play
-// with the terminal.
-func quote(out io.Writer, text []byte) {
-	text = bytes.TrimSpace(text)
-	for line := range strings.Lines(string(text[:min(len(text), 2000)])) {
-		line = strings.Map(func(r rune) rune {
-			if r < ' ' || r == 0x7f {
-				return -1
-			}
-			return r
-		}, line)
-		fmt.Fprintf(out, "         | %s\n", line)
-	}
 }
 
 // farewell prints every address and one-time login.

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+)
+
+const selectDevice = `SELECT d.id, d.user_id, u.mail, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version,
+	d.created_at, d.enrolled_at, d.seen_at, COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.previous, ''),
+	COALESCE(e.wake_at, 0), (SELECT COUNT(*) FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
+	FROM device d JOIN users u ON u.id = d.user_id LEFT JOIN enrollment e ON e.device_id = d.id`
+
+func scanDevice(row scanner) (mdm.Device, error) {
+	var d mdm.Device
+	var identity, previous string
+	var created, enrolled, seen, identityAt, wake int64
+	err := row.Scan(&d.ID, &d.User, &d.Owner, &d.State, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion,
+		&created, &enrolled, &seen, &identity, &identityAt, &previous, &wake, &d.Open)
+	if err != nil {
+		return d, err
+	}
+	d.CreatedAt, d.EnrolledAt, d.SeenAt = instant(created), instant(enrolled), instant(seen)
+	d.IdentityAt, d.WakeAt = instant(identityAt), instant(wake)
+	if d.Identity, err = parseFingerprint(identity); err != nil {
+		return d, err
+	}
+	d.Previous, err = parseFingerprint(previous)
+	return d, err
+}
+
+// Device implements [mdm.Shelf].
+func (s MDM) Device(ctx context.Context, id subject.DeviceID) (mdm.Device, error) {
+	return s.device(ctx, ` WHERE d.id = ?`, id)
+}
+
+// DeviceByUDID implements [mdm.Shelf].
+func (s MDM) DeviceByUDID(ctx context.Context, udid string) (mdm.Device, error) {
+	return s.device(ctx, ` WHERE d.udid = ?`, udid)
+}
+
+func (s MDM) device(ctx context.Context, where string, args ...any) (mdm.Device, error) {
+	d, err := scanDevice(s.db.read.QueryRowContext(ctx, selectDevice+where, args...))
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, mdm.ErrDeviceUnknown
+	}
+	if err != nil {
+		return d, fmt.Errorf("reading device: %w", err)
+	}
+	return d, nil
+}
+
+// Devices implements [mdm.Shelf].
+func (s MDM) Devices(ctx context.Context) ([]mdm.Device, error) {
+	list, err := all(ctx, s.db.read, scanDevice, selectDevice+` ORDER BY d.created_at DESC, d.id DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("listing devices: %w", err)
+	}
+	failed, err := all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.state = 'failed'
+		AND c.done_at = (SELECT MAX(f.done_at) FROM command f WHERE f.device_id = c.device_id AND f.state = 'failed')`)
+	if err != nil {
+		return nil, fmt.Errorf("listing failures: %w", err)
+	}
+	last := make(map[subject.DeviceID]*mdm.Command, len(failed))
+	for i := range failed {
+		last[failed[i].Device] = &failed[i]
+	}
+	for i := range list {
+		list[i].LastError = last[list[i].ID]
+	}
+	return list, nil
+}
+
+// shownCommands bounds how many commands a detail shows.
+const shownCommands = 100
+
+// Detail implements [mdm.Shelf].
+func (s MDM) Detail(ctx context.Context, key string) (mdm.Detail, error) {
+	var d mdm.Detail
+	var err error
+	if d.Device, err = s.device(ctx, ` WHERE d.id = ? OR d.udid = ? OR (d.serial = ? AND d.serial <> '') ORDER BY d.created_at DESC LIMIT 1`, key, key, key); err != nil {
+		return d, err
+	}
+	if d.Commands, err = all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.device_id = ?
+		ORDER BY c.seq DESC LIMIT ?`, d.ID, shownCommands); err != nil {
+		return d, fmt.Errorf("listing commands: %w", err)
+	}
+	if d.Certificates, err = all(ctx, s.db.read, scanHeld, `SELECT fingerprint, is_identity FROM device_certificate
+		WHERE device_id = ? ORDER BY fingerprint`, d.ID); err != nil {
+		return d, fmt.Errorf("listing certificates: %w", err)
+	}
+	if d.Apps, err = all(ctx, s.db.read, scanApp, `SELECT bundle_id, state, has_configuration FROM device_app
+		WHERE device_id = ? ORDER BY bundle_id`, d.ID); err != nil {
+		return d, fmt.Errorf("listing apps: %w", err)
+	}
+	var at int64
+	err = s.db.read.QueryRowContext(ctx, `SELECT certificates_at FROM device_inventory WHERE device_id = ?`, d.ID).Scan(&at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return d, fmt.Errorf("reading inventory: %w", err)
+	}
+	d.ListedAt = instant(at)
+	return d, nil
+}
+
+func scanHeld(row scanner) (h mdm.Held, err error) {
+	var fp string
+	if err = row.Scan(&fp, &h.Identity); err != nil {
+		return h, err
+	}
+	h.Fingerprint, err = cert.ParseFingerprint(fp)
+	return h, err
+}
+
+func scanApp(row scanner) (a mdm.App, err error) {
+	return a, row.Scan(&a.Bundle, &a.State, &a.Configured)
+}
