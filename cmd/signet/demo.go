@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -110,8 +111,8 @@ func (d *demo) start(ctx context.Context, listen string) (<-chan error, error) {
 		return nil, fmt.Errorf("setting up: %w", err)
 	}
 	cfg = made.cfg
-	if err := writeFile(cfg.In(demoMark), nil); err != nil {
-		return nil, err
+	if err := disk.Create(cfg.In(demoMark), nil, 0o600); err != nil {
+		return nil, fmt.Errorf("marking the data directory: %w", err)
 	}
 	d.tell("made", "data directory %s, root CA SHA-256 %s…", cfg.Data, colons(made.root[:8]))
 	logFile, err := os.OpenFile(cfg.In("signet.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"filippo.io/age"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/keyring"
@@ -72,8 +72,10 @@ func (a *app) initCommand() *cobra.Command {
 func initialise(ctx context.Context, cfg config.Config, getenv func(string) string) (founded, error) {
 	var f founded
 	file := cfg.In("signet.toml")
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		return f, errInitialised
+	if _, err := os.Stat(file); err == nil {
+		return f, errInitialised.Saying("There is a Signet in " + cfg.Data + " already.")
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return f, fmt.Errorf("looking into the data directory: %w", err)
 	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return f, fmt.Errorf("making the data directory: %w", err)
@@ -103,7 +105,10 @@ func initialise(ctx context.Context, cfg config.Config, getenv func(string) stri
 		return f, fmt.Errorf("writing the configuration: %w", err)
 	}
 	f.cfg = cfg
-	return f, writeFile(file, text.Bytes())
+	if err := disk.Replace(file, text.Bytes(), 0o600); err != nil {
+		return f, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return f, nil
 }
 
 // withoutFiles leaves out the unlock key, which is made only now.
@@ -145,20 +150,6 @@ func firstAdministrator(ctx context.Context, cfg config.Config) (seal.Secret, er
 		return secret, fmt.Errorf("making the first administrator: %w", err)
 	}
 	return secret, nil
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return os.Rename(tmp.Name(), name)
 }
 
 func (a *app) printFounded(cfg config.Config, f founded) {

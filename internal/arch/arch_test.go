@@ -23,6 +23,7 @@ var rooms = map[string]string{
 	"internal/logx":    "",
 	"internal/seal":    "",
 	"internal/cms":     "",
+	"internal/disk":    "",
 	"internal/plist":   "internal/fault",
 	"internal/subject": "internal/fault",
 	"internal/cert":    "internal/subject internal/fault",
@@ -44,7 +45,7 @@ var rooms = map[string]string{
 
 	"internal/store":           "internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan",
 	"internal/store/storetest": "*",
-	"internal/keyring":         "internal/fault internal/seal internal/cert pfxconnector/escrow",
+	"internal/keyring":         "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
 
 	"internal/httpd":         "internal/fault internal/logx internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
@@ -122,7 +123,7 @@ func (r *Ring) AddEscrow() (escrow.KeyID, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding %s: %w", escrowFile, err)
 	}
-	if err := replace(filepath.Join(r.dir, escrowFile), data, 0o600); err != nil {
+	if err := disk.Replace(filepath.Join(r.dir, escrowFile), data, 0o600); err != nil {
 		return "", fmt.Errorf("writing %s: %w", escrowFile, err)
 	}
 	r.escrow = append(keys, key)

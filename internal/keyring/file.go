@@ -11,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/seal"
 )
 
@@ -24,9 +25,22 @@ func private(dir string) error {
 		return fmt.Errorf("looking at key directory: %w", err)
 	}
 	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
-		return ErrExposed.With(fmt.Errorf("%s has mode %v, want 0700", dir, info.Mode()))
+		return exposed(dir, fmt.Errorf("it has mode %v, want 0700", info.Mode()))
 	}
 	return nil
+}
+
+// exposed names what others can get at.
+func exposed(path string, why error) error {
+	return ErrExposed.Saying("Others than the service can get at " + path + ".").With(why)
+}
+
+// damaged names the file that is, unless it only may not be read.
+func damaged(path string, why error) error {
+	if errors.Is(why, fs.ErrPermission) {
+		return fmt.Errorf("reading the keys: %w", why)
+	}
+	return ErrDamaged.Saying("The file " + path + " of the keyring is damaged or missing.").With(why)
 }
 
 // read gives the contents of a regular file.
@@ -41,46 +55,6 @@ func read(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// write puts a whole new file in place, or replaces one; never a part of it,
-// even when the machine stops.
-func write(path string, data []byte, mode fs.FileMode, place func(from, to string) error) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		os.Remove(f.Name()) // already gone after a rename
-	}()
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := place(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// create is write for a file that must not be there yet.
-func create(path string, data []byte, mode fs.FileMode) error {
-	return write(path, data, mode, os.Link)
-}
-
-// replace is write for a file that may be there.
-func replace(path string, data []byte, mode fs.FileMode) error {
-	return write(path, data, mode, os.Rename)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // encrypt writes plain to a new file of the ring and wipes it.
 func (r *Ring) encrypt(name string, plain seal.Secret) error {
 	defer plain.Wipe()
@@ -93,7 +67,7 @@ func (r *Ring) encrypt(name string, plain seal.Secret) error {
 		err = w.Close()
 	}
 	if err == nil {
-		err = create(filepath.Join(r.dir, name), out.Bytes(), 0o600)
+		err = disk.Create(filepath.Join(r.dir, name), out.Bytes(), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)

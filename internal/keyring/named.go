@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/seal"
 )
 
@@ -54,7 +55,7 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	}
 	// The key comes last: certificates that a crash left without one are
 	// replaced the next time.
-	if err := replace(filepath.Join(r.dir, name+certSuffix), cert.PEM(certs...), 0o600); err != nil {
+	if err := disk.Replace(filepath.Join(r.dir, name+certSuffix), cert.PEM(certs...), 0o600); err != nil {
 		return fmt.Errorf("writing certificates of %s: %w", name, err)
 	}
 	if err := r.encrypt(name+keySuffix, text); errors.Is(err, fs.ErrExist) {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+
+	"github.com/signet-mdm/signet/internal/disk"
 )
 
 // credential is the name of the unlock key among systemd's credentials.
@@ -89,7 +91,7 @@ func makeUnlock(path string) (*age.X25519Identity, error) {
 	text := []byte("# Signet unlock key: opens every private key. Keep a copy in a safe place.\n# public key: " +
 		id.Recipient().String() + "\n" + id.String() + "\n")
 	defer clear(text)
-	if err := create(path, text, 0o400); err != nil {
+	if err := disk.Create(path, text, 0o400); err != nil {
 		return nil, fmt.Errorf("writing unlock key: %w", err)
 	}
 	return id, nil

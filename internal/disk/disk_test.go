@@ -1,0 +1,50 @@
+package disk_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/signet-mdm/signet/internal/disk"
+)
+
+func TestWholeOrNotAtAll(t *testing.T) {
+	for name, c := range map[string]struct {
+		write func(string, []byte, fs.FileMode) error
+		there bool
+		want  string
+		err   error
+	}{
+		"create":          {disk.Create, false, "new", nil},
+		"create again":    {disk.Create, true, "old", fs.ErrExist},
+		"replace nothing": {disk.Replace, false, "new", nil},
+		"replace":         {disk.Replace, true, "new", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "f")
+			if c.there {
+				if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.write(path, []byte("new"), 0o400); !errors.Is(err, c.err) {
+				t.Fatalf("got %v, want %v", err, c.err)
+			}
+			if got, err := os.ReadFile(path); string(got) != c.want {
+				t.Errorf("got %q, %v, want %q", got, err, c.want)
+			}
+			if info, err := os.Stat(path); c.err == nil && (err != nil || info.Mode().Perm() != 0o400) {
+				t.Errorf("got %v, %v, want mode 0400", info, err)
+			}
+			if left, err := os.ReadDir(dir); len(left) != 1 {
+				t.Errorf("got %v, %v, want the file alone", left, err)
+			}
+		})
+	}
+	if err := disk.Replace(filepath.Join(t.TempDir(), "none", "f"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a directory: got %v", err)
+	}
+}
