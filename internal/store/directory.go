@@ -159,8 +159,9 @@ func (s Directory) GroupSaved(ctx context.Context, name string, members []subjec
 		if err != nil {
 			return fmt.Errorf("saving group: %w", err)
 		}
-		e.Due = e.Due.Plus(subject.Scope{Groups: []subject.GroupID{id}})
-		if err := record(ctx, tx, e); err != nil { // before the old members go
+		entry := e // f may run again
+		entry.Due = entry.Due.Plus(subject.Scope{Groups: []subject.GroupID{id}})
+		if err := record(ctx, tx, entry); err != nil { // before the old members go
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM membership WHERE group_id = ?`, id); err != nil {
