@@ -71,7 +71,7 @@ func parseSigned(ber []byte, a Accept) (*message, error) {
 	if contentType != oidSignedData {
 		return nil, ErrMalformed
 	}
-	m := &message{}
+	m := &message{accept: a}
 	c.take(tagInteger)
 	c.take(tagSet) // digestAlgorithms: the signer names its own
 	encap := c.take(tagSequence).inside()

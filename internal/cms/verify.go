@@ -19,8 +19,9 @@ import (
 
 // Accept says what verification accepts beyond SHA-256, SHA-384 and SHA-512.
 type Accept struct {
-	SHA1, MD5 bool
-	MaxBytes  int // of the message; 0: DefaultMaxBytes
+	SHA1, MD5  bool
+	MaxBytes   int // of the message; 0: DefaultMaxBytes
+	MaxRSABits int // of the signer's key; 0: 8192, which no policy exceeds
 }
 
 // Signed is a message whose signature was verified.
@@ -63,6 +64,36 @@ func VerifyDetached(sig, content []byte, a Accept) (*Signed, error) {
 	return m.verify(content)
 }
 
+// SignerCertificate gives the certificate that a message says its signer has,
+// with nothing verified: whoever must know the signer before he spends work on
+// the content asks here first. [VerifyDetached] of the same message takes the
+// same one.
+func SignerCertificate(ber []byte, a Accept) (*x509.Certificate, error) {
+	m, err := parseSigned(ber, a)
+	if err != nil {
+		return nil, err
+	}
+	c := m.info.certificate(m.certificates)
+	switch {
+	case c == nil:
+		return nil, ErrSigner
+	case !a.size(c.PublicKey):
+		return nil, ErrAlgorithm
+	}
+	return c, nil
+}
+
+// size tells whether the key is no larger than accepted: the work of a check
+// grows with the square of its bits.
+func (a Accept) size(key crypto.PublicKey) bool {
+	most := maxRSABits
+	if a.MaxRSABits > 0 {
+		most = min(most, a.MaxRSABits)
+	}
+	pub, ok := key.(*rsa.PublicKey)
+	return !ok || pub.N.BitLen() <= most
+}
+
 // Attribute decodes the one value of a signed attribute into v as
 // asn1.Unmarshal does; a *asn1.RawValue takes any type.
 func (s *Signed) Attribute(oid asn1.ObjectIdentifier, v any) error {
@@ -86,12 +117,16 @@ type message struct {
 	content      []byte
 	certificates []*x509.Certificate
 	info         signerInfo
+	accept       Accept
 }
 
 func (m *message) verify(content []byte) (*Signed, error) {
 	signer := m.info.certificate(m.certificates)
 	if signer == nil {
 		return nil, ErrSigner
+	}
+	if !m.accept.size(signer.PublicKey) {
+		return nil, ErrAlgorithm
 	}
 	s := &Signed{
 		Content: content, Signer: signer, Certificates: m.certificates,
@@ -151,7 +186,7 @@ func (i signerInfo) check(pub crypto.PublicKey, signed []byte) error {
 	h.Write(signed)
 	switch key := pub.(type) {
 	case *rsa.PublicKey:
-		if i.key != rsaKey || key.N.BitLen() > maxRSABits {
+		if i.key != rsaKey {
 			return ErrAlgorithm
 		}
 		if rsa.VerifyPKCS1v15(key, i.digest, h.Sum(nil), i.signature) != nil {

@@ -2,6 +2,7 @@ package cms_test
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -99,5 +100,39 @@ func TestVerifyVersionOneSelfSigned(t *testing.T) {
 	out := judge.Run(t, env, "openssl", "cms", "-decrypt", "-inform", "DER", "-recip", file(t, "c.pem", crt), "-inkey", key)
 	if string(out) != "reply" {
 		t.Errorf("openssl decrypted %q, want %q", out, "reply")
+	}
+}
+
+// Whoever asks for the signer first is told whom verification will take, and
+// hears of a key that is too large before its signature costs anything.
+func TestSignerCertificate(t *testing.T) {
+	one, other := rsaOne(), rsaTwo()
+	sig, err := cms.SignDetached([]byte("body"), one.signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := append(bytes.Clone(sig[:len(sig)-1]), sig[len(sig)-1]^1)
+	large := cms.Accept{MaxRSABits: one.cert.PublicKey.(*rsa.PublicKey).N.BitLen() - 1}
+	for name, c := range map[string]struct {
+		sig    []byte
+		accept cms.Accept
+		signer error
+		verify error
+	}{
+		"sound":                  {sig, cms.Accept{}, nil, nil},
+		"forged":                 {forged, cms.Accept{}, nil, cms.ErrSignature},
+		"key at the limit":       {sig, cms.Accept{MaxRSABits: large.MaxRSABits + 1}, nil, nil},
+		"key too large":          {sig, large, cms.ErrAlgorithm, cms.ErrAlgorithm},
+		"too large and forged":   {forged, large, cms.ErrAlgorithm, cms.ErrAlgorithm},
+		"message over its limit": {sig, cms.Accept{MaxBytes: 100}, cms.ErrTooLarge, cms.ErrTooLarge},
+		"no message":             {[]byte("AAAA"), cms.Accept{}, cms.ErrMalformed, cms.ErrMalformed},
+	} {
+		got, err := cms.SignerCertificate(c.sig, c.accept)
+		if !errors.Is(err, c.signer) || err == nil && (!got.Equal(one.cert) || got.Equal(other.cert)) {
+			t.Errorf("%s: got %v, want %v", name, err, c.signer)
+		}
+		if _, err := cms.VerifyDetached(c.sig, []byte("body"), c.accept); !errors.Is(err, c.verify) {
+			t.Errorf("%s: verification gives %v, want %v", name, err, c.verify)
+		}
 	}
 }
