@@ -23,6 +23,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/mdm/profile"
 )
 
 // ErrStale is returned by a store when something happened to the device since
@@ -94,15 +95,19 @@ type Policies interface {
 	Policies(ctx context.Context) ([]appconfig.Policy, error)
 }
 
-// Config says how to deliver. All but Organization and Roots is required.
+// Config says how to deliver. All but Organization, Roots and Enrollment is
+// required.
 type Config struct {
 	Store        Store
 	Policies     Policies
 	Identifier   string // what all profile identifiers begin with, for ever
 	Organization string
 	Roots        []*x509.Certificate // that mail certificates are trusted through
-	Log          *slog.Logger
-	Now          func() time.Time
+	// Enrollment lays out the profile that enrolls a device, with an empty
+	// challenge. Nil: identities of devices are not renewed.
+	Enrollment func(subject.Device) profile.Profile
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // How long work is ours, and how much of it is taken at once.

@@ -14,7 +14,9 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/scep"
 )
 
 func history(f cert.Fingerprint) string { return ".history." + f.String() }
@@ -289,6 +291,48 @@ func TestSilentDevice(t *testing.T) {
 	s.rest()
 	s.has(".roots", ".mail")
 	s.done()
+}
+
+// The identity of a device is renewed in time by the enrollment profile, which
+// is never taken away.
+func TestIdentityRenewal(t *testing.T) {
+	s := newSite(t)
+	s.imports("2024", 2024, 2030)
+	_, c := identity()
+	s.must(s.issueIdentity(cert.FingerprintOf(c.Raw)))
+	s.rest()
+	s.has(".roots", ".mail")
+	s.now = s.now.Add(293 * 24 * time.Hour)
+	s.rest()
+	s.has(".roots", ".mail", ".enroll")
+	s.done()
+	f := s.facts()
+	if f.Identity == cert.FingerprintOf(c.Raw) {
+		t.Error("the device still uses its first identity")
+	}
+	if len(f.Parcels) != 3 {
+		t.Errorf("%d parcels are left, want roots, mail and Outlook", len(f.Parcels))
+	}
+	s.apply("kind: Policy\nname: everybody\nremove: true")
+	s.rest()
+	s.has(".enroll")
+}
+
+// issueIdentity writes down the identity that the device enrolled with.
+func (s *site) issueIdentity(f cert.Fingerprint) error {
+	i := scep.Issuance{Grant: scep.Grant{Profile: scep.DeviceIdentity, Holder: cert.Holder{User: s.user.ID, Device: s.device}}, Issuer: "device",
+		Serial: "1", Transaction: "1", SPKI: f, TBS: []byte{1}, NotAfter: s.now.AddDate(1, 0, 0), At: s.now}
+	_, secret, err := s.keeper.IdentityChallenge(s.t.Context(), s.user, subject.Device{ID: s.device})
+	if err != nil {
+		return err
+	}
+	i.Challenge = secret.Hash()
+	if err := s.db.SCEP().SerialReserved(s.t.Context(), i); err != nil {
+		return err
+	}
+	return s.db.SCEP().CertificateIssued(s.t.Context(), i, cert.Record{Fingerprint: f, SPKI: f, Holder: i.Holder, Source: cert.Issued, Use: cert.Identity,
+		Profile: i.Profile, Serial: i.Serial, NotBefore: s.now, NotAfter: i.NotAfter, DER: []byte("identity"), CreatedAt: s.now},
+		journal.Entry{At: s.now, Action: journal.CertificateIssued})
 }
 
 // Nothing of what is stored opens a key or gets a certificate.

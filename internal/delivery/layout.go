@@ -12,6 +12,9 @@ import (
 // Whoever changes what comes out here raises the layout version in package
 // plan, or devices keep the old.
 func (s *Service) frame(i plan.Item, f plan.Facts) profile.Profile {
+	if i.Kind == plan.Enrollment {
+		return s.Enrollment(f.Device)
+	}
 	p := profile.Profile{Common: profile.Named(i.Identifier, s.title(i.Label))}
 	p.Organization = s.Organization
 	switch i.Kind {

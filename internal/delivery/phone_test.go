@@ -154,7 +154,25 @@ func (p *phone) install(payload []byte) error {
 		i.certs = append(i.certs, held...)
 	}
 	p.profiles[top["PayloadIdentifier"].(string)] = i
+	if p.find(".enroll", "com.apple.mdm") != nil && top["PayloadIdentifier"] == prefix+".enroll" {
+		return p.authenticate()
+	}
 	return nil
+}
+
+// authenticate begins to use the identity that the enrollment brought.
+func (p *phone) authenticate() error {
+	s := p.site
+	if p.find(".enroll", "com.apple.mdm")["IdentityCertificateUUID"] != p.find(".enroll", "com.apple.security.scep")["PayloadUUID"] {
+		return fmt.Errorf("the enrollment names another identity")
+	}
+	for _, h := range p.profiles[prefix+".enroll"].certs {
+		if h.Identity {
+			return s.mdm.Authenticated(s.t.Context(), mdm.Binding{Device: s.device, UDID: string(s.device), Identity: h.Fingerprint, Topic: "t", At: s.now},
+				s.entry(journal.DeviceUpdated))
+		}
+	}
+	return fmt.Errorf("no identity")
 }
 
 func (p *phone) payload(d map[string]any) ([]mdm.Held, error) {
@@ -183,14 +201,18 @@ func (p *phone) enroll(challenge string) (cert.Fingerprint, error) {
 	if !known {
 		return cert.Fingerprint{}, scep.ErrChallengeUnknown
 	}
-	name := fmt.Sprint("signing key ", s.now.UnixNano())
+	use := cert.Signing
+	if t.Profile == scep.DeviceIdentity {
+		use = cert.Identity
+	}
+	name := fmt.Sprint("key ", s.now.UnixNano())
 	i := scep.Issuance{Grant: t.Grant, Issuer: "mail", Serial: cert.Serial(fmt.Sprintf("%x", name)), Challenge: t.Hash, Transaction: name,
 		SPKI: cert.FingerprintOf([]byte(name)), TBS: []byte{1}, NotAfter: s.now.AddDate(1, 0, 0), At: s.now}
 	if err := s.db.SCEP().SerialReserved(s.t.Context(), i); err != nil {
 		return cert.Fingerprint{}, err
 	}
 	der := []byte("der of " + name)
-	r := cert.Record{Fingerprint: cert.FingerprintOf(der), SPKI: i.SPKI, Holder: t.Holder, Source: cert.Issued, Use: cert.Signing, Profile: t.Profile,
+	r := cert.Record{Fingerprint: cert.FingerprintOf(der), SPKI: i.SPKI, Holder: t.Holder, Source: cert.Issued, Use: use, Profile: t.Profile,
 		Serial: i.Serial, Addresses: []string{s.user.Mail}, NotBefore: s.now, NotAfter: i.NotAfter, DER: der, CreatedAt: s.now}
 	return r.Fingerprint, s.db.SCEP().CertificateIssued(s.t.Context(), i, r, journal.Entry{At: s.now, Action: journal.CertificateIssued})
 }

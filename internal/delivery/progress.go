@@ -131,8 +131,12 @@ func Show(f plan.Facts) Progress {
 	return p
 }
 
-// lines shows one thing; the mail profile is as many as it has parts.
+// lines shows one thing; the mail profile is as many as it has parts, and the
+// enrollment is between the device and us.
 func lines(step plan.Step, f plan.Facts) []Line {
+	if step.Item.Kind == plan.Enrollment || step.Parcel.Kind == plan.Enrollment {
+		return nil
+	}
 	l := Line{Words: step.Item.Label, Kind: step.Item.Kind, Identifier: step.Item.Identifier,
 		State: shown[step.State], Reason: f.Reason(step.Parcel), Why: step.Why}
 	if step.Do == plan.Replace || step.Do == plan.Send {

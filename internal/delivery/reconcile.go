@@ -58,7 +58,7 @@ func (s *Service) facts(ctx context.Context, ids []subject.DeviceID) ([]plan.Fac
 	}
 	for i := range facts {
 		f := &facts[i]
-		f.Now, f.Prefix = s.Now(), s.Identifier
+		f.Now, f.Prefix, f.Renews = s.Now(), s.Identifier, s.Enrollment != nil
 		f.Policy = appconfig.Resolve(policies, f.User, f.Device)
 		for _, c := range s.Roots {
 			f.Roots = append(f.Roots, cert.FingerprintOf(c.Raw))

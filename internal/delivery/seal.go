@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/fault"
@@ -29,6 +30,13 @@ type Challenger interface {
 	// SigningChallenge makes a one-time challenge for a signing certificate,
 	// and voids the unused ones of before.
 	SigningChallenge(ctx context.Context, user subject.User, device subject.Device) (url string, secret seal.Secret, err error)
+}
+
+// Renewer lets devices renew their identity.
+type Renewer interface {
+	// IdentityChallenge makes a one-time challenge for a device identity, and
+	// voids the unused ones of before.
+	IdentityChallenge(ctx context.Context, user subject.User, device subject.Device) (url string, secret seal.Secret, err error)
 }
 
 // Signer signs what goes to devices.
@@ -77,11 +85,12 @@ type FailedParcel struct {
 	Until  time.Time // of the lease
 }
 
-// SealerConfig is what a sealer needs; all of it.
+// SealerConfig is what a sealer needs; all of it but Renewer.
 type SealerConfig struct {
 	Parcels    Parcels
 	Opener     Opener
 	Challenger Challenger
+	Renewer    Renewer // nil where [Config] has no Enrollment
 	Signer     Signer
 	Log        *slog.Logger
 	Now        func() time.Time
@@ -96,6 +105,9 @@ type Sealer struct {
 func NewSealer(c SealerConfig) *Sealer {
 	if c.Parcels == nil || c.Opener == nil || c.Challenger == nil || c.Signer == nil || c.Log == nil || c.Now == nil {
 		panic("delivery: nil dependency")
+	}
+	if c.Renewer == nil {
+		c.Renewer = noRenewer{}
 	}
 	return &Sealer{c}
 }
@@ -159,8 +171,9 @@ func (s *Sealer) seal(ctx context.Context, u Unsealed) ([]byte, error) {
 	if err := json.Unmarshal(u.Frame, &frame); err != nil {
 		return nil, fmt.Errorf("reading frame: %w", err)
 	}
+	challenge := s.challenger(frame)
 	for _, p := range frame.SCEPs() {
-		url, challenge, err := s.Challenger.SigningChallenge(ctx, u.User, u.Device)
+		url, challenge, err := challenge(ctx, u.User, u.Device)
 		if err != nil {
 			return nil, fmt.Errorf("making a challenge: %w", err)
 		}
@@ -177,6 +190,22 @@ func (s *Sealer) seal(ctx context.Context, u Unsealed) ([]byte, error) {
 	return s.Signer.SignProfile(encoded)
 }
 
+// challenger tells who gives the challenges of a profile: one that enrolls asks
+// for an identity.
+func (s *Sealer) challenger(frame profile.Profile) func(context.Context, subject.User, subject.Device) (string, seal.Secret, error) {
+	if slices.ContainsFunc(frame.Payloads, func(p profile.Payload) bool { _, is := p.(*profile.MDM); return is }) {
+		return s.Renewer.IdentityChallenge
+	}
+	return s.Challenger.SigningChallenge
+}
+
+// noRenewer stands where no identity is renewed.
+type noRenewer struct{}
+
+func (noRenewer) IdentityChallenge(context.Context, subject.User, subject.Device) (string, seal.Secret, error) {
+	return "", seal.Secret{}, errors.New("delivery: identities are not renewed here")
+}
+
 // renew gives a SCEP payload, and all that names it, a UUID of its own: under
 // the old one a device might keep the key it has.
 //
@@ -189,6 +218,10 @@ func renew(frame profile.Profile, p *profile.SCEP, challenge seal.Secret) {
 		case *profile.Exchange:
 			if a.SigningUUID == old {
 				a.SigningUUID = p.UUID
+			}
+		case *profile.MDM:
+			if a.IdentityUUID == old {
+				a.IdentityUUID = p.UUID
 			}
 		case *profile.Mail:
 			if a.SigningUUID == old {

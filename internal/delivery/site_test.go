@@ -102,10 +102,12 @@ func newSite(t *testing.T) *site {
 	s.keeper = &keeper{site: s, challenges: map[string]scep.Ticket{}}
 	log := slog.New(slog.DiscardHandler)
 	_, root := identity()
+	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: "com.apple.mgmt.External.x", Now: clock})
+	enrollment := func(d subject.Device) profile.Profile { return service.EnrollmentProfile(d, "", seal.Secret{}, root) }
 	s.service = delivery.New(delivery.Config{Store: mortal{db.Delivery(), s.kills}, Policies: db.AppConfig(), Identifier: prefix,
-		Organization: "Example", Roots: []*x509.Certificate{root}, Log: log, Now: clock})
+		Organization: "Example", Roots: []*x509.Certificate{root}, Enrollment: enrollment, Log: log, Now: clock})
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{Parcels: mortal{db.Delivery(), s.kills}, Opener: s.keeper, Challenger: s.keeper,
-		Signer: s.keeper, Log: log, Now: clock})
+		Renewer: s.keeper, Signer: s.keeper, Log: log, Now: clock})
 	s.apply(policy)
 	if s.user, err = s.people.Add(t.Context(), journal.Worker("test"), subject.User{Mail: "alice@example.com", Name: "Alice"}); err != nil {
 		t.Fatal(err)
@@ -146,11 +148,22 @@ func (s *site) enroll() {
 // imports puts an encryption identity of those years into escrow.
 func (s *site) imports(name string, from, to int) cert.Fingerprint {
 	s.t.Helper()
+	return s.deposit(name, cert.Both, from, to)
+}
+
+// importsFor does the same for one that is valid now and for one purpose.
+func (s *site) importsFor(name string, use cert.Use) cert.Fingerprint {
+	s.t.Helper()
+	return s.deposit(name, use, 2024, 2030)
+}
+
+func (s *site) deposit(name string, use cert.Use, from, to int) cert.Fingerprint {
+	s.t.Helper()
 	f := cert.FingerprintOf([]byte(name))
 	_, err := s.db.PFX().KeyImported(s.t.Context(), escrow.Deposit{
 		Certificate: cert.Record{
 			Fingerprint: f, SPKI: cert.FingerprintOf([]byte("spki " + name)), Holder: cert.Holder{User: s.user.ID}, Source: cert.Imported,
-			Use: cert.Both, Addresses: []string{s.user.Mail}, NotBefore: time.Date(from, 1, 1, 0, 0, 0, 0, time.UTC),
+			Use: use, Addresses: []string{s.user.Mail}, NotBefore: time.Date(from, 1, 1, 0, 0, 0, 0, time.UTC),
 			NotAfter: time.Date(to, 1, 1, 0, 0, 0, 0, time.UTC), DER: []byte(name), CreatedAt: s.now,
 		},
 		Key: escrow.Record{ID: string(subject.NewUserID()), Binding: escrow.Binding{User: s.user.ID, Cert: f, SPKI: cert.FingerprintOf([]byte("spki " + name))},
@@ -320,9 +333,17 @@ func (k *keeper) Seal(_ context.Context, device subject.DeviceID, frame profile.
 func (k *keeper) SignProfile(encoded []byte) ([]byte, error) { return encoded, nil }
 
 func (k *keeper) SigningChallenge(ctx context.Context, u subject.User, d subject.Device) (string, seal.Secret, error) {
+	return k.challenge(ctx, scep.MailSigning, u, d)
+}
+
+func (k *keeper) IdentityChallenge(ctx context.Context, u subject.User, d subject.Device) (string, seal.Secret, error) {
+	return k.challenge(ctx, scep.DeviceIdentity, u, d)
+}
+
+func (k *keeper) challenge(ctx context.Context, kind string, u subject.User, d subject.Device) (string, seal.Secret, error) {
 	secret := seal.SecretString(fmt.Sprint(challengeMark, len(k.challenges)))
-	t := scep.Ticket{Grant: scep.Grant{Profile: scep.MailSigning, Holder: cert.Holder{User: u.ID, Device: d.ID}}, Hash: secret.Hash(),
+	t := scep.Ticket{Grant: scep.Grant{Profile: kind, Holder: cert.Holder{User: u.ID, Device: d.ID}}, Hash: secret.Hash(),
 		Created: k.site.now, Expires: k.site.now.Add(25 * time.Hour)}
 	k.challenges[secret.RevealString()] = t
-	return "https://mdm.example.org/scep/smime-signing", secret, k.site.db.SCEP().ChallengeMade(ctx, t, journal.Entry{At: k.site.now, Action: journal.ChallengeIssued})
+	return "https://mdm.example.org/scep/" + kind, secret, k.site.db.SCEP().ChallengeMade(ctx, t, journal.Entry{At: k.site.now, Action: journal.ChallengeIssued})
 }

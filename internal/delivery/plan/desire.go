@@ -40,6 +40,9 @@ func Desire(f Facts) []Item {
 		return nil
 	}
 	var list []Item
+	if r, known := f.identity(); known && f.Renews && !f.Now.Before(renewal(r)) {
+		list = append(list, f.enrollment())
+	}
 	if f.Policy.Apple() {
 		choice := cert.Choice{}
 		if f.Policy.Account().EncryptsFrom == appconfig.Imported {
@@ -57,6 +60,17 @@ func Desire(f Facts) []Item {
 		list = append(list, f.outlook())
 	}
 	return list
+}
+
+// enrollment is wanted only while the identity is to be renewed. Its identifier
+// is that of the profile which enrolled the device, so it replaces that.
+//
+// Spec: Apple MDM, renewal of the device identity
+func (f Facts) enrollment() Item {
+	return Item{
+		Kind: Enrollment, Identifier: f.Prefix + ".enroll", Label: "Your device's access to this server", NeedsKey: true,
+		Digest: digest(Enrollment, f.Identity), Why: "The device's identity comes to its end.",
+	}
 }
 
 func (f Facts) roots() Item {

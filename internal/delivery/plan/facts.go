@@ -21,6 +21,8 @@ type Facts struct {
 	User     subject.User
 	Policy   appconfig.Effective
 	Roots    []cert.Fingerprint // that devices are to trust
+	Identity cert.Fingerprint   // that the device proves itself with; zero: not known
+	Renews   bool               // identities can be renewed here
 	Records  []cert.Record      // those imported for the user, those issued to the device
 	Parcels  []Parcel           // that are not over
 	Asked    []Asked            // the latest question of each kind
@@ -49,10 +51,11 @@ type Kind string
 
 // The kinds.
 const (
-	Roots   Kind = "roots"
-	Mail    Kind = "mail"    // account, signing key and current encryption identity
-	History Kind = "history" // one older encryption identity
-	Outlook Kind = "outlook" // the app and its settings
+	Enrollment Kind = "enrollment" // the enrollment once more, for a new identity
+	Roots      Kind = "roots"
+	Mail       Kind = "mail"    // account, signing key and current encryption identity
+	History    Kind = "history" // one older encryption identity
+	Outlook    Kind = "outlook" // the app and its settings
 )
 
 // Parcel is one thing on its way to a device, or there.
@@ -133,6 +136,17 @@ func (f Facts) signing() []cert.Record {
 	})
 	slices.SortStableFunc(list, func(a, b cert.Record) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return list
+}
+
+// identity gives the record of the certificate that the device proves itself
+// with, and whether there is one.
+func (f Facts) identity() (cert.Record, bool) {
+	for _, r := range f.Records {
+		if r.Fingerprint == f.Identity && r.Use == cert.Identity && r.Holder.Device == f.Device.ID {
+			return r, true
+		}
+	}
+	return cert.Record{}, false
 }
 
 // identityAt is when the device got the identity that profiles are sealed to.

@@ -98,8 +98,8 @@ func TestEvents(t *testing.T) {
 		"a setting that holds by default already": {func(w *world) { w.policies[0].Settings["mail.apple.ssl"] = true }, nil, nil},
 		"another setting of Outlook": {func(w *world) { w.policies[0].Settings["mail.outlook.sign_all"] = false },
 			[]plan.Kind{plan.Outlook}, nil},
-		"the signing certificate comes to its end": {func(w *world) { w.tick(300 * 24 * time.Hour) }, []plan.Kind{plan.Mail}, nil},
-		"the signing certificate was revoked":      {func(w *world) { w.signing().RevokedAt = w.now }, []plan.Kind{plan.Mail}, nil},
+		"its certificates come to their end":  {func(w *world) { w.tick(300 * 24 * time.Hour) }, []plan.Kind{plan.Enrollment, plan.Mail}, nil},
+		"the signing certificate was revoked": {func(w *world) { w.signing().RevokedAt = w.now }, []plan.Kind{plan.Mail}, nil},
 		"another root": {func(w *world) { w.facts.Roots = append(w.facts.Roots, cert.FingerprintOf([]byte("r2"))) },
 			[]plan.Kind{plan.Roots}, nil},
 		"the address changed": {func(w *world) { w.facts.User.Mail = "alicia@example.com" },
@@ -150,7 +150,7 @@ func (w *world) forget(r cert.Record) {
 
 func (w *world) signing() *cert.Record {
 	for i := range w.facts.Records {
-		if w.facts.Records[i].Source == cert.Issued && !w.facts.Records[i].Revoked() {
+		if w.facts.Records[i].Use == cert.Signing && !w.facts.Records[i].Revoked() {
 			return &w.facts.Records[i]
 		}
 	}
@@ -225,6 +225,47 @@ func TestSilence(t *testing.T) {
 	}
 	w.facts.Seen = w.now
 	w.settleDown()
+	w.rightly()
+}
+
+// An identity that comes to its end is renewed by the enrollment profile, which
+// is never taken away again.
+func TestIdentityRenewal(t *testing.T) {
+	w := newWorld(t, 1, everything, current)
+	w.settleDown()
+	first := w.facts.Identity
+	w.tick(293 * 24 * time.Hour)
+	w.settleDown() // 292 of 365 days: a fifth is left
+	w.rightly()
+	if w.facts.Identity == first {
+		w.fail("the identity was not renewed")
+	}
+	w.facts.Renews = false
+	w.tick(293 * 24 * time.Hour)
+	second := w.facts.Identity
+	w.settleDown()
+	if w.facts.Identity != second {
+		w.fail("the identity was renewed where that is not possible")
+	}
+}
+
+func TestIdentityRenewalFails(t *testing.T) {
+	w := newWorld(t, 1, everything, current)
+	w.settleDown()
+	first := w.facts.Identity
+	w.tick(293 * 24 * time.Hour)
+	for range 6 {
+		w.plan()
+		w.seal(false)
+		w.poll(fails)
+	}
+	if w.facts.Identity != first {
+		w.fail("a device that refuses has a new identity")
+	}
+	w.settleDown()
+	if w.facts.Identity == first {
+		w.fail("it is not tried again")
+	}
 	w.rightly()
 }
 

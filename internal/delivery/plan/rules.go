@@ -54,6 +54,9 @@ var rules = []rule{
 
 	{other, "", nil, Replace, "What is wanted has changed."},
 
+	{unwanted, "", (*view).renewing, Wait, "The device renewed its identity and is about to say so."},
+	{unwanted, "", (*view).enrolls, End, "The device renewed its identity."}, // and never is told to remove its enrollment
+
 	{unwanted, Gone, nil, End, "The device does not have it any more."},
 	{unwanted, Removing, nil, Wait, "The device is to remove it."},
 	{unwanted, Lingering, (*view).patient, Wait, "The device still has it and is told again later."},
@@ -80,6 +83,12 @@ func (v *view) apply(p Parcel, i Item, m match) Step {
 		}
 	}
 	panic("plan: no rule for state " + string(s.State))
+}
+
+func (v *view) enrolls(p Parcel, _ Item) bool { return p.Kind == Enrollment }
+
+func (v *view) renewing(p Parcel, _ Item) bool {
+	return p.Kind == Enrollment && p.Command.open() && !p.Command.SentAt.IsZero()
 }
 
 func (v *view) held(_ Parcel, i Item) bool { return i.Hold }

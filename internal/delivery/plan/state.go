@@ -65,6 +65,8 @@ func (f Facts) proof(p Parcel) State {
 	switch {
 	case p.Kind == Outlook:
 		return f.appProof(p)
+	case p.Kind == Enrollment && !f.identityAt().After(p.CreatedAt):
+		return Failed
 	case len(p.Certs) == 0 && !p.Signs:
 		return Installed
 	case !f.HeldAt.After(p.Command.DoneAt):
@@ -153,6 +155,8 @@ func (f Facts) Reason(p Parcel) string {
 		return "The device refused it: " + p.Command.Error
 	case p.Command.State == CommandCancelled:
 		return "It was called off."
+	case p.Kind == Enrollment:
+		return "The device took it but did not renew its identity."
 	case p.Kind != Outlook:
 		return "The device took it but does not list the certificate."
 	case f.App.State == Managed:

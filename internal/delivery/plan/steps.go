@@ -90,7 +90,7 @@ func (v *view) hurry(steps []Step) []Step {
 			leaving = s.Parcel.Certs
 		}
 	}
-	ranks := map[Kind]int{Roots: 0, Mail: 2, History: 3, Outlook: 4, "": 5}
+	ranks := map[Kind]int{Enrollment: -1, Roots: 0, Mail: 2, History: 3, Outlook: 4, "": 5}
 	rank := func(s Step) int {
 		if s.Item.Kind == History && slices.Contains(leaving, s.Item.Encryption) {
 			return 1
@@ -101,8 +101,12 @@ func (v *view) hurry(steps []Step) []Step {
 	return steps
 }
 
-// turns notes when certificates begin and end: then another may be current.
+// turns notes when certificates begin and end: then another may be current, or
+// the identity is to be renewed.
 func (v *view) turns() {
+	if r, known := v.identity(); known && v.Renews {
+		v.clock.passed(renewal(r))
+	}
 	if !v.Policy.Apple() {
 		return
 	}

@@ -101,8 +101,9 @@ func newWorld(t testing.TB, seed uint64, yaml string, records ...cert.Record) *w
 		device: device{profiles: map[string]held{}}}
 	w.facts = plan.Facts{
 		Prefix: prefix, Device: subject.Device{ID: "d-1", User: alice.ID, UDID: "x", OSVersion: "18.2"}, Enrolled: true,
-		Seen: start, User: alice, Roots: []cert.Fingerprint{root}, Records: records,
+		Seen: start, User: alice, Roots: []cert.Fingerprint{root}, Records: records, Renews: true,
 	}
+	w.identify()
 	return w
 }
 
@@ -368,6 +369,8 @@ func (w *world) obey(c *command) bool {
 	}()
 	p := c.payload
 	switch {
+	case c.kind == "Remove" && strings.HasSuffix(c.removes, ".enroll"):
+		w.fail("the device is told to remove its enrollment")
 	case c.kind == "Remove" && c.removes == appconfig.OutlookBundle:
 		w.device.app.Configured = false
 	case c.kind == "Remove":
@@ -376,6 +379,8 @@ func (w *world) obey(c *command) bool {
 		}
 		delete(w.device.profiles, c.removes)
 		w.refusals[c.removes] = 0
+	case c.kind == "Install" && p.Kind == plan.Enrollment:
+		w.identify()
 	case c.kind == "Install" && p.Kind == plan.Outlook:
 		w.device.app = plan.App{State: "Managed", Configured: true}
 	case c.kind == "Install":
@@ -391,6 +396,16 @@ func (w *world) obey(c *command) bool {
 		w.device.profiles[p.Identifier] = h
 	}
 	return true
+}
+
+// identify gives the device an identity.
+func (w *world) identify() {
+	w.n++
+	w.facts.Identity = cert.FingerprintOf([]byte(fmt.Sprint("identity", w.n)))
+	w.facts.Records = append(w.facts.Records, cert.Record{
+		Fingerprint: w.facts.Identity, Source: cert.Issued, Use: cert.Identity, Holder: cert.Holder{User: alice.ID, Device: w.facts.Device.ID},
+		NotBefore: w.now, NotAfter: w.now.AddDate(1, 0, 0), CreatedAt: w.now,
+	})
 }
 
 // settle is the report of a command.

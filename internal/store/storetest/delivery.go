@@ -117,6 +117,7 @@ func testDelivery(t *testing.T, open Open) {
 
 		got := d.facts()
 		if !got.Enrolled || got.Removed || got.Open != 1 || !got.Seen.Equal(at) || got.User.ID != user || got.Device.UDID != "udid" ||
+			got.Identity != cert.FingerprintOf([]byte(d.id)) ||
 			!slices.Equal(got.User.Groups, []subject.GroupID{group}) {
 			t.Errorf("device and user: %+v", got)
 		}
