@@ -1,7 +1,18 @@
 package device
 
+import "crypto/x509"
+
 // SignerOf opens the reading of Mdm-Signature to fuzzing.
-var SignerOf = signerOf
+func SignerOf(header string, body []byte) (*x509.Certificate, error) {
+	p, err := readProof(header)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.covers(body); err != nil {
+		return nil, err
+	}
+	return p.certificate, nil
+}
 
 // Powers opens the words about access rights to tests.
 var Powers = powers

@@ -47,26 +47,22 @@ func (m managed) connect(w http.ResponseWriter, r *http.Request, by httpd.Caller
 // message takes what the holder of a certificate sent and gives the answer.
 type message func(ctx context.Context, id cert.Record, remote string, body []byte) ([]byte, error)
 
-// take reads a message, finds out whose it is and answers. The order is size,
-// signature, certificate; then comes the property list.
+// take finds out whose a message is, reads it and answers. The order is the
+// size of the proof, the certificate in it, the body's size, the signature;
+// then comes the property list. So a stranger gets us neither to hold a body
+// nor to verify a signature.
 func (m managed) take(w http.ResponseWriter, r *http.Request, by httpd.Caller, handle message) error {
-	if unproven(r) {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return err
-		}
-		return ErrProof
+	p, id, err := m.sender(r, by)
+	if err != nil {
+		w.Header().Set("Connection", "close") // nobody wants to read the body
+		return err
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
 	}
-	c, err := signer(r, body)
-	if err != nil {
-		return m.refused(r.Context(), by, nil, err)
-	}
-	id, err := identity(r.Context(), m.SCEP, c, m.MDM.Now())
-	if err != nil {
-		return m.refused(r.Context(), by, c, err)
+	if err := p.covers(body); err != nil {
+		return m.refused(r.Context(), by, p.certificate, err)
 	}
 	reply, err := handle(r.Context(), id, by.Actor.Remote, body)
 	if err != nil {
@@ -77,6 +73,23 @@ func (m managed) take(w http.ResponseWriter, r *http.Request, by httpd.Caller, h
 	}
 	_, err = w.Write(reply)
 	return err
+}
+
+// sender gives the proof that a request brings, and the identity that it is
+// one of, without reading the body.
+func (m managed) sender(r *http.Request, by httpd.Caller) (proof, cert.Record, error) {
+	p, err := proofOf(r)
+	switch {
+	case errors.Is(err, ErrProof): // whatever walks the web; the log has it
+		return p, cert.Record{}, err
+	case err != nil:
+		return p, cert.Record{}, m.refused(r.Context(), by, nil, err)
+	}
+	id, err := identity(r.Context(), m.SCEP, p.certificate, m.MDM.Now())
+	if err != nil {
+		return p, cert.Record{}, m.refused(r.Context(), by, p.certificate, err)
+	}
+	return p, id, nil
 }
 
 // refused writes down that a stranger was turned away, and gives why.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"io"
 	"math/big"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/cms"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/phone"
 	"github.com/signet-mdm/signet/mdm"
@@ -279,7 +282,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 }
 
 // 300 MB are refused and leave the memory flat, whoever sends them and whether
-// or not he says how much it is.
+// or not he says how much it is. A stranger's are not even looked into.
 func TestHugeBodies(t *testing.T) {
 	s := newServer(t, options{})
 	var signature atomic.Value
@@ -288,13 +291,14 @@ func TestHugeBodies(t *testing.T) {
 	for _, who := range []struct {
 		name   string
 		header http.Header
-	}{{"stranger", nil}, {"stranger with a header", http.Header{"Mdm-Signature": {"AAAA"}}},
-		{"enrolled device", http.Header{"Mdm-Signature": {signature.Load().(string)}}}} {
+		unsaid int // status when he says no length
+	}{{"stranger", nil, 400}, {"stranger with a header", http.Header{"Mdm-Signature": {"AAAA"}}, 400},
+		{"enrolled device", http.Header{"Mdm-Signature": {signature.Load().(string)}}, 413}} {
 		for _, path := range []string{"/mdm/checkin", "/mdm/connect"} {
-			for _, length := range []int64{huge, -1} {
+			for length, want := range map[int64]int{huge: 413, -1: who.unsaid} {
 				grown := growth(func() {
-					if status := s.put(path, who.header, length, huge); status != http.StatusRequestEntityTooLarge {
-						t.Errorf("%s at %s, length %d: got %d, want 413", who.name, path, length, status)
+					if status := s.put(path, who.header, length, huge); status != want {
+						t.Errorf("%s at %s, length %d: got %d, want %d", who.name, path, length, status, want)
 					}
 				})
 				if grown > 48<<20 {
@@ -305,6 +309,57 @@ func TestHugeBodies(t *testing.T) {
 	}
 	if _, err := p.Poll(t.Context()); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// unread fails the test when anybody reads it.
+type unread struct{ testing.TB }
+
+func (u unread) Read([]byte) (int, error) {
+	u.Error("the body was read")
+	return 0, io.ErrUnexpectedEOF
+}
+func (unread) Close() error { return nil }
+
+// Nothing of a body is read before its sender's certificate is known to be
+// ours, however the certificate comes, and no work is spent on large keys.
+func TestStrangersBodiesStayUnread(t *testing.T) {
+	s := newServer(t, options{})
+	p, _ := s.enrolled(s.user("alice@example.com", "Alice"))
+	mine, _ := p.Enrollment()
+	stranger := selfSigned(t, mine.Identity.Certificate, mine.Identity.Key)
+	sign := func(c *x509.Certificate, key crypto.Signer) string {
+		return base64.StdEncoding.EncodeToString(must(cms.SignDetached([]byte("body"), cms.Signer{Certificate: c, Key: key})))
+	}
+	large := must(rsa.GenerateKey(rand.Reader, 4104))
+	for name, c := range map[string]struct {
+		header []string
+		peer   *x509.Certificate
+		code   string
+	}{
+		"no proof":                 {nil, nil, "mdm_unsigned"},
+		"two headers":              {[]string{"AAAA", "AAAA"}, nil, "mdm_signature"},
+		"no CMS":                   {[]string{"AAAA"}, nil, "mdm_signature"},
+		"stranger's signature":     {[]string{sign(stranger.Certificate, stranger.Key)}, nil, "mdm_stranger"},
+		"stranger's large key":     {[]string{sign(selfSigned(t, mine.Identity.Certificate, large).Certificate, large)}, nil, "mdm_signature"},
+		"stranger over mutual TLS": {nil, stranger.Certificate, "mdm_stranger"},
+	} {
+		for _, path := range []string{"/mdm/checkin", "/mdm/connect"} {
+			t.Run(name+path, func(t *testing.T) {
+				r := httptest.NewRequestWithContext(t.Context(), "PUT", s.url+path, unread{t})
+				if c.header != nil {
+					r.Header["Mdm-Signature"] = c.header
+				}
+				if c.peer != nil {
+					r.TLS.PeerCertificates = []*x509.Certificate{c.peer}
+				}
+				w := httptest.NewRecorder()
+				s.site.ServeHTTP(w, r)
+				if w.Code != 400 || w.Body.String() != c.code+"\n" || w.Header().Get("Connection") != "close" {
+					t.Errorf("got %d %q, Connection %q; want 400 %s and close", w.Code, w.Body, w.Header().Get("Connection"), c.code)
+				}
+			})
+		}
 	}
 }
 

@@ -22,9 +22,32 @@ const signatureHeader = "Mdm-Signature"
 // maxSignature bounds the decoded header, which has 2 kB.
 const maxSignature = 10 << 10
 
-// unproven tells whether a request brings nothing to prove its sender by.
-func unproven(r *http.Request) bool {
-	return peer(r) == nil && len(r.Header[signatureHeader]) == 0
+// accepted is what a signature may be. No identity that we issue has a larger
+// key, and the work of a check grows with the square of its bits.
+//
+// Quirk: iOS signs with SHA-1, without signed attributes, in BER.
+var accepted = cms.Accept{SHA1: true, MaxBytes: maxSignature, MaxRSABits: 4096}
+
+// proof is what a request shows of its sender.
+type proof struct {
+	certificate *x509.Certificate // who the sender says he is
+	signature   []byte            // of the body; nil when TLS has proved the key
+}
+
+// proofOf reads the proof out of the header: mutual TLS, else Mdm-Signature.
+// It verifies nothing, neither the signature nor who issued the certificate.
+func proofOf(r *http.Request) (proof, error) {
+	if c := peer(r); c != nil {
+		return proof{certificate: c}, nil
+	}
+	switch values := r.Header[signatureHeader]; len(values) {
+	case 0:
+		return proof{}, ErrProof
+	case 1:
+		return readProof(values[0])
+	default:
+		return proof{}, ErrSignature.With(errors.New("more than one header"))
+	}
 }
 
 // peer gives the certificate whose key the TLS client has; nil without.
@@ -35,33 +58,30 @@ func peer(r *http.Request) *x509.Certificate {
 	return r.TLS.PeerCertificates[0]
 }
 
-// signer gives the certificate whose key the sender of body has: by mutual TLS,
-// else by Mdm-Signature. It is not looked at who issued it.
-func signer(r *http.Request, body []byte) (*x509.Certificate, error) {
-	if c := peer(r); c != nil {
-		return c, nil
-	}
-	values := r.Header[signatureHeader]
-	if len(values) != 1 {
-		return nil, ErrSignature.With(errors.New("not exactly one header"))
-	}
-	return signerOf(values[0], body)
-}
-
-// Quirk: iOS signs with SHA-1, without signed attributes, in BER.
-func signerOf(header string, body []byte) (*x509.Certificate, error) {
+func readProof(header string) (proof, error) {
 	if len(header) > base64.StdEncoding.EncodedLen(maxSignature) {
-		return nil, ErrSignature.With(errors.New("header too large"))
+		return proof{}, ErrSignature.With(errors.New("header too large"))
 	}
 	der, err := base64.StdEncoding.DecodeString(header)
 	if err != nil {
-		return nil, ErrSignature.With(errors.New("header is no base64"))
+		return proof{}, ErrSignature.With(errors.New("header is no base64"))
 	}
-	signed, err := cms.VerifyDetached(der, body, cms.Accept{SHA1: true, MaxBytes: maxSignature})
+	c, err := cms.SignerCertificate(der, accepted)
 	if err != nil {
-		return nil, ErrSignature.With(err)
+		return proof{}, ErrSignature.With(err)
 	}
-	return signed.Signer, nil
+	return proof{c, der}, nil
+}
+
+// covers tells what is wrong with the proof as one of this body.
+func (p proof) covers(body []byte) error {
+	if p.signature == nil {
+		return nil
+	}
+	if _, err := cms.VerifyDetached(p.signature, body, accepted); err != nil {
+		return ErrSignature.With(err)
+	}
+	return nil
 }
 
 // identity gives the issuance record of a device's certificate. Whether an
