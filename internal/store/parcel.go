@@ -12,6 +12,10 @@ import (
 
 // ParcelsLeased implements [delivery.Parcels].
 func (s Delivery) ParcelsLeased(ctx context.Context, now, until time.Time, limit int) (list []delivery.Unsealed, err error) {
+	idle, err := s.none(ctx, `SELECT EXISTS (SELECT 1 FROM parcel WHERE wants_seal = 1 AND lease_until <= ?)`, micros(now))
+	if err != nil || idle {
+		return nil, err
+	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		list = nil // f may run again
 		waiting, err := all(ctx, tx, scanUnsealed, `SELECT p.id, p.frame, p.needs_key, d.id, d.user_id, COALESCE(d.udid, ''), d.serial,

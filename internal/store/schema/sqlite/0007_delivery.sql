@@ -31,6 +31,7 @@ CREATE TABLE parcel (
 );
 CREATE INDEX parcel_device ON parcel (device_id, ended_at);
 CREATE INDEX parcel_unsealed ON parcel (lease_until) WHERE wants_seal = 1;
+CREATE INDEX parcel_parked ON parcel (sealed_at) WHERE sealed_at > 0 AND sealed IS NULL AND wants_seal = 0 AND ended_at = 0;
 CREATE INDEX parcel_ended ON parcel (ended_at) WHERE ended_at > 0;
 
 -- When the plan of a device may change though nothing happens.
