@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -144,5 +145,8 @@ func explain(err error) (sentence, hint string) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted", ""
 	}
-	return err.Error(), ""
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "Run it as the user to whom these files belong."
+	}
+	return err.Error(), hint
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -23,8 +25,13 @@ import (
 	"github.com/signet-mdm/signet/internal/logx"
 )
 
-var errNotInitialised = fault.New(fault.NotFound, "not_initialised",
-	"There is no Signet in this data directory.", "signet init --url https://… makes one; signet demo needs none.")
+// What is wrong with a data directory; each says with which.
+var (
+	errNotInitialised = fault.New(fault.NotFound, "not_initialised",
+		"There is no Signet in this data directory.", "signet init --url https://… makes one; signet demo needs none.")
+	errNoDatabase = fault.New(fault.NotFound, "database_missing",
+		"The database is missing, although there are keys.", "Restore signet.db from the backup; nothing was changed.")
+)
 
 func (a *app) serveCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -32,9 +39,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Run the server on a data directory",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			own := filepath.Join(a.dataDir(), "signet.toml")
-			if _, err := os.Stat(own); err != nil && a.configFile(c) == own {
-				return errNotInitialised
+			if err := a.initialised(c); err != nil {
+				return err
 			}
 			cfg, err := a.checked(c)
 			if err != nil {
@@ -54,6 +60,21 @@ func (a *app) serveCommand() *cobra.Command {
 	}
 	addSettings(c)
 	return c
+}
+
+// initialised tells whether init has finished on the data directory.
+func (a *app) initialised(c *cobra.Command) error {
+	own := filepath.Join(a.dataDir(), "signet.toml")
+	_, err := os.Stat(own)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("looking for the configuration: %w", err)
+	case a.configFile(c) == own:
+		return errNotInitialised.Saying("There is no Signet in " + a.dataDir() + ".")
+	}
+	return nil
 }
 
 func newLog(cfg config.Config, a *app) *slog.Logger {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hpke"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -51,24 +52,24 @@ func Recipient(dir string) (escrow.Recipient, error) {
 			return k.recipient, nil
 		}
 	}
-	return escrow.Recipient{}, ErrDamaged.With(fmt.Errorf("%s has no active key", escrowFile))
+	return escrow.Recipient{}, damaged(filepath.Join(dir, escrowFile), errors.New("no active key"))
 }
 
 // readList reads the public file and checks that ids are the fingerprints.
 func readList(dir string) ([]escrowKey, error) {
 	data, err := read(filepath.Join(dir, escrowFile))
 	if err != nil {
-		return nil, ErrMissing.With(err)
+		return nil, missing(dir, err)
 	}
 	var list []EscrowKey
 	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, ErrDamaged.With(fmt.Errorf("%s: %w", escrowFile, err))
+		return nil, damaged(filepath.Join(dir, escrowFile), err)
 	}
 	keys := make([]escrowKey, len(list))
 	for i, k := range list {
 		to, err := escrow.ParseRecipient(k.Recipient)
 		if err != nil || to.ID() != k.ID {
-			return nil, ErrDamaged.With(fmt.Errorf("%s: key %d is not what its id says", escrowFile, i))
+			return nil, damaged(filepath.Join(dir, escrowFile), fmt.Errorf("key %d is not what its id says", i))
 		}
 		keys[i] = escrowKey{EscrowKey: k, recipient: to}
 	}
@@ -91,7 +92,7 @@ func (r *Ring) readEscrow() ([]escrowKey, error) {
 		keys[i].private, err = k.recipient.KEM().NewPrivateKey(text.Reveal())
 		text.Wipe()
 		if err != nil {
-			return nil, ErrDamaged.With(fmt.Errorf("reading escrow key %s: %w", k.ID, err))
+			return nil, damaged(filepath.Join(r.dir, keyFile(k.ID)), err)
 		}
 	}
 	return keys, nil

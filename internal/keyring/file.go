@@ -50,7 +50,7 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, ErrDamaged.With(fmt.Errorf("%s is no regular file of at most %d bytes", path, maxFile))
+		return nil, damaged(path, fmt.Errorf("no regular file of at most %d bytes", maxFile))
 	}
 	return os.ReadFile(path)
 }
@@ -77,21 +77,22 @@ func (r *Ring) encrypt(name string, plain seal.Secret) error {
 
 // decrypt reads what encrypt wrote.
 func (r *Ring) decrypt(name string) (seal.Secret, error) {
-	data, err := read(filepath.Join(r.dir, name))
+	path := filepath.Join(r.dir, name)
+	data, err := read(path)
 	if err != nil {
-		return seal.Secret{}, ErrDamaged.With(err)
+		return seal.Secret{}, damaged(path, err)
 	}
 	plain, err := age.Decrypt(bytes.NewReader(data), r.unlock)
 	if _, other := errors.AsType[*age.NoIdentityMatchError](err); other {
-		return seal.Secret{}, ErrUnlockWrong.With(fmt.Errorf("opening %s: %w", name, err))
+		return seal.Secret{}, ErrUnlockWrong.Saying("The unlock key does not open " + path + ".").With(err)
 	}
 	if err != nil {
-		return seal.Secret{}, ErrDamaged.With(fmt.Errorf("opening %s: %w", name, err))
+		return seal.Secret{}, damaged(path, err)
 	}
 	secret := make([]byte, 0, len(data))
 	buf := bytes.NewBuffer(secret)
 	if _, err := io.Copy(buf, plain); err != nil {
-		return seal.Secret{}, ErrDamaged.With(fmt.Errorf("opening %s: %w", name, err))
+		return seal.Secret{}, damaged(path, err)
 	}
 	return seal.NewSecret(buf.Bytes()), nil
 }

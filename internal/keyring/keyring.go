@@ -87,7 +87,7 @@ func Create(dir, unlock string) (*Ring, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, escrowFile)); err == nil {
-		return nil, ErrExists
+		return nil, ErrExists.Saying("There are keys in " + dir + " already.")
 	}
 	id, err := readUnlock(unlock)
 	if errors.Is(err, ErrUnlockMissing) {
@@ -112,7 +112,7 @@ func Create(dir, unlock string) (*Ring, error) {
 // changed on disk, whatever is wrong.
 func Open(dir, unlock string) (*Ring, error) {
 	if _, err := os.Stat(filepath.Join(dir, escrowFile)); err != nil {
-		return nil, ErrMissing.With(err)
+		return nil, missing(dir, err)
 	}
 	if err := private(dir); err != nil {
 		return nil, err
@@ -130,6 +130,14 @@ func Open(dir, unlock string) (*Ring, error) {
 	}
 	r.named, err = r.readNamed()
 	return r, err
+}
+
+// missing says that dir has no ring, unless we may not look.
+func missing(dir string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrMissing.Saying("There are no keys in " + dir + ".").With(err)
+	}
+	return fmt.Errorf("looking at the keys: %w", err)
 }
 
 // ColumnRoot gives the root for [seal.NewBox].

@@ -135,13 +135,13 @@ func (r *Ring) readOne(name string) (named, error) {
 	defer text.Wipe()
 	block, _ := pem.Decode(text.Reveal())
 	if block == nil {
-		return named{}, ErrDamaged.With(fmt.Errorf("key %s is no PEM", name))
+		return named{}, damaged(filepath.Join(r.dir, name+keySuffix), errors.New("no PEM"))
 	}
 	defer clear(block.Bytes)
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	signer, ok := key.(crypto.Signer)
 	if err != nil || !ok {
-		return named{}, ErrDamaged.With(fmt.Errorf("key %s is no signing key", name))
+		return named{}, damaged(filepath.Join(r.dir, name+keySuffix), errors.New("no signing key"))
 	}
 	certs, err := r.readChain(name)
 	if err != nil {
@@ -154,19 +154,20 @@ func (r *Ring) readOne(name string) (named, error) {
 }
 
 func (r *Ring) readChain(name string) ([]*x509.Certificate, error) {
-	rest, err := read(filepath.Join(r.dir, name+certSuffix))
+	path := filepath.Join(r.dir, name+certSuffix)
+	rest, err := read(path)
 	if err != nil {
-		return nil, ErrDamaged.With(err)
+		return nil, damaged(path, err)
 	}
 	var certs []*x509.Certificate
 	for len(bytes.TrimSpace(rest)) > 0 {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return nil, ErrDamaged.With(fmt.Errorf("certificates of %s are no PEM", name))
+			return nil, damaged(path, errors.New("no PEM"))
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, ErrDamaged.With(fmt.Errorf("certificates of %s: %w", name, err))
+			return nil, damaged(path, err)
 		}
 		certs = append(certs, c)
 	}

@@ -26,30 +26,34 @@ func readUnlock(path string) (*age.X25519Identity, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
-		return nil, ErrUnlockMissing.With(err)
+		return nil, ErrUnlockMissing.Saying("The unlock key " + path + " is not there.").With(err)
 	}
 	defer clear(text)
 	list, err := age.ParseIdentities(bytes.NewReader(text))
 	if err != nil || len(list) != 1 {
-		return nil, ErrUnlockInvalid // without the cause, which may quote the key
+		return nil, invalid(path) // without the cause, which may quote the key
 	}
 	id, ok := list[0].(*age.X25519Identity)
 	if !ok {
-		return nil, ErrUnlockInvalid
+		return nil, invalid(path)
 	}
 	return id, nil
+}
+
+func invalid(path string) error {
+	return ErrUnlockInvalid.Saying("The unlock key file " + path + " does not hold one age identity.")
 }
 
 func openUnlock(path string) (*os.File, error) {
 	info, err := os.Lstat(path) // before opening, which waits on a pipe
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrUnlockMissing.With(err)
+		return nil, ErrUnlockMissing.Saying("The unlock key " + path + " is not there.").With(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking at unlock key: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, ErrExposed.With(fmt.Errorf("%s is no regular file", path))
+		return nil, exposed(path, errors.New("no regular file"))
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -57,10 +61,10 @@ func openUnlock(path string) (*os.File, error) {
 	}
 	opened, err := f.Stat()
 	if err == nil && !os.SameFile(info, opened) {
-		err = ErrExposed.With(fmt.Errorf("%s changes while it is read", path))
+		err = exposed(path, errors.New("it changes while it is read"))
 	}
 	if err == nil && opened.Mode().Perm()&forbidden(path) != 0 {
-		err = ErrExposed.With(fmt.Errorf("%s has mode %v, want 0400", path, opened.Mode()))
+		err = exposed(path, fmt.Errorf("it has mode %v, want 0400", opened.Mode()))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -124,9 +125,13 @@ func unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Net == "unix" &&
-		(errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)) {
-		return ErrNoServer.With(err)
+	op, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case !ok || op.Net != "unix" || op.Addr == nil:
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return ErrNoServer.Saying("No server is running on " + filepath.Dir(op.Addr.String()) + ".").With(err)
+	case op.Op == "dial": // what the system says of the path, such as that we may not
+		return fmt.Errorf("reaching the server: %w", op)
 	}
 	return ErrUnreachable.With(err)
 }
