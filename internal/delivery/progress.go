@@ -195,11 +195,7 @@ func years(c cert.Fingerprint, f plan.Facts) string {
 	if !ok {
 		return ""
 	}
-	from, to := r.NotBefore.UTC().Year(), r.NotAfter.UTC().Year()
-	if from == to {
-		return fmt.Sprintf(" (%d)", from)
-	}
-	return fmt.Sprintf(" (%d–%d)", from, to)
+	return " (" + plan.Years(r) + ")"
 }
 
 // notes say what is not in effect, and what is never claimed.

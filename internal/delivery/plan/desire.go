@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/cert"
@@ -121,7 +122,7 @@ func (i Item) empty() bool {
 
 func (f Facts) history(r cert.Record, why string) Item {
 	return Item{
-		Kind: History, Identifier: f.Prefix + ".history." + r.Fingerprint.String(), Label: Years(r),
+		Kind: History, Identifier: f.Prefix + ".history." + r.Fingerprint.String(), Label: "Mail of " + Years(r),
 		Certs: []cert.Fingerprint{r.Fingerprint}, Encryption: r.Fingerprint, NeedsKey: true,
 		Digest: digest(History, r.Fingerprint), Why: "It reads older mail. " + why,
 	}
@@ -143,13 +144,13 @@ func (f Facts) outlook() Item {
 	return i
 }
 
-// Years tells from when to when a certificate was for.
+// Years tells from when to when a certificate is for: 2019–2022.
 func Years(r cert.Record) string {
 	from, to := r.NotBefore.UTC().Year(), r.NotAfter.UTC().Year()
 	if from == to {
-		return fmt.Sprintf("Mail of %d", from)
+		return strconv.Itoa(from)
 	}
-	return fmt.Sprintf("Mail of %d–%d", from, to)
+	return fmt.Sprintf("%d–%d", from, to)
 }
 
 // digest is the same for the same parts, in any process.
