@@ -5,23 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/config"
-	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/testdata"
 )
-
-// demoMark lies in a data directory that a demo made and may delete.
-const demoMark = "this-is-a-demo"
 
 // demo is one run of the whole story.
 type demo struct {
@@ -34,6 +30,7 @@ type demo struct {
 	oldMail  string // a message to read instead of the sample
 	leave    string // where to leave what the phone made
 
+	mine       brought
 	s          *server
 	user       subject.User
 	identities int // imported
@@ -59,6 +56,9 @@ The server stays up until Ctrl-C; with --once it ends after the proof.`,
 			if err != nil {
 				return err
 			}
+			if err := d.read(); err != nil {
+				return err
+			}
 			d.teller = teller{a.stdout, time.Now()}
 			return d.play(c.Context(), listen)
 		},
@@ -73,11 +73,57 @@ The server stays up until Ctrl-C; with --once it ends after the proof.`,
 	return c
 }
 
-// play runs the story.
+// brought is what the flags name, read before anything is set up.
+type brought struct {
+	pfx      []byte
+	password seal.Secret
+	oldMail  []byte
+}
+
+func (d *demo) read() (err error) {
+	if d.pfx != "" {
+		if d.mine.pfx, err = readBounded(d.pfx); err != nil {
+			return fmt.Errorf("reading --pfx: %w", err)
+		}
+		if d.mine.password, err = d.app.secretFile(d.password); err != nil {
+			return fmt.Errorf("reading --password-file: %w", err)
+		}
+	}
+	d.mine.oldMail = testdata.OldMail()
+	if d.oldMail != "" {
+		if d.mine.oldMail, err = readBounded(d.oldMail); err != nil {
+			return fmt.Errorf("reading --old-mail: %w", err)
+		}
+	}
+	if d.leave != "" {
+		if err = os.MkdirAll(d.leave, 0o700); err != nil {
+			return fmt.Errorf("making the folder of --out: %w", err)
+		}
+	}
+	return nil
+}
+
+// play runs the story in a folder of its own.
 func (d *demo) play(ctx context.Context, listen string) error {
+	cfg, err := d.settings(listen)
+	if err != nil {
+		return err
+	}
+	claim, err := claim(cfg)
+	if err != nil {
+		return err
+	}
+	defer claim.Close()
+	if err = d.perform(ctx, cfg); err != nil && ctx.Err() != nil {
+		return ctx.Err() // whatever broke off because of it
+	}
+	return err
+}
+
+func (d *demo) perform(ctx context.Context, cfg config.Config) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	served, err := d.start(ctx, listen)
+	served, err := d.start(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -98,22 +144,12 @@ func (d *demo) play(ctx context.Context, listen string) error {
 }
 
 // start makes a data directory and serves on it.
-func (d *demo) start(ctx context.Context, listen string) (<-chan error, error) {
-	cfg, err := d.settings(listen)
-	if err != nil {
-		return nil, err
-	}
-	if err := fresh(cfg.Data); err != nil {
-		return nil, err
-	}
+func (d *demo) start(ctx context.Context, cfg config.Config) (<-chan error, error) {
 	made, err := initialise(ctx, cfg, d.app.getenv)
 	if err != nil {
 		return nil, fmt.Errorf("setting up: %w", err)
 	}
 	cfg = made.cfg
-	if err := disk.Create(cfg.In(demoMark), nil, 0o600); err != nil {
-		return nil, fmt.Errorf("marking the data directory: %w", err)
-	}
 	d.tell("made", "data directory %s, root CA SHA-256 %s…", cfg.Data, colons(made.root[:8]))
 	logFile, err := os.OpenFile(cfg.In("signet.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -165,21 +201,6 @@ func freeAddresses(n int) ([]string, error) {
 		list = append(list, l.Addr().String())
 	}
 	return list, nil
-}
-
-// fresh empties what an earlier demo left, and refuses anything else.
-func fresh(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking into %s: %w", dir, err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, demoMark)); err != nil {
-		return usagef("%s is not the data directory of a demo; name another with --data", dir)
-	}
-	return os.RemoveAll(dir)
 }
 
 // farewell prints every address and one-time login.

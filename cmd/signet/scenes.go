@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,15 +54,7 @@ func (d *demo) bring(ctx context.Context) error {
 	if d.pfx == "" {
 		return nil
 	}
-	data, err := os.ReadFile(d.pfx)
-	if err != nil {
-		return fmt.Errorf("reading --pfx: %w", err)
-	}
-	password, err := d.app.secretFile(d.password)
-	if err != nil {
-		return fmt.Errorf("reading --password-file: %w", err)
-	}
-	return d.take(ctx, filepath.Base(d.pfx), data, password)
+	return d.take(ctx, filepath.Base(d.pfx), d.mine.pfx, d.mine.password)
 }
 
 func (d *demo) take(ctx context.Context, name string, data []byte, password seal.Secret) error {
@@ -71,8 +62,8 @@ func (d *demo) take(ctx context.Context, name string, data []byte, password seal
 	if err != nil {
 		return fmt.Errorf("importing %s: %w", name, err)
 	}
-	if r.Status != pfxconnector.Imported && r.Status != pfxconnector.Unchanged {
-		return fmt.Errorf("importing %s: refused with %s", name, deref(r.Code))
+	if r.Code != nil {
+		return fmt.Errorf("%s: %s", plain(r.File), refusal(r.Message, *r.Code, r.Hint))
 	}
 	items, err := d.s.pfx.List(ctx, d.user)
 	if err != nil {
@@ -95,13 +86,6 @@ func expired(end time.Time) string {
 		return ", expired"
 	}
 	return ""
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return "no code"
-	}
-	return *s
 }
 
 func (d *demo) decide(ctx context.Context) error {
@@ -158,15 +142,8 @@ func certName(id phone.Identity) string {
 }
 
 func (d *demo) prove(ctx context.Context, p *phone.Phone) error {
-	mail := testdata.OldMail()
-	if d.oldMail != "" {
-		var err error
-		if mail, err = os.ReadFile(d.oldMail); err != nil {
-			return fmt.Errorf("reading --old-mail: %w", err)
-		}
-	}
 	root := d.s.root.Certificate()
-	pr, err := prove(ctx, p, d.user.Mail, mail, root)
+	pr, err := prove(ctx, p, d.user.Mail, d.mine.oldMail, root)
 	if err != nil {
 		return err
 	}
@@ -176,8 +153,11 @@ func (d *demo) prove(ctx context.Context, p *phone.Phone) error {
 	if d.leave == "" {
 		return nil
 	}
+	if err := pr.leave(d.leave, root); err != nil {
+		return err
+	}
 	d.tell("left", "old-mail.txt, signed.eml and ca.pem in %s", d.leave)
-	return pr.leave(d.leave, root)
+	return nil
 }
 
 // quote shows a text of somebody else, so that it cannot pass for ours or play

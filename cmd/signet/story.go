@@ -144,9 +144,6 @@ func verifyMail(ctx context.Context, mail []byte, root *x509.Certificate) (strin
 
 // leave writes what the phone produced to dir.
 func (pr proof) leave(dir string, root *x509.Certificate) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making %s: %w", dir, err)
-	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(dir, "old-mail.txt"), pr.oldMail, 0o600),
 		os.WriteFile(filepath.Join(dir, "signed.eml"), pr.signed, 0o600),
