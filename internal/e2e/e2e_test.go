@@ -9,11 +9,14 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,9 +26,20 @@ import (
 	"github.com/signet-mdm/signet/testdata"
 )
 
+// TestMain lets more scripts run at a time than there are cores: they wait for
+// servers and phones more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set(strconv.Itoa(3 * runtime.GOMAXPROCS(0)))
+	}
+	os.Exit(m.Run())
+}
+
 func TestScripts(t *testing.T) {
 	judge.Need(t, "openssl")
 	bin := build(t)
+	shop := &workshop{bin: bin, dir: t.TempDir()}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/e2e",
 		RequireExplicitExec: true,
@@ -33,6 +47,7 @@ func TestScripts(t *testing.T) {
 		Setup:               func(env *testscript.Env) error { return setup(env, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"phone":    phoneVerb,
+			"history":  shop.history,
 			"ready":    ready,
 			"need":     need,
 			"fails":    fails,
@@ -40,6 +55,8 @@ func TestScripts(t *testing.T) {
 			"pem":      pemCerts,
 			"request":  request,
 			"sql":      sqlVerb,
+			"lapse":    lapse,
+			"revoked":  revoked,
 			"leaks":    leaks,
 			"bombard":  bombard,
 			"hostile":  hostile,

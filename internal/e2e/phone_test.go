@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,22 @@ type handset struct {
 	*phone.Phone
 	mu     sync.Mutex
 	events []phone.Event
-	heard  int // how many of them the script has heard of
+	heard  int    // how many of them the script has heard of
+	left   int    // commands until cut is called
+	cut    func() // ends what the phone is doing
+}
+
+// note takes an event of the phone.
+func (h *handset) note(e phone.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, e)
+	if e.What != phone.EventCommand || h.cut == nil {
+		return
+	}
+	if h.left--; h.left <= 0 {
+		h.cut()
+	}
 }
 
 // patience bounds every wait.
@@ -51,9 +67,9 @@ var doings map[string]func(ctx context.Context, ts *testscript.TestScript, p *ha
 
 func init() { // not a literal: the error message lists them
 	doings = map[string]func(context.Context, *testscript.TestScript, *handset, []string) error{
-		"open": open, "fetch": fetch, "install": install, "enroll": enroll, "poll": poll, "until": until, "mood": mood, "checkout": checkOut,
+		"open": open, "fetch": fetch, "install": install, "enroll": enroll, "poll": poll, "until": until, "some": some, "settle": settle, "mood": mood, "checkout": checkOut,
 		"reads": reads, "signs": signs, "holds": holds, "certificates": certificates, "appconfig": appConfig,
-		"heard": heard, "secrets": secrets, "send": send,
+		"heard": heard, "secrets": secrets, "files": files, "send": send,
 	}
 }
 
@@ -94,11 +110,7 @@ func phoneNamed(ts *testscript.TestScript, name string) *handset {
 // newHandset makes a phone: `phone a new os=17.6 roots=ca.pem mtls`
 func newHandset(ts *testscript.TestScript, name string, opts []string) *handset {
 	h := &handset{}
-	cfg := phone.Config{Keys: keys(), Name: name, VisitAnyway: true, Log: func(e phone.Event) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.events = append(h.events, e)
-	}}
+	cfg := phone.Config{Keys: keys(), Name: name, VisitAnyway: true, Log: h.note}
 	for _, o := range opts {
 		key, value, _ := strings.Cut(o, "=")
 		switch key {
@@ -130,7 +142,6 @@ func (h *handset) told(from int) string {
 	for _, e := range h.events[from:] {
 		fmt.Fprintf(&out, "%s %s %s\n", e.What, e.Thing, e.Detail)
 	}
-	h.heard = len(h.events)
 	return out.String()
 }
 
@@ -194,6 +205,12 @@ func (h *handset) lacks(want []string) string {
 	if len(h.AppConfig("com.microsoft.Office.Outlook")) > 0 {
 		have["appconfig"] = 1
 	}
+	news := h.told(h.heard)
+	for what, word := range map[string]string{"refused": phone.EventRefuse + " ", "notnow": " NotNow\n"} {
+		if strings.Contains(news, word) {
+			have[what] = 1
+		}
+	}
 	for _, w := range want {
 		key, value, number := strings.Cut(w, "=")
 		n, err := strconv.Atoi(value)
@@ -208,6 +225,70 @@ func (h *handset) lacks(want []string) string {
 		}
 	}
 	return ""
+}
+
+// some polls, and breaks the connection when that many commands were carried
+// out, before the last result is sent: `phone a some 3`
+func some(ctx context.Context, _ *testscript.TestScript, p *handset, args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
+	p.mu.Lock()
+	p.left, p.cut = n, cut
+	p.mu.Unlock()
+	for ctx.Err() == nil {
+		p.Poll(ctx) // how it ends is not the point
+		time.Sleep(pause)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = nil
+	if p.left > 0 {
+		return fmt.Errorf("%d commands did not come", p.left)
+	}
+	return nil
+}
+
+// settle polls until the server has seen that all of the user's devices have
+// all they should; it leaves what `signet status` says: `phone a settle USER`
+func settle(ctx context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	for ctx.Err() == nil {
+		if n, err := p.Poll(ctx); err != nil {
+			return err
+		} else if n > 0 {
+			continue
+		}
+		if err := ts.Exec("signet", "status", "-o", "json", args[0]); err != nil {
+			return err
+		}
+		if done, err := settled(ts.ReadFile("stdout")); done || err != nil {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return fmt.Errorf("still waiting: %s", ts.ReadFile("stdout"))
+}
+
+func settled(status string) (bool, error) {
+	var s struct {
+		Devices []struct{ Parcels []struct{ State string } }
+	}
+	if err := json.Unmarshal([]byte(status), &s); err != nil {
+		return false, err
+	}
+	parcels := 0
+	for _, d := range s.Devices {
+		for _, p := range d.Parcels {
+			parcels++
+			if p.State != "installed" {
+				return false, nil
+			}
+		}
+	}
+	return parcels > 0, nil
 }
 
 // mood makes the phone misbehave: `phone a mood locked losereply=2`
@@ -236,13 +317,17 @@ func mood(_ context.Context, _ *testscript.TestScript, p *handset, words []strin
 	return nil
 }
 
-// reads opens a message and leaves what was inside: `phone a reads IN OUT`
+// reads opens a message and leaves its text: `phone a reads IN OUT`
 func reads(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
 	plain, _, err := p.ReadMail([]byte(ts.ReadFile(args[0])))
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(ts.MkAbs(args[1]), plain, 0o600)
+	_, text, ok := bytes.Cut(plain, []byte("\r\n\r\n"))
+	if !ok {
+		return errors.New("the message has no header")
+	}
+	return os.WriteFile(ts.MkAbs(args[1]), text, 0o600)
 }
 
 // signs writes and signs a message: `phone a signs FROM OUT`
@@ -289,7 +374,9 @@ func appConfig(_ context.Context, ts *testscript.TestScript, p *handset, args []
 
 // heard prints what the phone did since it was last asked.
 func heard(_ context.Context, ts *testscript.TestScript, p *handset, _ []string) error {
-	fmt.Fprint(ts.Stdout(), p.told(p.heard))
+	news := p.told(p.heard)
+	p.heard += strings.Count(news, "\n")
+	fmt.Fprintf(ts.Stdout(), "heard:\n%s", news)
 	return nil
 }
 
@@ -299,10 +386,11 @@ func secrets(_ context.Context, ts *testscript.TestScript, p *handset, args []st
 	var out bytes.Buffer
 	for _, pr := range p.Profiles() {
 		for _, item := range pr.Payloads {
-			for _, key := range []string{"Password", "Challenge"} {
-				if s, ok := item.Settings[key].(string); ok && s != "" {
-					fmt.Fprintln(&out, s)
-				}
+			if s, ok := item.Settings["Password"].(string); ok && s != "" {
+				fmt.Fprintln(&out, s)
+			}
+			if request, ok := item.Settings["PayloadContent"].(map[string]any); ok && request["Challenge"] != nil {
+				fmt.Fprintln(&out, request["Challenge"])
 			}
 		}
 	}
@@ -310,6 +398,30 @@ func secrets(_ context.Context, ts *testscript.TestScript, p *handset, args []st
 		fmt.Fprintln(&out, e.PushMagic)
 	}
 	return os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o600)
+}
+
+// files writes the imported identities as they came: `phone a files DIR`
+func files(_ context.Context, ts *testscript.TestScript, p *handset, args []string) error {
+	dir, n := ts.MkAbs(args[0]), 0
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for _, pr := range p.Profiles() {
+		for _, item := range pr.Payloads {
+			password, _ := item.Settings["Password"].(string)
+			data, _ := item.Settings["PayloadContent"].([]byte)
+			if password == "" || len(data) == 0 {
+				continue
+			}
+			n++
+			for name, content := range map[string][]byte{"p12": data, "password": []byte(password + "\n")} {
+				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.%s", n, name)), content, 0o600); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // send puts any body, signed by the phone, and wants a status:

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"encoding/json"
 	"encoding/pem"
@@ -161,6 +162,39 @@ func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(rows.Err())
 	fmt.Fprintf(ts.Stdout(), "%d rows\n", n)
+}
+
+// lapse ends all leases, as time would: what a killed server had begun is free.
+func lapse(ts *testscript.TestScript, neg bool, args []string) {
+	for _, table := range []string{"device", "parcel", "command"} {
+		sqlVerb(ts, neg, []string{"data/signet.db", "UPDATE " + table + " SET lease_until = 0"})
+	}
+}
+
+// revoked waits until a certificate is on the list that its issuer publishes:
+// `revoked FILE smime`
+func revoked(ts *testscript.TestScript, neg bool, args []string) {
+	block, _ := pem.Decode([]byte(ts.ReadFile(args[0])))
+	if block == nil {
+		ts.Fatalf("%s is no certificate", args[0])
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	ts.Check(err)
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(pause) {
+		resp, err := insecure().Get(address(ts, "/pki/"+args[1]+".crl"))
+		ts.Check(err)
+		der, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		list, err := x509.ParseRevocationList(der)
+		ts.Check(err)
+		for _, e := range list.RevokedCertificateEntries {
+			if e.SerialNumber.Cmp(c.SerialNumber) == 0 {
+				return
+			}
+		}
+	}
+	ts.Fatalf("%s is not on the list of %s", args[0], args[1])
 }
 
 // rss fails when the process whose number is in the file has ever used more
