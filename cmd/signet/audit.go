@@ -20,8 +20,11 @@ func (a *app) auditList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List what was done, newest first",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 1 || limit > 500 {
+				return usagef("--limit is a number from 1 to 500")
+			}
 			client, err := a.client()
 			if err != nil {
 				return err

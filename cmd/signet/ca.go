@@ -18,7 +18,7 @@ func (a *app) caShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "List our CAs, the root first",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.client()
 			if err != nil {
@@ -40,7 +40,7 @@ func (a *app) caExport() *cobra.Command {
 		Use:     "export NAME",
 		Short:   "Print the certificate of one of our CAs as PEM",
 		Example: "  signet ca export root > root.pem",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {
@@ -66,16 +66,23 @@ func (a *app) caRevoke() *cobra.Command {
 		Use:     "revoke SHA256",
 		Short:   "Revoke a certificate that we issued and publish that",
 		Example: "  signet ca revoke 5f3c… --reason keyCompromise",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("SHA256"),
 		RunE: func(c *cobra.Command, args []string) error {
+			cert, err := fingerprint(args[0])
+			if err != nil {
+				return err
+			}
+			if len(cert) < fullFingerprint {
+				return usagef("give the whole fingerprint, 64 digits, of the certificate to revoke")
+			}
 			client, err := a.client()
 			if err != nil {
 				return err
 			}
-			if err := client.Revoke(c.Context(), args[0], reason); err != nil {
+			if err := client.Revoke(c.Context(), cert, reason); err != nil {
 				return err
 			}
-			return a.show(map[string]string{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
+			return a.show(map[string]string{"revoked": cert}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`REASON` of RFC 5280, such as keyCompromise or cessationOfOperation")

@@ -194,27 +194,37 @@ func TestStatusOfUsage(t *testing.T) {
 		status int
 		stderr string // part of it
 	}{
-		"nothing":           {"", exitUsage, "a command is missing"},
-		"help":              {"--help", exitDone, ""},
-		"unknown command":   {"usr", exitUsage, "user"},
-		"unknown below":     {"user lst", exitUsage, `no command "lst"`},
-		"only the group":    {"user", exitUsage, "signet user --help"},
-		"unknown flag":      {"user list --nme x", exitUsage, "--nme"},
-		"missing argument":  {"user add", exitUsage, "signet user add --help"},
-		"unknown format":    {"user list -o xml", exitUsage, "xml"},
-		"plain HTTP":        {"user list --server http://x --token-file x", exitUsage, "https://"},
-		"no token":          {"user list --server https://x", exitUsage, "--token-file"},
-		"no token role":     {"token create --name x", exitUsage, "--role"},
-		"bad expiry":        {"token create --name x --role admin --expires 2y", exitUsage, "2y"},
-		"list of whom":      {"pfx list", exitUsage, "--user"},
-		"remove unsure":     {"pfx remove --user x 00", exitUsage, "--yes"},
-		"no server":         {"user list", exitFailed, "signet serve"},
-		"missing file":      {"pfx import none.p12", exitFailed, "none.p12"},
-		"missing token":     {"user list --server https://x --token-file none", exitFailed, "none"},
-		"config not set":    {"config check", exitFailed, "url: "},
-		"config good":       {"config check --url https://mdm.example.org", exitDone, ""},
-		"config not a bool": {"config check --url https://mdm.example.org --enroll-sign-profile=maybe", exitFailed, "--enroll-sign-profile"},
-		"version":           {"version", exitDone, ""},
+		"nothing":            {"", exitUsage, "a command is missing"},
+		"help":               {"--help", exitDone, ""},
+		"unknown command":    {"usr", exitUsage, "user"},
+		"unknown below":      {"user lst", exitUsage, `no command "lst"`},
+		"only the group":     {"user", exitUsage, "signet user --help"},
+		"unknown flag":       {"user list --nme x", exitUsage, "--nme"},
+		"missing argument":   {"user add", exitUsage, "ADDRESS is missing\n  signet user add --help"},
+		"surplus argument":   {"invite a@example.com b@example.com", exitUsage, `"b@example.com" is one argument too many`},
+		"surplus anything":   {"user list all", exitUsage, `"all" is one argument too many`},
+		"some of several":    {"pfx import", exitUsage, "PATH is missing"},
+		"version flag":       {"--version", exitDone, ""},
+		"unknown role":       {"token create --name x --role root", exitUsage, "root"},
+		"long name":          {"token create --role admin --name " + strings.Repeat("x", 101), exitUsage, "--name"},
+		"no length of time":  {"token create --name x --role admin --expires 5x", exitUsage, "such as 30d"},
+		"huge limit":         {"audit list --limit 501", exitUsage, "1 to 500"},
+		"no fingerprint":     {"pfx remove --user x --yes zz", exitUsage, "zz"},
+		"half a fingerprint": {"ca revoke 00000000", exitUsage, "64 digits"},
+		"unknown format":     {"user list -o xml", exitUsage, "xml"},
+		"plain HTTP":         {"user list --server http://x --token-file x", exitUsage, "https://"},
+		"no token":           {"user list --server https://x", exitUsage, "--token-file"},
+		"no token role":      {"token create --name x", exitUsage, "--role"},
+		"bad expiry":         {"token create --name x --role admin --expires 2y", exitUsage, "2y is more than a year"},
+		"list of whom":       {"pfx list", exitUsage, "--user"},
+		"remove unsure":      {"pfx remove --user x 00", exitUsage, "--yes"},
+		"no server":          {"user list", exitFailed, "signet serve"},
+		"no password":        {"pfx import none.p12", exitUsage, "--password-file"},
+		"missing token":      {"user list --server https://x --token-file none", exitFailed, "none"},
+		"config not set":     {"config check", exitFailed, "url: "},
+		"config good":        {"config check --url https://mdm.example.org", exitDone, ""},
+		"config not a bool":  {"config check --url https://mdm.example.org --enroll-sign-profile=maybe", exitFailed, "--enroll-sign-profile"},
+		"version":            {"version", exitDone, ""},
 	} {
 		var out, errs bytes.Buffer
 		empty := t.TempDir()
@@ -349,7 +359,8 @@ func TestImport(t *testing.T) {
 	if c.json(&items, "pfx", "list", "--user", testdata.Owner); len(items) != 1 || items[0].Place != "current" {
 		t.Errorf("got %+v", items)
 	}
-	if out := c.ok("pfx", "list", "--user", testdata.Owner); !strings.Contains(out, items[0].Cert) {
+	if out := c.ok("pfx", "list", "--user", testdata.Owner); !strings.Contains(out, items[0].Cert[:16]) || !strings.Contains(out, items[0].Reason) ||
+		!strings.Contains(out, items[0].Addresses[0]) {
 		t.Errorf("got\n%s", out)
 	}
 
@@ -375,7 +386,20 @@ func TestImport(t *testing.T) {
 	if status, _, errs := c.run("pfx", "import", "--password-file", password, "--user", "nobody@example.com", good); status != exitFailed || !strings.Contains(errs, "(user_unknown)") {
 		t.Errorf("unknown user: status %d\n%s", status, errs)
 	}
-	c.ok("pfx", "remove", "--user", testdata.Owner, "--yes", items[0].Cert)
+	status, out, errs = c.run("pfx", "import", "--password-file", password, filepath.Join(c.dir, "none.p12"), good)
+	if status != exitRejects || !strings.Contains(out, "none.p12: refused (pfx_file_unreadable)") ||
+		!strings.Contains(out, "2 files: 0 identities imported, 1 unchanged, 1 refused") {
+		t.Errorf("a file that is not there: status %d\n%s%s", status, out, errs)
+	}
+	c.ok("user", "add", "bob@example.com")
+	out = c.ok("pfx", "import", "--password-file", password, "--user", "bob@example.com", good)
+	if !strings.Contains(out, "\n  warning: The certificate does not name this user.\n") || !strings.HasSuffix(out, "0 refused, 1 with warnings\n") {
+		t.Errorf("for somebody else: got\n%s", out)
+	}
+	if status, _, errs := c.run("pfx", "remove", "--user", testdata.Owner, "--yes", "00000000"); status != exitFailed || !strings.Contains(errs, "(pfx_unknown)") {
+		t.Errorf("a prefix of none: status %d\n%s", status, errs)
+	}
+	c.ok("pfx", "remove", "--user", testdata.Owner, "--yes", strings.ToUpper(items[0].Cert[:16]))
 	if out := c.ok("pfx", "list", "--user", testdata.Owner, "-o", "json"); out != "[]\n" {
 		t.Errorf("after the removal: %q", out)
 	}
@@ -420,7 +444,6 @@ func TestChallengeAndAuthorities(t *testing.T) {
 	for args, want := range map[string]string{
 		"scep challenge --profile none --user alice@example.com": scep.ErrProfileUnknown.Code,
 		"ca revoke " + strings.Repeat("0", 64):                   scep.ErrCertificateUnknown.Code,
-		"ca revoke x":                                            admin.ErrRequest.Code,
 	} {
 		if status, _, errs := c.run(strings.Fields(args)...); status != exitFailed || !strings.Contains(errs, "("+want+")") {
 			t.Errorf("%s: status %d, want 1 and %s\n%s", args, status, want, errs)
@@ -442,6 +465,16 @@ func TestApply(t *testing.T) {
 	if out := c.ok("apply", "-f", good); !strings.HasPrefix(out, "+ policy mail\n") {
 		t.Errorf("got\n%s", out)
 	}
+	if out := c.ok("apply", good); out != "  policy mail\nNothing had to be changed.\n" {
+		t.Errorf("the same again: got\n%s", out)
+	}
+	idle := c.file("idle.yaml", []byte("kind: Policy\nname: idle\nmail: {apple: {account: imap}}\n"))
+	_, _, errs := c.run("apply", "-f", idle, "--dry-run")
+	for _, want := range []string{"warning: policy idle is for nobody", "warning: policy idle alone: mail.apple.account: an IMAP account needs"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("lacks %q:\n%s", want, errs)
+		}
+	}
 	var diff appconfig.Diff
 	if c.json(&diff, "apply", "-f", good); len(diff.Items) != 1 || diff.Items[0].Action != appconfig.Unchanged {
 		t.Errorf("a second time: got %+v", diff)
@@ -449,7 +482,7 @@ func TestApply(t *testing.T) {
 	if out := c.ok("explain", "policy", "alice@example.com"); !strings.Contains(out, "signing.source") {
 		t.Errorf("got\n%s", out)
 	}
-	for args, want := range map[string]int{"apply": exitUsage, "apply -f " + bad: exitFailed, "apply -f none.yaml": exitFailed, "apply -f -": exitFailed} {
+	for args, want := range map[string]int{"apply": exitUsage, "apply a -f b": exitUsage, "apply -f " + bad: exitFailed, "apply -f none.yaml": exitFailed, "apply -f -": exitFailed} {
 		if status, _, errs := c.run(strings.Fields(args)...); status != want || errs == "" {
 			t.Errorf("%s: status %d, want %d\n%s", args, status, want, errs)
 		}

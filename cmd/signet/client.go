@@ -97,7 +97,7 @@ func (a *app) onOne(use, short, done string, do func(*admin.Client, context.Cont
 	return &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.ExactArgs(1),
+		Args:  takes(strings.Fields(use)[1]),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {

@@ -67,7 +67,7 @@ func (a *app) configCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with the configuration and how to right it",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.settings(c)
 			if err != nil {
@@ -103,7 +103,7 @@ func (a *app) configDescribe() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "describe",
 		Short: "Print signet.toml with every setting explained, as it is set now",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.settings(c)
 			if err != nil {

@@ -47,7 +47,7 @@ protocols and proves that it reads a message from years ago and signs a new one.
 The server stays up until Ctrl-C; with --once it ends after the proof.`,
 		Example: "  signet demo\n  signet demo --once\n" +
 			"  signet demo --once --pfx old.p12 --password-file pw --old-mail old.eml --out result",
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if (d.pfx == "") != (d.password == "") {
 				return usagef("--pfx and --password-file go together")

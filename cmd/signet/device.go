@@ -20,7 +20,7 @@ func (a *app) deviceList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List devices",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.client()
 			if err != nil {
@@ -43,7 +43,7 @@ func (a *app) deviceShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show DEVICE",
 		Short: "Show a device, by id, UDID or serial number",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {

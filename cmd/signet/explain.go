@@ -17,7 +17,7 @@ func (a *app) explainPolicy() *cobra.Command {
 	return &cobra.Command{
 		Use:   "policy USER",
 		Short: "Say which settings hold for a user, and which policy each comes from",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes("USER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {

@@ -16,7 +16,7 @@ func (a *app) groupSet() *cobra.Command {
 		Use:     "set NAME [USER...]",
 		Short:   "Give a group exactly these members",
 		Example: "  signet group set Finance alice@example.com bob@example.com",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    takes("NAME", "[USER...]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {

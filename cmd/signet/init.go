@@ -45,7 +45,7 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Make a data directory: configuration, keys, CAs, database, first administrator",
 		Example: "  signet init --url https://mdm.example.org --organization Example\n" +
 			"  signet init --data D --url https://127.0.0.1:8443 --listen 127.0.0.1:8443",
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.settings(c)
 			if err != nil {

@@ -14,7 +14,7 @@ func (a *app) inviteCommand() *cobra.Command {
 		Long: `Makes a link that enrolls one device of the user, once, and a code that the
 link asks for. Send the link by mail and give the code on another way: whoever
 has only one of them gets nothing.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("USER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,9 @@ func (a *app) pfxList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list --user USER",
 		Short: "List the imported certificates of a user, newest first",
-		Args:  cobra.NoArgs,
+		Long: `Lists the imported certificates of a user, newest first, with the first digits of
+their fingerprints; -o json has all of it, serial number and issuer too.`,
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if user == "" {
 				return usagef("whose? give --user")
@@ -31,8 +34,9 @@ func (a *app) pfxList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showTable(a, keys, []string{"place", "purpose", "from", "to", "serial", "issuer", "sha256"}, func(k pfxconnector.Item) []string {
-				return []string{string(k.Place), k.Purpose, day(k.NotBefore), day(k.NotAfter), k.Serial, k.Issuer, k.Cert}
+			return showTable(a, keys, []string{"place", "purpose", "from", "to", "addresses", "sha256", "why"}, func(k pfxconnector.Item) []string {
+				return []string{string(k.Place), k.Purpose, day(k.NotBefore), day(k.NotAfter), strings.Join(k.Addresses, ", "),
+					k.Cert[:shortFingerprint], strings.TrimSpace(k.Reason + " " + k.Undelivered)}
 			})
 		},
 	}
@@ -47,20 +51,33 @@ func (a *app) pfxRemove() *cobra.Command {
 		Use:   "remove --user USER --yes SHA256",
 		Short: "Destroy an imported key for ever",
 		Long: `Destroys an imported private key for ever, here and on the user's devices. Mail
-that was encrypted to it can then be read only where the key still is.`,
-		Args: cobra.ExactArgs(1),
+that was encrypted to it can then be read only where the key still is. The
+first digits of the fingerprint are enough when no other begins with them.`,
+		Args: takes("SHA256"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if user == "" || !sure {
 				return usagef("this cannot be undone: give --user and --yes")
+			}
+			prefix, err := fingerprint(args[0])
+			if err != nil {
+				return err
 			}
 			client, err := a.client()
 			if err != nil {
 				return err
 			}
-			if err := client.RemoveKey(c.Context(), user, args[0]); err != nil {
+			keys, err := client.Keys(c.Context(), user)
+			if err != nil {
 				return err
 			}
-			return a.show(map[string]string{"removed": args[0]}, func(w io.Writer) { fmt.Fprintln(w, "removed") })
+			cert, err := only(keys, prefix)
+			if err != nil {
+				return err
+			}
+			if err := client.RemoveKey(c.Context(), user, cert); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"removed": cert}, func(w io.Writer) { fmt.Fprintln(w, "removed") })
 		},
 	}
 	c.Flags().StringVar(&user, "user", "", "`USER`, by address, UPN or id")

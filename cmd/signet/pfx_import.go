@@ -45,11 +45,11 @@ func (a *app) pfxImport() *cobra.Command {
 key is sealed at once; who imports cannot read it back. Importing the same file
 again changes nothing, so a run that was interrupted is simply started again.
 
-With -o json one object is printed a file. The exit status is 3 when anything
-was refused.`,
+A file that cannot be read or used is refused and the rest goes on; the exit
+status is then 3. With -o json one object is printed a file.`,
 		Example: `  signet pfx import --password-file pw.txt --user alice@example.com old.p12
   signet pfx import --password-file pw.txt --dry-run ./escrow`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes("PATH..."),
 		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c.Context(), in, args) },
 	}
 	f := c.Flags()
@@ -99,15 +99,13 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 	return nil
 }
 
-// pfxFiles lists the files, and those below the directories, in order.
+// pfxFiles lists the files, and those below the directories, in order. What
+// cannot be looked at is listed too: reading it says why.
 func pfxFiles(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
 		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
+		if err != nil || !info.IsDir() {
 			files = append(files, path)
 			continue
 		}
@@ -122,10 +120,10 @@ func pfxFiles(paths []string) ([]string, error) {
 
 func pfxBelow(dir string) (files []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && slices.Contains([]string{".pfx", ".p12"}, strings.ToLower(filepath.Ext(path))) {
+		if err != nil || d.Type().IsRegular() && slices.Contains([]string{".pfx", ".p12"}, strings.ToLower(filepath.Ext(path))) {
 			files = append(files, path)
 		}
-		return err
+		return nil
 	})
 	if err == nil && len(files) == 0 {
 		err = fmt.Errorf("there is no .pfx or .p12 file below %s", dir)
@@ -134,13 +132,12 @@ func pfxBelow(dir string) (files []string, err error) {
 }
 
 // importPassword reads the password from the file, or asks a person for it.
-// Without either it is empty, as some files have it.
 func (a *app) importPassword(file string) (seal.Secret, error) {
 	if file != "" {
 		return a.secretFile(file)
 	}
 	if !a.terminal(a.stdin) {
-		return seal.Secret{}, nil
+		return seal.Secret{}, usagef("there is nobody to ask for the password: give --password-file; an empty file is an empty password")
 	}
 	fmt.Fprint(a.stderr, "Password of the files: ")
 	b, err := term.ReadPassword(int(a.stdin.(*os.File).Fd()))

@@ -10,14 +10,17 @@ import (
 
 // tally counts what became of the files.
 type tally struct {
-	files, seen, imported, unchanged, refused int
-	dry                                       bool
+	files, seen, imported, unchanged, refused, warned int
+	dry                                               bool
 }
 
 func (t *tally) add(r pfxconnector.FileReport) {
 	t.seen++
 	t.refused += r.Rejects()
 	for _, i := range r.Identities {
+		if len(i.Warnings) > 0 {
+			t.warned++
+		}
 		switch i.Status {
 		case pfxconnector.Imported, pfxconnector.WouldImport:
 			t.imported++
@@ -33,6 +36,9 @@ func (t tally) String() string {
 		verb = "would be imported"
 	}
 	s := fmt.Sprintf("%s: %s %s, %d unchanged, %d refused", count(t.files, "file"), count(t.imported, "identity"), verb, t.unchanged, t.refused)
+	if t.warned > 0 {
+		s += fmt.Sprintf(", %d with warnings", t.warned)
+	}
 	if t.dry {
 		s += "\nNothing was changed."
 	}
@@ -40,8 +46,9 @@ func (t tally) String() string {
 }
 
 // reportFile says what became of a file: with -o json an object in a line,
-// else a line an identity, or only those refused.
-func (a *app) reportFile(r pfxconnector.FileReport, onlyRefused bool) error {
+// else a line an identity with its warnings, or only those that have a reason to
+// be looked at.
+func (a *app) reportFile(r pfxconnector.FileReport, onlyNotable bool) error {
 	if a.output == "json" {
 		e := json.NewEncoder(a.stdout)
 		e.SetEscapeHTML(false)
@@ -53,7 +60,7 @@ func (a *app) reportFile(r pfxconnector.FileReport, onlyRefused bool) error {
 		return err
 	}
 	for _, i := range r.Identities {
-		if onlyRefused && i.Code == nil {
+		if onlyNotable && i.Code == nil && len(i.Warnings) == 0 {
 			continue
 		}
 		line := fmt.Sprintf("%s  %s  %s", i.Status, i.Purpose, i.User)
@@ -62,6 +69,11 @@ func (a *app) reportFile(r pfxconnector.FileReport, onlyRefused bool) error {
 		}
 		if _, err := fmt.Fprintf(a.stdout, "%s: %s  %.16s\n", plain(r.File), line, i.Cert); err != nil {
 			return err
+		}
+		for _, w := range i.Warnings {
+			if _, err := fmt.Fprintf(a.stdout, "  warning: %s\n", plain(w)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -71,6 +73,7 @@ func (a *app) root() *cobra.Command {
 		Short:         "Deliver S/MIME certificates to iPhone and iPad",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       newBuild().Version,
 		RunE:          needsCommand,
 	}
 	f := root.PersistentFlags()
@@ -107,6 +110,23 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return c
 }
 
+// takes is for commands whose arguments have these names. One in brackets may
+// be left out; the last may stand for several, as its dots say.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		for _, name := range names[min(len(args), len(names)):] {
+			if !strings.HasPrefix(name, "[") {
+				return usagef("%s is missing", strings.TrimSuffix(name, "..."))
+			}
+		}
+		many := len(names) > 0 && strings.Contains(names[len(names)-1], "...")
+		if len(args) > len(names) && !many {
+			return usagef("%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}
+
 func needsCommand(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usagef("there is no command %q", args[0])
@@ -137,10 +157,10 @@ func (a *app) status(c *cobra.Command, err error) int {
 // explain gives a sentence and what to do about it.
 func explain(err error) (sentence, hint string) {
 	if f, ok := errors.AsType[*admin.Failure](err); ok {
-		return f.Error(), f.Hint
+		return refused(f)
 	}
 	if f := fault.Of(err); f != nil {
-		return fmt.Sprintf("%s (%s)", f.Msg, f.Code), f.Hint
+		return fmt.Sprintf("%s (%s)", f.Msg, f.Code), strings.TrimSpace(reason(f) + f.Hint)
 	}
 	if errors.Is(err, context.Canceled) {
 		return "interrupted", ""
@@ -149,4 +169,26 @@ func explain(err error) (sentence, hint string) {
 		hint = "Run it as the user to whom these files belong."
 	}
 	return err.Error(), hint
+}
+
+// refused says what the server did not take. Its list of errors names parts of
+// a request that people have not seen; only the last name means something.
+func refused(f *admin.Failure) (sentence, hint string) {
+	if f.Code != admin.ErrRequest.Code || len(f.Errors) == 0 {
+		return f.Error(), f.Hint
+	}
+	parts := make([]string, len(f.Errors))
+	for i, e := range f.Errors {
+		parts[i] = strings.TrimPrefix(e.Location[strings.LastIndex(e.Location, ".")+1:]+": "+e.Message, ": ")
+	}
+	return fmt.Sprintf("The server refuses what it was asked: %s. (%s)", strings.Join(parts, "; "), f.Code), ""
+}
+
+// reason gives what the system says of an address that cannot be had.
+func reason(f *fault.Error) string {
+	op, ok := errors.AsType[*net.OpError](f)
+	if !ok || op.Op != "listen" {
+		return ""
+	}
+	return fmt.Sprintf("The system says: %v. ", op.Err)
 }

@@ -19,7 +19,7 @@ func (a *app) scepChallenge() *cobra.Command {
 name of a user. What the certificate says comes from the user's record and the
 certificate profile; the client brings nothing but its key.`,
 		Example: "  signet scep challenge --profile smime-signing --user alice@example.com -o json",
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n.Profile == "" || n.User == "" {
 				return usagef("a challenge needs --profile and --user")

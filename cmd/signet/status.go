@@ -17,7 +17,7 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status USER",
 		Short: "Say what has arrived on a user's devices, and what has not",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes("USER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {

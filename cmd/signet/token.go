@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 )
 
@@ -28,10 +30,16 @@ func (a *app) tokenCreate() *cobra.Command {
   auditor   reads everything, changes nothing
   approver  reads what it is asked to approve`,
 		Example: "  signet token create --name ci --role auditor --expires 30d > token",
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if n.Name == "" || n.Role == "" {
 				return usagef("a token needs --name and --role")
+			}
+			if len(n.Name) > 100 {
+				return usagef("--name is longer than 100 characters")
+			}
+			if !slices.Contains(access.TokenRoles(), access.Role(n.Role)) {
+				return usagef("there is no role %q: the roles are admin, helpdesk, auditor and approver", n.Role)
 			}
 			var err error
 			if n.Days, err = days(expires); err != nil {
@@ -54,7 +62,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&n.Name, "name", "", "what it is for")
 	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor or approver")
-	f.StringVar(&expires, "expires", "90d", "how long it is good for, in days (`30d`), at most a year")
+	f.StringVar(&expires, "expires", "90d", "`TIME` for which it is good, such as 30d, 4w or 1y; a year at most")
 	return c
 }
 
@@ -63,18 +71,21 @@ func days(s string) (int, error) {
 	units := map[byte]int{'d': 1, 'w': 7, 'y': 365}
 	if s != "" {
 		n, err := strconv.Atoi(strings.TrimRight(s, "dwy"))
-		if unit := units[s[len(s)-1]]; err == nil && unit > 0 && n > 0 && n*unit <= 366 {
+		if unit := units[s[len(s)-1]]; err == nil && unit > 0 && n > 0 {
+			if n > 366/unit {
+				return 0, usagef("--expires %s is more than a year; a token lives a year at most", s)
+			}
 			return n * unit, nil
 		}
 	}
-	return 0, usagef("%q is no length of time: write 30d, 4w or 1y, at most a year", s)
+	return 0, usagef("--expires takes a number of days, weeks or years, such as 30d, 4w or 1y, not %q", s)
 }
 
 func (a *app) tokenList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List API tokens",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.client()
 			if err != nil {

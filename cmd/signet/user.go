@@ -20,7 +20,7 @@ func (a *app) userAdd() *cobra.Command {
 		Use:     "add ADDRESS",
 		Short:   "Add a user",
 		Example: `  signet user add alice@example.com --name "Alice Example"`,
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("ADDRESS"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {
@@ -47,7 +47,7 @@ func (a *app) userList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List users",
-		Args:  cobra.NoArgs,
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.client()
 			if err != nil {
@@ -68,7 +68,7 @@ func (a *app) userShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show USER",
 		Short: "Show a user, by address, UPN or id",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes("USER"),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {
