@@ -24,6 +24,7 @@ const (
 	idleTimeout    = 120 * time.Second
 	drainTimeout   = 10 * time.Second
 	maxHeaderBytes = 64 << 10
+	maxStreams     = 32 // of HTTP/2 at a time
 )
 
 // ErrListen is returned when an address cannot be had.
@@ -39,11 +40,13 @@ type Listener struct {
 
 // Listen takes a TCP address. Name is the setting that chose it, such as
 // "--listen", so that a failure names it. With config nil it is plain HTTP.
+// Connections over the limits, in all or of one address, are closed at once.
 func Listen(name, addr string, config *tls.Config, h http.Handler) (*Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, ErrListen.Saying(fmt.Sprintf("Cannot listen on %s (%s).", addr, name)).With(err)
 	}
+	l = newCrowd(l, connLimit(), maxConnsEach)
 	if config != nil {
 		config = config.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
@@ -119,6 +122,7 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
