@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -31,7 +30,7 @@ func (s *Site) run(rt bound, w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Connection", "close") // nobody wants to read it
 		return ErrTooLarge
 	}
-	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, limit), all: &s.bodies}
+	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, limit), all: &s.bodies, each: s.each.bodies, key: sharer(Remote(r))}
 	defer b.release()
 	r.Body = b
 	return rt.Handle(w, r, by)
@@ -41,11 +40,16 @@ func (s *Site) run(rt bound, w http.ResponseWriter, r *http.Request) error {
 type body struct {
 	io.ReadCloser
 	all  *atomic.Int64 // of all requests of the site
+	each *shares
+	key  string // of the sender's share
 	mine int64
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if !b.each.take(b.key, int64(n)) {
+		return 0, ErrBusy
+	}
 	b.mine += int64(n)
 	if b.all.Add(int64(n)) > maxBodies {
 		return n, ErrBusy
@@ -60,16 +64,13 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 // release gives back what the request held.
-func (b *body) release() { b.all.Add(-b.mine) }
+func (b *body) release() {
+	b.all.Add(-b.mine)
+	b.each.give(b.key, b.mine)
+}
 
 // Remote is the peer's address without port; empty on a Unix socket.
-func Remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
-}
+func Remote(r *http.Request) string { return hostOf(r.RemoteAddr) }
 
 // report writes the one record of a request.
 func (s *Site) report(r *http.Request, w *recorder, route string, took time.Duration, err error) {

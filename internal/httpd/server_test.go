@@ -3,9 +3,11 @@ package httpd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -104,21 +106,85 @@ func TestManyLargeBodies(t *testing.T) {
 		}}}}
 	s := httpd.NewSite(discard(), nil, a)
 	answers := make(chan int)
-	for range 2 {
-		go func() { answers <- ask(s, "PUT", "/t", &zeros{48 << 20}).Code }()
+	const fits = httpd.BodiesEach
+	for n := range 4 {
+		go func() { answers <- from(s, fmt.Sprint("192.0.2.", n, ":1"), &zeros{fits}).Code }()
 		<-read
 	}
-	if w := ask(s, "PUT", "/t", &zeros{48 << 20}); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+	if w := from(s, "192.0.2.9:1", &zeros{fits}); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("one too many: got %d, want 503 with Retry-After", w.Code)
 	}
 	close(hold)
-	for range 2 {
+	for range 4 {
 		if code := <-answers; code != 200 {
 			t.Errorf("one that fits: got %d, want 200", code)
 		}
 	}
-	if w := ask(s, "PUT", "/t", &zeros{48 << 20}); w.Code != 200 {
+	for addr, want := range map[string]int{"192.0.2.0:1": 503, "[2001:db8::1]:1": 503, "@": 200} {
+		if w := from(s, addr, &zeros{fits + 1}); w.Code != want {
+			t.Errorf("more than the share of %s: got %d, want %d", addr, w.Code, want)
+		}
+	}
+	if w := from(s, "192.0.2.0:1", &zeros{fits}); w.Code != 200 {
 		t.Errorf("afterwards: got %d, want 200", w.Code)
+	}
+}
+
+// from asks as the peer at addr.
+func from(h http.Handler, addr string, body io.Reader) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("PUT", "/t", body)
+	r.RemoteAddr = addr
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// One address cannot have all places, others and the socket still get theirs,
+// and what ended is given back.
+func TestPlacesOfOneAddress(t *testing.T) {
+	read, hold := make(chan struct{}), make(chan struct{})
+	a := httpd.Area{Render: httpd.Bare, Routes: []httpd.Route{{Method: "PUT", Path: "/t", Permission: httpd.Anyone, MaxBody: 10,
+		Handle: func(_ http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
+			if b, _ := io.ReadAll(r.Body); len(b) > 0 {
+				read <- struct{}{}
+				<-hold
+			}
+			return nil
+		}}}}
+	s := httpd.NewSite(discard(), nil, a)
+	answers := make(chan int)
+	for n := range httpd.InFlightEach {
+		go func() { answers <- from(s, fmt.Sprintf("[2001:db8::%x]:1", n), &zeros{1}).Code }()
+		<-read
+	}
+	w := from(s, "[2001:db8::ffff]:1", nil)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get("Connection") != "close" {
+		t.Errorf("one too many: got %d %v, want 503 with Retry-After and close", w.Code, w.Header())
+	}
+	for _, addr := range []string{"[2001:db8:0:1::1]:1", "192.0.2.1:1", "@"} {
+		if w := from(s, addr, nil); w.Code != 200 {
+			t.Errorf("%s meanwhile: got %d, want 200", addr, w.Code)
+		}
+	}
+	close(hold)
+	for range httpd.InFlightEach {
+		if code := <-answers; code != 200 {
+			t.Errorf("one that fits: got %d, want 200", code)
+		}
+	}
+	if w := from(s, "[2001:db8::1]:1", nil); w.Code != 200 {
+		t.Errorf("afterwards: got %d, want 200", w.Code)
+	}
+}
+
+func TestSharer(t *testing.T) {
+	for remote, want := range map[string]string{
+		"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "::ffff:192.0.2.1",
+		"2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "2001:db8:0:1::1": "2001:db8:0:1::/64",
+	} {
+		if got := httpd.Sharer(remote); got != want {
+			t.Errorf("%q: got %q, want %q", remote, got, want)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type Site struct {
 	renders  map[string]Render // by first path segment
 	inFlight chan struct{}
 	bodies   atomic.Int64 // bytes
+	each     struct{ inFlight, bodies *shares }
 	origin   *http.CrossOriginProtection
 }
 
@@ -48,6 +49,7 @@ func NewSite(log *slog.Logger, hosts []string, areas ...Area) *Site {
 	}
 	s := &Site{log: log, hosts: hosts, router: mux.NewRouter().SkipClean(true), renders: map[string]Render{},
 		inFlight: make(chan struct{}, maxInFlight), origin: http.NewCrossOriginProtection()}
+	s.each.inFlight, s.each.bodies = newShares(maxInFlightEach), newShares(maxBodiesEach)
 	for _, a := range areas {
 		a.check()
 		for _, rt := range a.Routes {
@@ -124,12 +126,12 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 			render(w, r, Status(f), f)
 		}
 	}()
-	select {
-	case s.inFlight <- struct{}{}:
-		defer func() { <-s.inFlight }()
-	default:
+	leave := s.enter(sharer(Remote(r)))
+	if leave == nil {
+		w.Header().Set("Connection", "close") // and the body unread
 		return "", ErrBusy
 	}
+	defer leave()
 	if err := s.admit(r); err != nil {
 		return "", err
 	}
@@ -138,6 +140,24 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 		return "", err
 	}
 	return rt.Path, s.run(rt, w, r)
+}
+
+// enter takes one of the places, of which each address has its share; nil when
+// there is none.
+func (s *Site) enter(key string) (leave func()) {
+	if !s.each.inFlight.take(key, 1) {
+		return nil
+	}
+	select {
+	case s.inFlight <- struct{}{}:
+	default:
+		s.each.inFlight.give(key, 1)
+		return nil
+	}
+	return func() {
+		<-s.inFlight
+		s.each.inFlight.give(key, 1)
+	}
 }
 
 // renderFor picks how failures look where no route matched.
