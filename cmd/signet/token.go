@@ -26,7 +26,7 @@ func (a *app) tokenCreate() *cobra.Command {
 		Long: `Makes an API token and prints it on standard output, this once. The roles:
 
   admin     everything
-  helpdesk  invites, and sees users and devices
+  helpdesk  sees users and devices, and asks devices again; does not invite
   auditor   reads everything, changes nothing
   approver  reads what it is asked to approve`,
 		Example: "  signet token create --name ci --role auditor --expires 30d > token",
