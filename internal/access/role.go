@@ -17,7 +17,7 @@ type Role string
 // The roles. The first four can be given to API tokens.
 const (
 	Admin    Role = "admin"    // everything but approving
-	Helpdesk Role = "helpdesk" // invites and looks; sees states, never certificates
+	Helpdesk Role = "helpdesk" // looks, and asks devices again; sees states, never certificates
 	Auditor  Role = "auditor"  // reads everything, changes nothing
 	Approver Role = "approver" // looks at what it is asked to approve
 
@@ -44,7 +44,8 @@ const (
 	DeviceRead     Permission = "device.read"
 	DeviceWrite    Permission = "device.write"
 	DeviceInvite   Permission = "device.invite"
-	KeyRead        Permission = "key.read" // which certificates are held; nobody reads keys
+	DeviceRefresh  Permission = "device.refresh" // ask a device about itself again
+	KeyRead        Permission = "key.read"       // which certificates are held; nobody reads keys
 	KeyImport      Permission = "key.import"
 	PolicyRead     Permission = "policy.read"
 	PolicyWrite    Permission = "policy.write"
@@ -59,13 +60,16 @@ const (
 
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead}
 
-var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, KeyImport,
+var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, DeviceRefresh, KeyImport,
 	PolicyWrite, ChallengeIssue, CARevoke, TokenManage)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{
-	Admin:     managing,
-	Helpdesk:  {UserRead, DeviceRead, DeviceInvite},
+	Admin: managing,
+	// Not DeviceInvite: who invites sees link and code together, and with both
+	// he could enroll a device of his own and be given the user's keys. It comes
+	// back when the two travel apart.
+	Helpdesk:  {UserRead, DeviceRead, DeviceRefresh},
 	Auditor:   reading,
 	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead},
 	Socket:    managing,

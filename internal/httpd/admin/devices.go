@@ -127,7 +127,7 @@ func (a *API) devices() {
 	register(a, operation{id: "getDevice", method: http.MethodGet, path: "/devices/{device}", summary: "Show a device",
 		permission: access.DeviceRead}, a.getDevice)
 	register(a, operation{id: "refreshDevice", method: http.MethodPost, path: "/devices/{device}/refresh",
-		summary: "Ask a device about itself and its certificates again", permission: access.DeviceInvite}, a.refreshDevice)
+		summary: "Ask a device about itself and its certificates again", permission: access.DeviceRefresh}, a.refreshDevice)
 	register(a, operation{id: "removeDevice", method: http.MethodDelete, path: "/devices/{device}",
 		summary: "End the management of a device", permission: access.DeviceWrite}, a.removeDevice)
 }
