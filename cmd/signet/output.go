@@ -11,6 +11,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
+
+	"github.com/signet-mdm/signet/internal/subject"
 )
 
 // show writes v as JSON when that was asked for, else what human writes.
@@ -67,14 +69,25 @@ func cells(values []string) table.Row {
 	return row
 }
 
-// plain keeps what others named from moving the terminal's cursor.
+// plain keeps what others named from moving the terminal's cursor, ending its
+// line or turning it round.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if subject.Unshowable(r) {
 			return '?'
 		}
 		return r
 	}, s)
+}
+
+// told is plain for text of several lines, of which none but the first can be
+// taken for a message of its own.
+func told(s string) string {
+	parts := strings.Split(s, "\n")
+	for i, part := range parts {
+		parts[i] = plain(part)
+	}
+	return strings.Join(parts, "\n  ")
 }
 
 // showRecord shows one thing: as JSON, or as lines of name and value.

@@ -143,13 +143,13 @@ func (a *app) status(c *cobra.Command, err error) int {
 	case errors.Is(err, errRejects):
 		return exitRejects
 	case wrongUsage || !a.started:
-		fmt.Fprintf(a.stderr, "signet: %v\n  %s --help explains it.\n", err, c.CommandPath())
+		fmt.Fprintf(a.stderr, "signet: %s\n  %s --help explains it.\n", plain(err.Error()), c.CommandPath())
 		return exitUsage
 	}
 	sentence, hint := explain(err)
-	fmt.Fprintf(a.stderr, "signet: %s\n", sentence)
+	fmt.Fprintf(a.stderr, "signet: %s\n", told(sentence))
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "  %s\n", hint)
+		fmt.Fprintf(a.stderr, "  %s\n", told(hint))
 	}
 	return exitFailed
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -132,8 +133,7 @@ func tidy(u subject.User) (subject.User, error) {
 	return u, nil
 }
 
+// plain tells whether a name can be shown in one line, as it is.
 func plain(name string) bool {
-	return len(name) <= 200 && !strings.ContainsFunc(name, func(r rune) bool {
-		return r < ' ' || r == 0x7f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
-	})
+	return len(name) <= 200 && utf8.ValidString(name) && !strings.ContainsFunc(name, subject.Unshowable)
 }

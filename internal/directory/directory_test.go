@@ -59,6 +59,9 @@ func TestAddRefuses(t *testing.T) {
 		"taken":          {subject.User{Mail: "TAKEN@example.com"}, directory.ErrUserExists},
 		"long name":      {subject.User{Mail: "a@example.com", Name: strings.Repeat("x", 201)}, directory.ErrUserName},
 		"turned name":    {subject.User{Mail: "a@example.com", Name: "evil\u202etxt"}, directory.ErrUserName},
+		"C1 in name":     {subject.User{Mail: "a@example.com", Name: "a\u009b2J"}, directory.ErrUserName},
+		"mark in name":   {subject.User{Mail: "a@example.com", Name: "a\u200fb"}, directory.ErrUserName},
+		"line in name":   {subject.User{Mail: "a@example.com", Name: "a\u2028b"}, directory.ErrUserName},
 		"newline name":   {subject.User{Mail: "a@example.com", Name: "a\nb"}, directory.ErrUserName},
 	} {
 		if _, err := d.Add(t.Context(), by, c.user); !errors.Is(err, c.want) {
