@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/logx"
@@ -24,7 +26,7 @@ const backOff = 30 * time.Second
 func loop(ctx context.Context, log *slog.Logger, s step, nudge <-chan struct{}) {
 	failures := 0
 	for ctx.Err() == nil {
-		n, err := s.run(ctx)
+		n, err := s.safely(ctx)
 		pause := s.every
 		switch {
 		case err != nil && ctx.Err() == nil: // at the end everything may fail
@@ -42,6 +44,17 @@ func loop(ctx context.Context, log *slog.Logger, s step, nudge <-chan struct{}) 
 		case <-time.After(pause):
 		}
 	}
+}
+
+// safely makes a panic an error: one piece of work that cannot be done must
+// not end the server. The value is not printed: its String may panic again.
+func (s step) safely(ctx context.Context) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, err = 0, fmt.Errorf("panic of type %T: %s", p, debug.Stack())
+		}
+	}()
+	return s.run(ctx)
 }
 
 // nudger wakes sleeping steps when something happened that may be work.
