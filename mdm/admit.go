@@ -64,6 +64,13 @@ func (s *Service) admit(c caller, udid string) error {
 	return ErrIdentity
 }
 
+// superseded tells whether the device went on to another identity after this
+// one was issued. One that an iPhone just got is younger than what it had, so
+// whoever comes back with an older one is not going forward.
+func (c caller) superseded() bool {
+	return !c.dev.IdentityAt.IsZero() && c.id.Fingerprint != c.dev.Identity && c.id.CreatedAt.Before(c.dev.IdentityAt)
+}
+
 // refuse writes down why a message was refused and gives why. A message that
 // could not be written down is refused all the same.
 func (s *Service) refuse(ctx context.Context, c caller, why error) error {

@@ -108,7 +108,7 @@ func (s *Service) authenticate(ctx context.Context, c caller, m message) error {
 	if err := s.sound(c); err != nil {
 		return s.refuse(ctx, c, err)
 	}
-	if c.dev.UDID != "" && c.dev.UDID != m.UDID {
+	if c.dev.UDID != "" && c.dev.UDID != m.UDID || c.superseded() {
 		return s.refuse(ctx, c, ErrIdentity)
 	}
 	b := Binding{Device: c.dev.ID, UDID: m.UDID, Identity: c.id.Fingerprint, Topic: m.Topic, At: s.Now(),

@@ -242,6 +242,7 @@ func TestRenewalKeepsTheQueue(t *testing.T) {
 	waiting := p.queue("ProfileList", "SecurityInfo")
 	first := p.ask("Idle", "", nil)
 
+	w.now = w.now.Add(time.Minute)
 	p.id = w.identity(p.id.Holder.User, p.id.Holder.Device)
 	w.must(p.checkIn("Authenticate", nil))
 	w.must(p.checkIn("TokenUpdate", tokens))
@@ -252,9 +253,18 @@ func TestRenewalKeepsTheQueue(t *testing.T) {
 		t.Errorf("got command %q, want the second", got.CommandUUID)
 	}
 	old.ask("Acknowledged", waiting[1].UUID, nil) // cached under the old identity
+	wants(t, "old identity takes the device back", old.checkIn("Authenticate", nil), mdm.ErrIdentity)
+	w.must(p.checkIn("Authenticate", nil)) // the new one may come again
 	w.now = w.now.Add(24 * time.Hour)
 	_, err := old.says("Idle", "", nil)
 	wants(t, "old identity a day later", err, mdm.ErrIdentity)
+	wants(t, "old identity takes it back a day later", old.checkIn("Authenticate", nil), mdm.ErrIdentity)
+	if d := p.stored(); d.Identity != p.id.Fingerprint || d.Previous != old.id.Fingerprint {
+		t.Errorf("the old identity changed what the device is bound to")
+	}
+	if n := w.entries(journal.DeviceRefused, "code", mdm.ErrIdentity.Code); n != 3 {
+		t.Errorf("journal has %d refusals, want 3", n)
+	}
 	p.ask("Idle", "", nil)
 }
 

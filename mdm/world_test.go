@@ -96,7 +96,8 @@ func (w *world) enrolled(u subject.User, udid string) *iphone {
 // identity is a record as scep makes one; its bytes do not matter here.
 func (w *world) identity(u subject.UserID, d subject.DeviceID) cert.Record {
 	return cert.Record{Fingerprint: cert.FingerprintOf(seal.Random().Reveal()), Holder: cert.Holder{User: u, Device: d},
-		Source: cert.Issued, Use: cert.Identity, NotBefore: w.now.Add(-time.Hour), NotAfter: w.now.AddDate(1, 0, 0)}
+		Source: cert.Issued, Use: cert.Identity, CreatedAt: w.now,
+		NotBefore: w.now.Add(-time.Hour), NotAfter: w.now.AddDate(1, 0, 0)}
 }
 
 var tokens = map[string]any{"Token": []byte("push-token-canary"), "PushMagic": "push-magic-canary"}
