@@ -67,6 +67,25 @@ func testAccess(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("a disabled user has no session", func(t *testing.T) {
+		db, secret := open(t), seal.Random()
+		u := subject.User{ID: subject.NewUserID(), Mail: "a@example.com", UPN: "a@example.com", Name: "A", CreatedAt: at,
+			Aliases: []string{}, Groups: []subject.GroupID{}}
+		session := access.Session{Role: access.Person, User: string(u.ID), Opened: at, Expires: at.Add(time.Hour)}
+		if err := db.Access().SessionOpened(t.Context(), session, secret.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		for _, disabled := range []bool{false, true, false} {
+			u.Disabled = disabled
+			if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserAdded)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Access().Session(t.Context(), secret.Hash()); errors.Is(err, access.ErrSession) != disabled {
+				t.Errorf("disabled %v: got %v", disabled, err)
+			}
+		}
+	})
+
 	t.Run("of many who open a link one succeeds", func(t *testing.T) {
 		db, link := open(t), seal.Random()
 		if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at.Add(time.Hour)}, link.Hash()); err != nil {
