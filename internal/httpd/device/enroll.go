@@ -134,8 +134,12 @@ func (e enrolling) steps(w http.ResponseWriter, r *http.Request, by httpd.Caller
 }
 
 // profile makes the enrollment profile with a challenge of its own; the one of
-// an earlier download is void from then on.
+// an earlier download is void from then on, which is why another site's page
+// must not start one. Older browsers do not say from where they come.
 func (e enrolling) profile(w http.ResponseWriter, r *http.Request, by httpd.Caller) error {
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return httpd.ErrOrigin
+	}
 	w.Header().Set("Content-Type", profile.ContentType)
 	if r.Method == http.MethodHead {
 		return nil

@@ -171,6 +171,10 @@ func TestProfileNeedsTheSession(t *testing.T) {
 			}
 		}
 	}
+	elsewhere := http.Header{"Cookie": {cookie}, "Sec-Fetch-Site": {"cross-site"}}
+	if status, _, body := s.ask("GET", "/enroll/profile", elsewhere, nil); status != 403 || strings.Contains(body, "plist") {
+		t.Errorf("started by another site: got %d, want 403", status)
+	}
 	status, h, _ = s.ask("HEAD", "/enroll/profile", mine, nil)
 	if status != 200 || h.Get("Content-Type") != profile.ContentType || s.entries(journal.ProfileDownloaded, "") != 0 {
 		t.Errorf("HEAD: got %d, %q, and %d downloads", status, h.Get("Content-Type"), s.entries(journal.ProfileDownloaded, ""))
