@@ -74,7 +74,12 @@ func condition(name string) (bool, error) {
 	return raceEnabled, nil
 }
 
-// build makes the binary once, with the race detector when the tests have it.
+// raceEnabled asks for a binary with the race detector. It is off by default:
+// key derivations take ten times as long with it, and the rooms' own tests run
+// under it anyway.
+var raceEnabled = os.Getenv("SIGNET_E2E_RACE") == "1"
+
+// build makes the binary once.
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
