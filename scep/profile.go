@@ -76,6 +76,16 @@ func (p Profile) check() error {
 	return nil
 }
 
+// Use says what the certificates of a profile are for. ErrProfileUnknown when
+// there is none of that name.
+func (s *Service) Use(profile string) (use cert.Use, err error) {
+	l, err := s.line(profile)
+	if err != nil {
+		return use, err
+	}
+	return l.Profile.Use, nil
+}
+
 func (p Profile) kind() ca.Kind {
 	switch p.Use {
 	case cert.Identity:

@@ -99,6 +99,14 @@ func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerpr
 	return nil
 }
 
+func (*fakeIssuing) Use(profile string) (cert.Use, error) {
+	use, known := map[string]cert.Use{scep.MailSigning: cert.Signing, "phones": cert.Identity}[profile]
+	if !known {
+		return use, scep.ErrProfileUnknown
+	}
+	return use, nil
+}
+
 func (*fakeIssuing) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
 	if r.Profile != scep.MailSigning {
 		return scep.Challenge{}, scep.ErrProfileUnknown
@@ -483,6 +491,9 @@ func TestChallenge(t *testing.T) {
 	}
 	if _, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "x", User: "alice@example.com"}); code(err) != scep.ErrProfileUnknown.Code {
 		t.Errorf("unknown profile: got %v", err)
+	}
+	if _, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "phones", User: "alice@example.com"}); code(err) != admin.ErrIdentityChallenge.Code {
+		t.Errorf("identity of a device: got %v", err)
 	}
 	f := cert.FingerprintOf([]byte("x"))
 	if err := c.Revoke(t.Context(), f.String(), "keyCompromise"); err != nil || w.issuing.revoked != f {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep"
@@ -15,11 +16,19 @@ import (
 
 // Issuing makes challenges and ends certificates.
 type Issuing interface {
+	// Use says what the certificates of a profile are for.
+	// scep.ErrProfileUnknown when there is none.
+	Use(profile string) (cert.Use, error)
 	// Challenge makes a one-time challenge for a certificate of that profile.
 	Challenge(ctx context.Context, by journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error)
 	// Revoke revokes a certificate and publishes that; twice changes nothing.
 	Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error
 }
+
+// ErrIdentityChallenge is returned when a challenge for a device's identity is
+// asked for.
+var ErrIdentityChallenge = fault.New(fault.Denied, "challenge_identity",
+	"Identities of devices are only given out by enrollment.", "Invite the user instead.")
 
 // NewChallenge asks for a challenge.
 type NewChallenge struct {
@@ -76,8 +85,16 @@ func (a *API) authorities() {
 // createChallenge is for clients that are no enrolled device, so the
 // certificate names a device of its own. It could not be an existing one: with
 // an identity of an invited device whoever calls this would enroll in another
-// user's name, without his code.
+// user's name, without his code. Of identities there is none at all: only enrollment
+// gives them out.
 func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[NewChallenge]) (*body[Challenge], error) {
+	use, err := a.Issuing.Use(in.Body.Profile)
+	switch {
+	case err != nil:
+		return nil, err
+	case use.Has(cert.Identity):
+		return nil, ErrIdentityChallenge
+	}
 	u, err := a.Users.User(ctx, in.Body.User)
 	if err != nil {
 		return nil, err
