@@ -13,7 +13,7 @@ var (
 	ErrTooLarge = fault.New(fault.TooLarge, "scep_too_large",
 		"The SCEP message is too large.", "")
 	ErrTooMany = fault.New(fault.Unavailable, "scep_too_many_failures",
-		"Too many requests from this address failed.", "Wait a minute.")
+		"Too many certificate requests came from this address.", "Wait a minute.")
 )
 
 // Why a request is refused. Clients see the code as failInfoText.

@@ -4,51 +4,87 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// failures counts what each address got wrong within a minute. It is bounded:
-// when too many addresses fail, the rest share one count.
-type failures struct {
-	max int
+// perAddress keeps one T an address for a minute. It is bounded: when there
+// are too many addresses, the rest share one.
+type perAddress[T any] struct {
+	create func() T
 
-	mu     sync.Mutex
-	counts map[string]int
-	since  time.Time
+	mu    sync.Mutex
+	of    map[string]T
+	since time.Time
 }
 
 const (
-	failureWindow = time.Minute
-	maxAddresses  = 10_000
+	window       = time.Minute
+	maxAddresses = 10_000
 )
 
-// blocked tells whether the address failed too often.
-func (f *failures) blocked(remote string, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.counts[f.key(remote, now)] >= f.max
+// with calls f with what the address has.
+func (p *perAddress[T]) with(remote string, now time.Time, f func(T)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.since).Abs() >= window || p.of == nil {
+		p.of, p.since = map[string]T{}, now
+	}
+	key := network(remote)
+	if _, known := p.of[key]; !known && len(p.of) >= maxAddresses {
+		key = "others"
+	}
+	t, known := p.of[key]
+	if !known {
+		t = p.create()
+		p.of[key] = t
+	}
+	f(t)
 }
 
-// failed counts one.
-func (f *failures) failed(remote string, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.counts[f.key(remote, now)]++
+// network gives what an address is counted by: of IPv6 the network, since a
+// client has all of it.
+func network(remote string) string {
+	addr, err := netip.ParseAddr(remote)
+	if err != nil || addr.Unmap().Is4() {
+		return remote
+	}
+	n, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return remote
+	}
+	return n.String()
 }
 
-// key starts a new window when the old one is over, and gives the key to count
-// the address by: of IPv6 the network, since a client has all of it.
-func (f *failures) key(remote string, now time.Time) string {
-	if now.Sub(f.since).Abs() >= failureWindow || f.counts == nil {
-		f.counts, f.since = map[string]int{}, now
-	}
-	key := remote
-	if addr, err := netip.ParseAddr(remote); err == nil && addr.Unmap().Is6() {
-		if network, err := addr.WithZone("").Prefix(64); err == nil {
-			key = network.String()
-		}
-	}
-	if _, known := f.counts[key]; !known && len(f.counts) >= maxAddresses {
-		return "others"
-	}
-	return key
+// How much work with private keys one address may cause: more than the phones
+// of a company do behind theirs, less than what fills a processor.
+const (
+	workRate  = 10 // requests a second
+	workBurst = 100
+)
+
+// work limits what an address makes us do with private keys.
+type work struct{ perAddress[*rate.Limiter] }
+
+func newWork() *work {
+	return &work{perAddress[*rate.Limiter]{create: func() *rate.Limiter { return rate.NewLimiter(workRate, workBurst) }}}
+}
+
+// allow charges one request, and tells whether it may be served.
+func (w *work) allow(remote string, now time.Time) (ok bool) {
+	w.with(remote, now, func(l *rate.Limiter) { ok = l.AllowN(now, 1) })
+	return ok
+}
+
+// guesses counts the challenges of each address that nobody made.
+type guesses struct{ perAddress[*int] }
+
+func newGuesses() *guesses {
+	return &guesses{perAddress[*int]{create: func() *int { return new(int) }}}
+}
+
+// another counts one and gives how many there were within the window.
+func (g *guesses) another(remote string, now time.Time) (n int) {
+	g.with(remote, now, func(count *int) { *count++; n = *count })
+	return n
 }

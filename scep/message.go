@@ -17,6 +17,10 @@ import (
 // MaxMessage is how large a message may be, in bytes; iOS sends 2.5 kB.
 const MaxMessage = 64 << 10
 
+// maxSignerBits bounds the work of checking a message. No key that we certify
+// is larger.
+const maxSignerBits = 4096
+
 // The types of messages that are answered.
 //
 // Spec: RFC 8894 section 3.2.1.2
@@ -79,7 +83,7 @@ func DecodeMessage(query string) ([]byte, error) {
 //
 // Spec: RFC 8894 section 3.2
 func parse(message []byte) (*request, error) {
-	signed, err := cms.Verify(message, cms.Accept{SHA1: true, MaxBytes: MaxMessage})
+	signed, err := cms.Verify(message, cms.Accept{SHA1: true, MaxBytes: MaxMessage, MaxRSABits: maxSignerBits})
 	switch {
 	case errors.Is(err, cms.ErrTooLarge):
 		return nil, ErrTooLarge.With(err)

@@ -25,29 +25,29 @@ func (s *Service) PKIOperation(ctx context.Context, profile, remote string, mess
 		return nil, err
 	case len(message) > MaxMessage:
 		return nil, ErrTooLarge
-	case s.failures.blocked(remote, s.Now()):
-		return nil, ErrTooMany
 	}
 	r, err := parseSafely(message)
 	if err != nil {
-		s.failures.failed(remote, s.Now())
 		return nil, err
+	}
+	if !s.work.allow(remote, s.Now()) { // from here on our keys work
+		return nil, ErrTooMany
 	}
 	c, err := s.serveSafely(ctx, l, remote, r)
 	if err == nil {
 		return s.success(l, r, c)
 	}
 	s.report(ctx, l, remote, err)
+	if errors.Is(err, ErrChallengeUnknown) && s.guesses.another(remote, s.Now()) > s.MaxFailures {
+		return nil, ErrTooMany // not worth a signature; a right one still gets through
+	}
 	return s.failure(l, r, err)
 }
 
 // report logs why a request was refused; only what we did wrong is an error.
 func (s *Service) report(ctx context.Context, l *line, remote string, err error) {
 	level := slog.LevelInfo
-	switch {
-	case fault.Of(err) != nil:
-		s.failures.failed(remote, s.Now())
-	case !errors.Is(err, context.Canceled):
+	if fault.Of(err) == nil && !errors.Is(err, context.Canceled) {
 		level = slog.LevelError
 	}
 	s.Log.Log(ctx, level, "certificate request refused",

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/asn1"
+	"fmt"
 	mrand "math/rand/v2"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestMangledEnvelopes(t *testing.T) {
 	for tried < 1000 {
 		for name, mangle := range manglers {
 			tried++
-			got := w.send(ask{challenge: challenge, envelope: mangle})
+			got := w.send(ask{challenge: challenge, envelope: mangle, remote: fmt.Sprint("192.0.2.", tried/50)})
 			if !got.refused("1", scep.ErrUnreadable) {
 				t.Fatalf("%s: got %v", name, got)
 			}

@@ -119,28 +119,64 @@ func TestTooManyTries(t *testing.T) {
 	}
 }
 
-// An address that fails too often is not listened to for a minute; others are.
-func TestFailuresByAddress(t *testing.T) {
+// An address that guesses too often gets no more answers for a minute; a right
+// challenge gets through all the same, and so do others.
+func TestGuessesByAddress(t *testing.T) {
 	w := newWorld(t, func(c *scep.Config) { c.MaxFailures = 0 })
+	guess := func(remote string) answer { t.Helper(); return w.send(ask{challenge: "WRONG", remote: remote}) }
 	for n := range 10 {
-		a := ask{challenge: "WRONG", remote: "2001:db8::1"}
+		remote := "2001:db8::1"
 		if n%2 == 0 {
-			a.remote = "2001:db8::2"
+			remote = "2001:db8::2"
 		}
-		if got := w.send(a); got.err != nil {
+		if got := guess(remote); !got.refused("2", scep.ErrChallengeUnknown) {
 			t.Fatal(got)
 		}
 	}
-	c := w.challenge(scep.MailSigning).RevealString()
-	if got := w.send(ask{challenge: c, remote: "2001:db8::3"}); !errors.Is(got.err, scep.ErrTooMany) {
+	if got := guess("2001:db8::3"); !errors.Is(got.err, scep.ErrTooMany) {
 		t.Errorf("same network: got %v, want ErrTooMany", got)
 	}
-	if got := w.send(ask{challenge: c, remote: "2001:db8:0:1::1"}); got.status != "0" {
+	if got := guess("2001:db8:0:1::1"); !got.refused("2", scep.ErrChallengeUnknown) {
 		t.Errorf("other network: got %v", got)
 	}
+	c := w.challenge(scep.MailSigning).RevealString()
+	if got := w.send(ask{challenge: c, remote: "2001:db8::3"}); got.status != "0" {
+		t.Errorf("right challenge from the same network: got %v", got)
+	}
 	w.sleep(time.Minute)
-	if got := w.send(ask{challenge: c, remote: "2001:db8::1"}); got.status != "0" {
+	if got := guess("2001:db8::1"); !got.refused("2", scep.ErrChallengeUnknown) {
 		t.Errorf("a minute later: got %v", got)
+	}
+}
+
+// Only what needs our keys is counted, by address: garbage locks out nobody,
+// and many requests at once are told to come back.
+func TestWorkByAddress(t *testing.T) {
+	w := newWorld(t)
+	wrong := ask{challenge: "WRONG", remote: "2001:db8::1"}
+	for range 300 {
+		if got := w.deliver(wrong, []byte("garbage")); !errors.Is(got.err, scep.ErrMessage) {
+			t.Fatal(got)
+		}
+	}
+	message := w.message(wrong)
+	send := func(remote string) answer { a := wrong; a.remote = remote; return w.deliver(a, message) }
+	for n := range 100 {
+		if got := send("2001:db8::1"); got.err != nil {
+			t.Fatalf("request %d: %v", n, got)
+		}
+	}
+	if got := send("2001:db8::2"); !errors.Is(got.err, scep.ErrTooMany) {
+		t.Errorf("one too many: got %v, want ErrTooMany", got)
+	}
+	if got := send("2001:db8:0:1::1"); got.err != nil {
+		t.Errorf("another address: got %v", got)
+	}
+	w.sleep(time.Second)
+	for n := range 11 {
+		if got := send("2001:db8::1"); errors.Is(got.err, scep.ErrTooMany) != (n == 10) {
+			t.Errorf("request %d a second later: got %v", n, got)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type Config struct {
 	// only. Replies are AES and SHA-256 all the same.
 	AllowLegacy bool
 	MaxSkew     time.Duration // of a client's clock; 0: a day, negative: any
-	MaxFailures int           // a minute from one address; 0: 10
+	MaxFailures int           // wrong challenges that one address is answered in a minute; 0: 10
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -61,7 +61,8 @@ type Service struct {
 	Config
 	lines      map[string]*line // by profile
 	issuers    map[string]*ca.Issuer
-	failures   failures
+	work       *work
+	guesses    *guesses
 	publishing sync.Mutex
 }
 
@@ -84,7 +85,7 @@ func New(c Config) (*Service, error) {
 	if c.MaxFailures == 0 {
 		c.MaxFailures = 10
 	}
-	s := &Service{Config: c, lines: map[string]*line{}, issuers: map[string]*ca.Issuer{}, failures: failures{max: c.MaxFailures}}
+	s := &Service{Config: c, lines: map[string]*line{}, issuers: map[string]*ca.Issuer{}, work: newWork(), guesses: newGuesses()}
 	ras := map[string]RA{}
 	for _, a := range c.Authorities {
 		s.issuers[a.Issuer.Name()], ras[a.Issuer.Name()] = a.Issuer, a.RA
