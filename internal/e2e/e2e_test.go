@@ -31,7 +31,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		f.Value.Set(strconv.Itoa(3 * runtime.GOMAXPROCS(0)))
+		f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
 	}
 	os.Exit(m.Run())
 }
@@ -108,7 +108,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("HTTP", "http://127.0.0.1:"+env.Getenv("HTTP_PORT"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of the binary takes a second longer
 	env.Values[phonesKey{}] = phones{}
-	env.Values[connKey{}] = map[string]*dangling{}
+	env.Values[connKey{}] = &[]dangling{}
 	env.Values[testKey{}] = env.T()
 	return fixtures(env.WorkDir)
 }

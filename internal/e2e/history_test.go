@@ -23,13 +23,13 @@ type workshop struct {
 	err      error
 }
 
-// history begins a script where story.txtar is after its first lines: a data
-// directory with Alice, her whole history and a policy, not running. Settings
-// that differ from script to script come from the environment.
+// history begins a script where others end: a data directory with Alice, her
+// whole history and a policy, not running, and in told-once what init said.
+// Settings that differ from script to script come from the environment.
 func (w *workshop) history(ts *testscript.TestScript, neg bool, args []string) {
 	w.once.Do(func() { w.err = w.make() })
 	ts.Check(w.err)
-	ts.Check(ts.Exec("cp", "-a", filepath.Join(w.dir, "data"), ts.Getenv("SIGNET_DATA")))
+	ts.Check(ts.Exec("cp", "-a", filepath.Join(w.dir, "data"), filepath.Join(w.dir, "told-once"), ts.MkAbs(".")))
 	ts.Setenv("SIGNET_URL", ts.Getenv("URL"))
 	ts.Setenv("SIGNET_LISTEN", "127.0.0.1:"+ts.Getenv("PORT"))
 	ts.Setenv("SIGNET_HTTP_LISTEN", "127.0.0.1:"+ts.Getenv("HTTP_PORT"))
@@ -46,7 +46,11 @@ func (w *workshop) make() error {
 	if err != nil {
 		return err
 	}
-	if err := w.signet("init", "--url", "https://127.0.0.1:"+port, "--listen", "127.0.0.1:"+port, "--organization", "Example"); err != nil {
+	told, err := w.command("init", "--url", "https://127.0.0.1:"+port, "--listen", "127.0.0.1:"+port, "--organization", "Example").Output()
+	if err != nil {
+		return fmt.Errorf("signet init: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "told-once"), told, 0o600); err != nil {
 		return err
 	}
 	server := w.command("serve")
