@@ -2,13 +2,20 @@ package httpd_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/signet-mdm/signet/internal/httpd"
 )
@@ -107,6 +114,54 @@ func TestExcessConnectionsAreClosed(t *testing.T) {
 	third := dial()
 	defer third.Close()
 	(<-accepted).Close()
+}
+
+// The listeners of the server have these limits.
+func TestListenHasLimits(t *testing.T) {
+	addr, _ := start(t, http.NotFoundHandler())
+	for n := range httpd.ConnsEach + 1 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatalf("connection %d: %v", n, err)
+		}
+		defer c.Close()
+		if n < httpd.ConnsEach {
+			continue
+		}
+		c.SetReadDeadline(time.Now().Add(5 * time.Second)) // under that of the server
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("one too many: got %v, want its end", err)
+		}
+	}
+}
+
+// A TLS client with a key that makes verification dear does not get to sign.
+func TestLargeClientKeys(t *testing.T) {
+	pair := httptest.NewTLSServer(nil)
+	pair.Close()
+	config := httpd.TLS(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair.TLS.Certificates[0], nil }, true)
+	for bits, ok := range map[int]bool{2048: true, 4104: false} {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := net.Pipe()
+		client := tls.Client(ours, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+		go func() {
+			client.Handshake()
+			io.Copy(io.Discard, client)
+		}()
+		if err := tls.Server(theirs, config).Handshake(); (err == nil) != ok {
+			t.Errorf("%d bits: got %v", bits, err)
+		}
+		ours.Close()
+		theirs.Close()
+	}
 }
 
 // A connection of HTTP/2 is told how many requests it may have open.

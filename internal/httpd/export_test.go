@@ -16,6 +16,7 @@ const (
 	InFlightEach = maxInFlightEach
 	BodiesEach   = maxBodiesEach
 	Streams      = maxStreams
+	ConnsEach    = maxConnsEach
 )
 
 var Sharer = sharer

@@ -2,7 +2,9 @@ package httpd
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +26,8 @@ const (
 	idleTimeout    = 120 * time.Second
 	drainTimeout   = 10 * time.Second
 	maxHeaderBytes = 64 << 10
-	maxStreams     = 32 // of HTTP/2 at a time
+	maxStreams     = 32   // of HTTP/2 at a time
+	maxClientBits  = 4096 // of the RSA key of a TLS client
 )
 
 // ErrListen is returned when an address cannot be had.
@@ -74,13 +77,30 @@ func ListenUnix(name, path string, h http.Handler) (*Listener, error) {
 
 // TLS is the configuration of an HTTPS listener whose certificate may be
 // exchanged while it runs. With clientCert it asks for one without demanding
-// or trusting it: the handler judges.
+// or trusting it: the handler judges. One whose key would make the handshake
+// dear ends it.
 func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), clientCert bool) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
 	if clientCert {
-		c.ClientAuth = tls.RequestClientCert
+		c.ClientAuth, c.VerifyPeerCertificate = tls.RequestClientCert, affordable
 	}
 	return c
+}
+
+// affordable refuses a client whose RSA key is larger than any we certify,
+// before what it signed is verified.
+func affordable(chain [][]byte, _ [][]*x509.Certificate) error {
+	if len(chain) == 0 {
+		return nil // he has none, which is his right
+	}
+	c, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return err
+	}
+	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxClientBits {
+		return fmt.Errorf("client has a key of %d bits", key.N.BitLen())
+	}
+	return nil
 }
 
 // Serve answers on all listeners until ctx ends, then finishes what is under
