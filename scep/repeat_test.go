@@ -3,6 +3,8 @@ package scep_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"database/sql"
 	"errors"
 	"sync"
@@ -177,6 +179,16 @@ func TestWorkByAddress(t *testing.T) {
 		if got := send("2001:db8::1"); errors.Is(got.err, scep.ErrTooMany) != (n == 10) {
 			t.Errorf("request %d a second later: got %v", n, got)
 		}
+	}
+}
+
+// A signature that is dear to verify is no message; no key that we certify is
+// so large.
+func TestLargeSignerKey(t *testing.T) {
+	w := newWorld(t)
+	large := selfSigned(made(rsa.GenerateKey(rand.Reader, 4104)))
+	if got := w.deliver(ask{}, w.message(ask{from: large})); !errors.Is(got.err, scep.ErrMessage) {
+		t.Errorf("got %v, want ErrMessage", got)
 	}
 }
 
