@@ -75,3 +75,9 @@ func wantsCA(r *x509.CertificateRequest) bool {
 
 // provenBy tells whether the message was signed with the key that asks.
 func (c csr) provenBy(signer *x509.Certificate) bool { return cert.SameKey(c.key, signer.PublicKey) }
+
+// renews tells whether a PKCSReq that a certificate of ours signed asks for the
+// next one: it has no challenge, or brings a new key.
+//
+// Quirk: certmonger and macOS renew so, and send the old challenge again.
+func (c csr) renews(signer *x509.Certificate) bool { return c.challenge.Empty() || !c.provenBy(signer) }

@@ -99,8 +99,7 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	if err != nil {
 		return cert.Record{}, err
 	}
-	// Quirk: certmonger renews with a PKCSReq that its old certificate signs.
-	if r.kind == renewalReq || wanted.challenge.Empty() && l.issuer.Made(r.signer) {
+	if r.kind == renewalReq || l.issuer.Made(r.signer) && wanted.renews(r.signer) {
 		return s.renew(ctx, l, remote, r, wanted)
 	}
 	return s.enroll(ctx, l, remote, r, wanted)

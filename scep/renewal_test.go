@@ -26,12 +26,16 @@ func (w *world) untilRenewal() { w.sleep(300 * 24 * time.Hour) }
 
 func TestRenewal(t *testing.T) {
 	for _, profile := range []string{scep.DeviceIdentity, scep.MailSigning} {
-		for name, kind := range map[string]string{"RenewalReq": "17", "PKCSReq": "19"} {
+		for name, c := range map[string]ask{
+			"RenewalReq":                       {kind: "17"},
+			"PKCSReq":                          {kind: "19"},
+			"PKCSReq with a challenge of once": {kind: "19", challenge: "used-long-ago"},
+		} {
 			t.Run(profile+" by "+name, func(t *testing.T) {
 				w := newWorld(t)
 				old := w.enrolled(profile, 1)
 				w.untilRenewal()
-				a := ask{profile: profile, kind: kind, from: old, key: newClient(2).key}
+				a := ask{profile: profile, kind: c.kind, challenge: c.challenge, from: old, key: newClient(2).key}
 				got := w.send(a)
 				if got.cert == nil {
 					t.Fatal(got)
