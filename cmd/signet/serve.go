@@ -104,24 +104,14 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 
 // listen takes every address, HTTPS first; none when one cannot be had.
 func (s *server) listen() (list []*httpd.Listener, err error) {
-	certificate, err := s.certificate()
-	if err != nil {
-		return nil, err
-	}
-	api := s.api()
-	public := append(device.Areas(s.deviceConfig()), s.landing(), httpd.Static(), api.Area(httpd.Bearer(s.access)))
-	take := func(l *httpd.Listener, failed error) {
-		if list, err = append(list, l), errors.Join(err, failed); failed != nil {
-			list = list[:len(list)-1]
+	for _, site := range s.sites() {
+		if site.addr == "" {
+			continue
 		}
-	}
-	take(httpd.Listen("--listen", s.cfg.Listen, s.tls(certificate), s.wakes(httpd.NewSite(s.log, serverNames(s.cfg), public...))))
-	take(httpd.ListenUnix("--data", s.cfg.Socket(), s.wakes(httpd.NewSite(s.log, nil, api.Area(httpd.Local)))))
-	if s.cfg.HTTPListen != "" {
-		take(httpd.Listen("--http-listen", s.cfg.HTTPListen, nil, httpd.NewSite(s.log, nil, device.Plain(s.scep)...)))
-	}
-	if s.cfg.OpsListen != "" {
-		take(httpd.Listen("--ops-listen", s.cfg.OpsListen, nil, httpd.NewSite(s.log, nil, s.operations())))
+		l, failed := s.open(site)
+		if err = errors.Join(err, failed); failed == nil {
+			list = append(list, l)
+		}
 	}
 	if err != nil {
 		for _, l := range list {
