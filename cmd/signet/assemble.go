@@ -17,6 +17,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/metrics"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
@@ -55,12 +56,16 @@ type server struct {
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer
 
-	wake nudger
+	wake    nudger
+	metrics *metrics.Metrics
+	pulse   pulse
+	served  getCertificate // of the HTTPS listener, once it is open
 }
 
 // assemble opens a data directory. With a wrong key nothing is written.
 func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv func(string) string) (*server, error) {
-	s := &server{cfg: cfg, log: log}
+	b := newBuild()
+	s := &server{cfg: cfg, log: log, metrics: metrics.New(b.Version, b.Commit, b.Go)}
 	dir := cfg.In("keys")
 	var err error
 	if s.ring, err = keyring.Open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
@@ -100,6 +105,7 @@ func (s *server) wire(keys string) error {
 		}
 	}
 	s.wireDelivery()
+	s.watch()
 	return nil
 }
 
@@ -141,7 +147,7 @@ func (s *server) wireSCEP() error {
 	s.root = s.issuers[0]
 	var err error
 	s.scep, err = scep.New(scep.Config{
-		Store: s.db.SCEP(), Authorities: authorities, Profiles: scep.Shipped(deviceKey, mailKey),
+		Store: countedSCEP{s.db.SCEP(), s.metrics}, Authorities: authorities, Profiles: scep.Shipped(deviceKey, mailKey),
 		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
 	})
 	return err
@@ -212,7 +218,7 @@ func (s *server) wirePFX(keys string) error {
 	})
 	s.opener = opener.New(opener.Config{
 		Issuers: []*x509.Certificate{s.issuers[1].Certificate()}, Identities: s.db.Certificates(),
-		Deposits: s.db.PFX(), Journal: s.db.Journal(), Keys: s.ring, Signer: s.signer,
+		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s.signer,
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
 	return nil

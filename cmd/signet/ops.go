@@ -2,24 +2,73 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/signet-mdm/signet/internal/disk"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/scep/ca"
 )
 
-// readyTime bounds one round of checks.
-const readyTime = 5 * time.Second
+const (
+	readyTime  = 5 * time.Second  // bounds one round of checks
+	scrapeTime = 25 * time.Second // bounds one answer of metrics
+	maxScrapes = 4                // at a time
+	minFree    = 64 << 20         // bytes on the disk of the data directory
+)
 
-// operations is the area for those who watch the server: alive, and ready to
-// work. It says nothing about people, and is off unless ops_listen is set.
+// operations is the area for those who watch the server: alive, ready to work,
+// and how much of it. It says nothing about people, and is off unless
+// ops_listen is set.
 func (s *server) operations() httpd.Area {
+	scrape := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Timeout: scrapeTime, MaxRequestsInFlight: maxScrapes})
 	return httpd.Area{Render: httpd.Problem, Routes: []httpd.Route{
 		{Method: http.MethodGet, Path: "/healthz", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: alive},
 		{Method: http.MethodGet, Path: "/readyz", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: s.ready},
+		{Method: http.MethodGet, Path: "/metrics", Permission: httpd.Anyone, MaxBody: httpd.NoBody,
+			Handle: func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
+				scrape.ServeHTTP(w, r)
+				return nil
+			}},
 	}}
+}
+
+// watch adds what is read when somebody asks.
+func (s *server) watch() {
+	s.metrics.Watch(metrics.Watched{
+		Source: s.db.Operations(), CRLLife: ca.CRLLife, Usable: s.ring.SelfTest, Now: time.Now,
+		Expiries: s.expiries,
+		Space:    func() (free, size uint64, err error) { return disk.Space(s.cfg.Data) },
+	})
+}
+
+// getCertificate gives the TLS certificate that is served now.
+type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// expiries gives the end of each certificate that the server lives by.
+func (s *server) expiries() map[string]time.Time {
+	ends := map[string]time.Time{}
+	for _, name := range s.ring.Names() {
+		if chain, err := s.ring.Certificates(name); err == nil && len(chain) > 0 {
+			ends[name] = chain[0].NotAfter
+		}
+	}
+	delete(ends, tlsKey) // it may not be the one that is served
+	if s.served == nil {
+		return ends
+	}
+	if c, err := s.served(nil); err == nil && c.Leaf != nil {
+		ends[tlsKey] = c.Leaf.NotAfter
+	}
+	return ends
 }
 
 func alive(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
@@ -28,22 +77,86 @@ func alive(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
 	return err
 }
 
+// readiness is the answer to who asks whether to send people here.
+type readiness struct {
+	Ready  bool         `json:"ready"`
+	Checks []checkState `json:"checks"`
+}
+
+type checkState struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Cause string `json:"cause,omitempty"` // a code or a sentence of ours
+}
+
 // ready answers 200 when every check passes, else 503, with each check by name.
 func (s *server) ready(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
 	ctx, stop := context.WithTimeout(r.Context(), readyTime)
 	defer stop()
-	checks, status := map[string]string{}, http.StatusOK
-	for name, check := range map[string]func() error{
-		"database":    func() error { return s.db.Ping(ctx) },
-		"escrow keys": s.ring.SelfTest,
-	} {
-		checks[name] = "ok"
-		if err := check(); err != nil {
-			checks[name], status = "failed", http.StatusServiceUnavailable
-			s.log.ErrorContext(ctx, "not ready", logx.Kind, name, logx.Err, err)
+	answer, status := readiness{Ready: true}, http.StatusOK
+	for _, c := range s.checks() {
+		state := checkState{Name: c.name, OK: true}
+		if err := c.run(ctx); err != nil {
+			state.OK, state.Cause = false, cause(err)
+			answer.Ready, status = false, http.StatusServiceUnavailable
+			s.log.ErrorContext(ctx, "not ready", logx.Kind, c.name, logx.Err, err)
 		}
+		answer.Checks = append(answer.Checks, state)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	return json.NewEncoder(w).Encode(checks)
+	return json.NewEncoder(w).Encode(answer)
+}
+
+// Why a server is not ready.
+var (
+	errSchema   = fault.New(fault.Unavailable, "schema_unexpected", "The database is not at this program's schema.", "Restart the server; it migrates when it starts.")
+	errDiskFull = fault.New(fault.Unavailable, "disk_full", "The disk of the data directory is almost full.", "Make room there; nothing has to be repaired afterwards.")
+	errSteps    = fault.New(fault.Unavailable, "background_stalled", "Background work is not going on.", "The log says why.")
+)
+
+type readyCheck struct {
+	name string
+	run  func(context.Context) error
+}
+
+// checks are what a server needs to be of use, the most telling first.
+func (s *server) checks() []readyCheck {
+	return []readyCheck{
+		{"database", s.db.Ping},
+		{"migrations", s.migrated},
+		{"keys", func(context.Context) error { return s.ring.SelfTest() }},
+		{"disk", func(context.Context) error { return roomy(s.cfg.Data) }},
+		{"background", func(context.Context) error {
+			if err := s.pulse.check(time.Now()); err != nil {
+				return errSteps.Saying("Background work is not going on: " + err.Error() + ".")
+			}
+			return nil
+		}},
+	}
+}
+
+func (s *server) migrated(ctx context.Context) error {
+	have, want, err := s.db.Operations().Schema(ctx)
+	if err == nil && have < want { // a newer one is a newer server's, which this one outlives
+		err = errSchema.Saying(fmt.Sprintf("The database is at schema %d, this program at %d.", have, want))
+	}
+	return err
+}
+
+// roomy tells whether there is room to write.
+func roomy(dir string) error {
+	free, _, err := disk.Space(dir)
+	if err == nil && free < minFree {
+		err = errDiskFull.Saying(fmt.Sprintf("Only %d MiB are free where the data is.", free>>20))
+	}
+	return err
+}
+
+// cause gives what may be told of err; the log has the rest.
+func cause(err error) string {
+	if f := fault.Of(err); f != nil {
+		return f.Code + ": " + f.Msg
+	}
+	return "internal: the log says more"
 }

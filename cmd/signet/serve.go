@@ -96,7 +96,7 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, w := range s.steps() {
 		nudge := s.wake.add() // before anything serves and nudges
-		g.Go(func() error { loop(ctx, s.log, w, nudge); return nil })
+		g.Go(func() error { loop(ctx, s.log, s.counted(w), nudge); return nil })
 	}
 	g.Go(func() error { return httpd.Serve(ctx, s.log, listeners...) })
 	return g.Wait()

@@ -39,7 +39,7 @@ func (s *server) sites() []site {
 
 // open takes the address of a site. Those where work comes from nudge it.
 func (s *server) open(at site) (*httpd.Listener, error) {
-	h := httpd.NewSite(s.log, at.hosts, at.areas...)
+	h := httpd.NewSite(s.log, at.hosts, at.areas...).Observed(s.metrics.Request)
 	switch at.kind {
 	case socketSite:
 		return httpd.ListenUnix(at.flag, at.addr, s.wakes(h))
@@ -48,6 +48,7 @@ func (s *server) open(at site) (*httpd.Listener, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.served = certificate
 		return httpd.Listen(at.flag, at.addr, s.tls(certificate), s.wakes(h))
 	}
 	return httpd.Listen(at.flag, at.addr, nil, h)

@@ -19,7 +19,7 @@ type Config struct {
 	Listen string `toml:"listen" default:":8443" doc:"Address of the HTTPS listener, host:port."`
 
 	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, CA certificates. Empty for none."`
-	OpsListen    string `toml:"ops_listen" doc:"Address of the operations listener (/healthz, /readyz), without TLS: keep it private. Empty for none."`
+	OpsListen    string `toml:"ops_listen" doc:"Address of the operations listener (/healthz, /readyz, /metrics), without TLS: keep it private. Empty for none."`
 	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
 	Organization string `toml:"organization" doc:"Your organisation's name, shown on pages, profiles and certificates."`
 

@@ -86,6 +86,13 @@ func (s *Site) report(r *http.Request, w *recorder, route string, took time.Dura
 		}
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	if s.observe != nil {
+		code := ""
+		if err != nil {
+			code = FaultOf(err).Code
+		}
+		s.observe(r.Method, route, w.status, code, took)
+	}
 }
 
 // recorder remembers what was answered.

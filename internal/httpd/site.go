@@ -38,6 +38,18 @@ type Site struct {
 	bodies   atomic.Int64 // bytes
 	each     struct{ inFlight, bodies *shares }
 	origin   *http.CrossOriginProtection
+	observe  Observer // nil for none
+}
+
+// Observer is told of each request that was answered: by the template of the
+// route that took it, empty for none, and the code of what was wrong with it,
+// empty for nothing.
+type Observer func(method, route string, status int, code string, took time.Duration)
+
+// Observed tells o of every request from now on; before the site serves.
+func (s *Site) Observed(o Observer) *Site {
+	s.observe = o
+	return s
 }
 
 // NewSite mounts the areas. Hosts are the names (without port) it answers to;

@@ -33,6 +33,7 @@ type DB struct {
 type dialect struct {
 	name   string
 	schema string               // folder below schema/
+	size   string               // query that gives the bytes it takes
 	again  func(err error) bool // the transaction lost and may run again
 	unique func(err error) bool // a unique key is taken
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// pulse knows which background steps are alive.
+type pulse struct {
+	mu    sync.Mutex
+	steps map[string]beat
+}
+
+// beat is one step's sign of life.
+type beat struct {
+	every time.Duration
+	ended time.Time // of the last run, or when it was first expected
+	good  time.Time // the last that ended well, or when it was first expected
+	err   error     // of the last run
+}
+
+// How long a step may be silent beyond its pause, and fail: many seals take a
+// while, and a database that was restarted is no reason to send people away.
+const (
+	maxSilence = 5 * time.Minute
+	maxFailing = time.Minute
+)
+
+// expect says that w will run from now on.
+func (p *pulse) expect(w step, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.steps == nil {
+		p.steps = map[string]beat{}
+	}
+	p.steps[w.name] = beat{w.every, now, now, nil}
+}
+
+// beat says that a run of a step has ended.
+func (p *pulse) beat(name string, err error, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.steps[name]
+	b.ended, b.err = now, err
+	if err == nil {
+		b.good = now
+	}
+	p.steps[name] = b
+}
+
+// check says which step is not well, nil when all are.
+func (p *pulse) check(now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, b := range p.steps {
+		if silent := now.Sub(b.ended); silent > b.every+maxSilence {
+			return fmt.Errorf("%s has not ended a run for %s", name, silent.Round(time.Second))
+		}
+		if failing := now.Sub(b.good); b.err != nil && failing > b.every+maxFailing {
+			return fmt.Errorf("%s has failed for %s", name, failing.Round(time.Second))
+		}
+	}
+	return nil
+}

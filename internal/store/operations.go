@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/delivery/plan"
+	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/mdm"
+)
+
+// Operations is the facet of those who watch the server.
+type Operations struct{ db *DB }
+
+// Operations gives the facet.
+func (db *DB) Operations() Operations { return Operations{db} }
+
+var _ metrics.Source = Operations{}
+
+// parcelState is plan.Facts.State as far as rows alone tell it: whether a
+// device shows what it took is not looked at.
+const parcelState = `CASE WHEN p.removal_uuid <> '' THEN 'removing'
+	WHEN p.failed_at > 0 OR c.state IN ('failed', 'cancelled') THEN 'failed'
+	WHEN c.state = 'acknowledged' THEN 'arrived'
+	WHEN p.wants_seal = 1 THEN 'queued'
+	WHEN p.frame <> '' AND p.sealed IS NULL THEN 'parked'
+	WHEN c.state = 'sent' THEN 'sent' ELSE 'sealed' END`
+
+// Figures implements [metrics.Source].
+func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
+	f := metrics.Figures{
+		Devices:  zeros(mdm.Invited, mdm.Enrolling, mdm.Enrolled, mdm.Removed),
+		Parcels:  zeros(plan.Queued, plan.Parked, plan.Ready, plan.Sent, plan.Arrived, plan.Failed, plan.Removing),
+		Commands: zeros(mdm.Queued, mdm.Sent),
+		CRLs:     map[string]time.Time{},
+	}
+	var parcel, command int64
+	q := o.db.read
+	for what, read := range map[string]func() error{
+		"rows": func() error {
+			return q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM users), (SELECT COUNT(*) FROM escrow_key),
+				(SELECT COUNT(*) FROM device WHERE due_rev > done_rev),
+				(SELECT COALESCE(MIN(created_at), 0) FROM parcel WHERE wants_seal = 1 AND ended_at = 0),
+				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE done_at = 0)`).
+				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command)
+		},
+		"devices": func() error { return o.count(ctx, f.Devices, `SELECT state, COUNT(*) FROM device GROUP BY state`) },
+		"commands": func() error {
+			return o.count(ctx, f.Commands, `SELECT state, COUNT(*) FROM command WHERE done_at = 0 GROUP BY state`)
+		},
+		"parcels": func() error {
+			return o.count(ctx, f.Parcels, `SELECT `+parcelState+` AS shown, COUNT(*) FROM parcel p
+				LEFT JOIN command c ON c.uuid = p.command_uuid WHERE p.ended_at = 0 GROUP BY shown`)
+		},
+		"lists": func() error { return o.lists(ctx, f.CRLs) },
+		"bytes": func() error { return q.QueryRowContext(ctx, o.db.dia.size).Scan(&f.DatabaseBytes) },
+	} {
+		if err := read(); err != nil {
+			return f, fmt.Errorf("counting %s: %w", what, err)
+		}
+	}
+	f.ParcelWaits, f.CommandWaits = instant(parcel), instant(command)
+	return f, nil
+}
+
+// zeros is a count of nothing, so that a state that nothing is in shows as 0.
+func zeros[S ~string](states ...S) map[string]int {
+	m := map[string]int{}
+	for _, s := range states {
+		m[string(s)] = 0
+	}
+	return m
+}
+
+func (o Operations) count(ctx context.Context, into map[string]int, query string) error {
+	type row struct {
+		state string
+		n     int
+	}
+	rows, err := all(ctx, o.db.read, func(s scanner) (r row, err error) { return r, s.Scan(&r.state, &r.n) }, query)
+	for _, r := range rows {
+		into[r.state] = r.n
+	}
+	return err
+}
+
+// lists gives when the published CRL of each issuer was made.
+func (o Operations) lists(ctx context.Context, into map[string]time.Time) error {
+	type row struct {
+		issuer string
+		at     int64
+	}
+	rows, err := all(ctx, o.db.read, func(s scanner) (r row, err error) { return r, s.Scan(&r.issuer, &r.at) },
+		`SELECT issuer, this_update FROM crl WHERE number > 0`)
+	for _, r := range rows {
+		into[r.issuer] = instant(r.at)
+	}
+	return err
+}
+
+// Schema tells which migration the database is at and which this program
+// brings.
+func (o Operations) Schema(ctx context.Context) (have, want int64, err error) {
+	if want, err = o.db.dia.newest(); err != nil {
+		return 0, 0, err
+	}
+	var v sql.NullInt64
+	if err := o.db.read.QueryRowContext(ctx, `SELECT MAX(version_id) FROM goose_db_version WHERE is_applied = 1`).Scan(&v); err != nil {
+		return 0, want, fmt.Errorf("reading schema version: %w", err)
+	}
+	return v.Int64, want, nil
+}
+
+// newest gives the number of the last migration of this program.
+func (d dialect) newest() (newest int64, err error) {
+	files, err := fs.ReadDir(schema, "schema/"+d.schema)
+	if err != nil {
+		return 0, fmt.Errorf("reading schema files: %w", err)
+	}
+	for _, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("migration %s has no number: %w", f.Name(), err)
+		}
+		newest = max(newest, n)
+	}
+	return newest, nil
+}

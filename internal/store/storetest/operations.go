@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/delivery/plan"
+	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/scep"
+)
+
+func testOperations(t *testing.T, open Open) {
+	t.Run("nothing is counted as nothing", func(t *testing.T) {
+		f, err := open(t).Operations().Figures(t.Context())
+		if err != nil || f.Users != 0 || f.DatabaseBytes == 0 || !f.ParcelWaits.IsZero() || !f.CommandWaits.IsZero() {
+			t.Errorf("got %+v, %v", f, err)
+		}
+		if n, there := f.Parcels["queued"]; !there || n != 0 {
+			t.Errorf("parcels: %v, want each state with 0", f.Parcels)
+		}
+	})
+	t.Run("a parcel is counted where it stands", func(t *testing.T) {
+		db := open(t)
+		d := deliver(t, db)
+		shown := func(want plan.State, waits time.Time) {
+			t.Helper()
+			f, err := db.Operations().Figures(t.Context())
+			if err != nil || f.Parcels[string(want)] != 1 || !f.ParcelWaits.Equal(waits) {
+				t.Errorf("want one %s, waiting since %v; got %v since %v, %v", want, waits, f.Parcels, f.ParcelWaits, err)
+			}
+		}
+		p := d.post(parcelOf("one"))
+		shown(plan.Queued, at)
+		d.seal(d.leaseParcel(at), true)
+		shown(plan.Ready, time.Time{})
+		d.fetch()
+		shown(plan.Sent, time.Time{})
+		d.report(mdm.Outcome{State: mdm.Acknowledged})
+		shown(plan.Arrived, time.Time{})
+		c := mdm.RemoveProfile(d.id, "p")
+		c.CreatedAt = at
+		d.move(delivery.Move{Do: plan.Withdraw, Parcel: p.ID, Command: &c})
+		shown(plan.Removing, time.Time{})
+		d.fetch()
+		d.report(mdm.Outcome{State: mdm.Acknowledged})
+		d.move(delivery.Move{Do: plan.End, Parcel: p.ID})
+		f, err := db.Operations().Figures(t.Context())
+		if err != nil || f.Parcels["removing"] != 0 {
+			t.Errorf("after its end: %v, %v", f.Parcels, err)
+		}
+	})
+	t.Run("bytes that grew too old are counted as parked", func(t *testing.T) {
+		db := open(t)
+		d := deliver(t, db)
+		p := d.send(parcelOf("one"))
+		d.fetch()
+		d.move(delivery.Move{Do: plan.Drop, Parcel: p.ID})
+		if f, err := db.Operations().Figures(t.Context()); err != nil || f.Parcels["parked"] != 1 {
+			t.Errorf("got %v, %v", f.Parcels, err)
+		}
+	})
+	t.Run("a failed parcel is counted as failed", func(t *testing.T) {
+		db := open(t)
+		d := deliver(t, db)
+		d.post(parcelOf("one"))
+		d.fail(d.leaseParcel(at), true)
+		if f, err := db.Operations().Figures(t.Context()); err != nil || f.Parcels["failed"] != 1 {
+			t.Errorf("got %v, %v", f.Parcels, err)
+		}
+	})
+	t.Run("devices, users and what waits", func(t *testing.T) {
+		db := open(t)
+		facet := facet(t, db)
+		id := facet.enrolled("alice@example.com", "udid")
+		facet.invite("bob@example.com")
+		settle(t, db)
+		facet.queue(id, "DeviceInformation", "CertificateList")
+		f, err := db.Operations().Figures(t.Context())
+		if err != nil || f.Users != 2 || f.Devices["enrolled"] != 1 || f.Devices["invited"] != 1 || f.Devices["removed"] != 0 {
+			t.Errorf("got %+v, %v", f, err)
+		}
+		if f.Commands["queued"] != 2 || f.CommandWaits.IsZero() || f.DevicesDue != 0 {
+			t.Errorf("got %+v", f)
+		}
+		(&delivered{t: t, db: db, id: id}).touch()
+		if f, err := db.Operations().Figures(t.Context()); err != nil || f.DevicesDue != 1 {
+			t.Errorf("%d due, want 1; %v", f.DevicesDue, err)
+		}
+	})
+	t.Run("a published list is known", func(t *testing.T) {
+		db := open(t)
+		if _, _, err := db.SCEP().Revocations(t.Context(), "smime", at); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.SCEP().CRLPublished(t.Context(), scep.CRL{Issuer: "smime", Number: 1, ThisUpdate: at, DER: []byte{1}}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := db.Operations().Figures(t.Context()); err != nil || !f.CRLs["smime"].Equal(at) {
+			t.Errorf("got %v, %v", f.CRLs, err)
+		}
+	})
+	t.Run("the schema is this program's", func(t *testing.T) {
+		have, want, err := open(t).Operations().Schema(t.Context())
+		if err != nil || have != want || have < 7 {
+			t.Errorf("got %d of %d, %v", have, want, err)
+		}
+	})
+}
