@@ -62,15 +62,15 @@ func New(store Store, people People, now func() time.Time) *Service {
 
 // Diff is what an application changes, in the order of the file.
 type Diff struct {
-	Items []Item `json:"items"`
+	Items []Item `json:"items" nullable:"false" doc:"One a document, in their order"`
 }
 
 // Item is one document of a file.
 type Item struct {
-	Kind    string   `json:"kind"` // Policy, User or Group
-	Name    string   `json:"name"`
-	Action  Action   `json:"action"`
-	Changes []Change `json:"changes"`
+	Kind    string   `json:"kind" doc:"Policy, User or Group"`
+	Name    string   `json:"name" doc:"By which the document names it"`
+	Action  Action   `json:"action" doc:"What happens to it"`
+	Changes []Change `json:"changes" nullable:"false" doc:"Key by key"`
 }
 
 // Action is what happens to a thing.
@@ -86,9 +86,9 @@ const (
 
 // Change is one key that gets another value; "" is none.
 type Change struct {
-	Key string `json:"key"`
-	Old string `json:"old"`
-	New string `json:"new"`
+	Key string `json:"key" doc:"What changes"`
+	Old string `json:"old" doc:"Empty for none"`
+	New string `json:"new" doc:"Empty for none"`
 }
 
 // Empty tells whether nothing changes.

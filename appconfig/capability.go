@@ -24,11 +24,11 @@ const (
 // Capability says whether a mail app can have its key for some purpose from
 // some source.
 type Capability struct {
-	App     App    `json:"app"`
-	Purpose string `json:"purpose"` // "signing" or "encryption"
-	Source  string `json:"source"`  // [SCEP] or [Imported]
-	How     How    `json:"how"`
-	Why     string `json:"why"` // a sentence, for people
+	App     App    `json:"app" doc:"Mail app"`
+	Purpose string `json:"purpose" doc:"signing or encryption"`
+	Source  string `json:"source" doc:"Where the key comes from"`
+	How     How    `json:"how" doc:"What can be had"`
+	Why     string `json:"why" doc:"The reason, for people"`
 }
 
 // Capabilities is what each mail app can do, as far as any server can make it.

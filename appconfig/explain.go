@@ -9,19 +9,19 @@ import (
 
 // Explanation says what holds for a user, and why.
 type Explanation struct {
-	User     string       `json:"user"`
-	Policies []string     `json:"policies"` // strongest first
-	Settings []Line       `json:"settings"`
-	Problems []Line       `json:"problems"` // what is not in effect
-	Mail     []Capability `json:"mail"`     // what this means for each mail app
-	Outlook  string       `json:"outlook"`  // the property list that Outlook gets; "" for none
+	User     string       `json:"user" doc:"Address"`
+	Policies []string     `json:"policies" nullable:"false" doc:"That hold, strongest first"`
+	Settings []Line       `json:"settings" nullable:"false" doc:"What is in effect"`
+	Problems []Line       `json:"problems" nullable:"false" doc:"What is not in effect, and why"`
+	Mail     []Capability `json:"mail" nullable:"false" doc:"What this means for each mail app"`
+	Outlook  string       `json:"outlook" doc:"The property list that Outlook gets; empty for none"`
 }
 
 // Line is one setting with where it comes from.
 type Line struct {
-	Key    string `json:"key"`
-	Value  string `json:"value"`
-	Policy string `json:"policy"` // "" is the default
+	Key    string `json:"key" doc:"Setting"`
+	Value  string `json:"value" doc:"Its value"`
+	Policy string `json:"policy" doc:"That it comes from; empty for the default"`
 }
 
 // Effective gives what holds for a user and device now.

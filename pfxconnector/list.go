@@ -12,20 +12,20 @@ import (
 
 // Item is one imported certificate of a user, as lists show it.
 type Item struct {
-	Cert        string     `json:"certSha256"`
-	SPKI        string     `json:"spkiSha256"`
-	Thumbprint  string     `json:"thumbprint"` // SHA-1, as Windows shows it
-	Serial      string     `json:"serial"`
-	Subject     string     `json:"subject"`
-	Issuer      string     `json:"issuer"`
-	Addresses   []string   `json:"addresses"`
-	Purpose     string     `json:"purpose"`
-	NotBefore   time.Time  `json:"notBefore"`
-	NotAfter    time.Time  `json:"notAfter"`
-	ImportedAt  time.Time  `json:"importedAt"`
-	Place       cert.Place `json:"place"`  // current, history or kept
-	Reason      string     `json:"reason"` // why it is there
-	Undelivered string     `json:"undeliverable,omitempty"`
+	Cert        string     `json:"certSha256" doc:"SHA-256 of the certificate, hex"`
+	SPKI        string     `json:"spkiSha256" doc:"SHA-256 of the public key, hex"`
+	Thumbprint  string     `json:"thumbprint" doc:"SHA-1 of the certificate, as Windows shows it"`
+	Serial      string     `json:"serial" doc:"Hex"`
+	Subject     string     `json:"subject" doc:"RFC 4514"`
+	Issuer      string     `json:"issuer" doc:"RFC 4514"`
+	Addresses   []string   `json:"addresses" nullable:"false" doc:"That the certificate names"`
+	Purpose     string     `json:"purpose" doc:"signing, encryption or both"`
+	NotBefore   time.Time  `json:"notBefore" doc:"Begin of validity"`
+	NotAfter    time.Time  `json:"notAfter" doc:"End of validity"`
+	ImportedAt  time.Time  `json:"importedAt" doc:"When it came"`
+	Place       cert.Place `json:"place" doc:"current, history or kept"`
+	Reason      string     `json:"reason" doc:"Why it is there"`
+	Undelivered string     `json:"undeliverable,omitempty" doc:"Why no device gets it"`
 }
 
 // List gives a user's imported certificates, newest first, and where each one

@@ -24,28 +24,28 @@ const (
 
 // FileReport says what became of a file.
 type FileReport struct {
-	File       string           `json:"file"`
-	Status     Status           `json:"status"`
-	Code       *string          `json:"code"` // of the refusal
-	Message    string           `json:"message,omitempty"`
-	Hint       string           `json:"hint,omitempty"`
-	Identities []IdentityReport `json:"identities"`
-	Notes      []pfx.Note       `json:"notes,omitempty"`
+	File       string           `json:"file" doc:"Its name, as far as it can be shown"`
+	Status     Status           `json:"status" doc:"What became of it"`
+	Code       *string          `json:"code" doc:"Of the refusal, else null"`
+	Message    string           `json:"message,omitempty" doc:"Of the refusal"`
+	Hint       string           `json:"hint,omitempty" doc:"What to do"`
+	Identities []IdentityReport `json:"identities" nullable:"false" doc:"One a key"`
+	Notes      []pfx.Note       `json:"notes,omitempty" doc:"Oddities that did no harm"`
 }
 
 // IdentityReport says what became of one key with its certificate, or of the
 // half of it that was there.
 type IdentityReport struct {
-	Status   Status   `json:"status"`
-	Code     *string  `json:"code"`
-	SPKI     string   `json:"spkiSha256"` // hex; empty for what could not be read
-	Cert     string   `json:"certSha256"`
-	Purpose  string   `json:"purpose"`
-	User     string   `json:"user"` // primary address; empty when nobody was found
-	UserID   string   `json:"userId,omitempty"`
-	Reason   string   `json:"reason,omitempty"`
-	Hint     string   `json:"hint,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
+	Status   Status   `json:"status" doc:"What became of it"`
+	Code     *string  `json:"code" doc:"Of the refusal, else null"`
+	SPKI     string   `json:"spkiSha256" doc:"SHA-256 of the public key, hex; empty for what could not be read"`
+	Cert     string   `json:"certSha256" doc:"SHA-256 of the certificate, hex"`
+	Purpose  string   `json:"purpose" doc:"signing, encryption or both"`
+	User     string   `json:"user" doc:"Address of its user; empty when nobody was found"`
+	UserID   string   `json:"userId,omitempty" doc:"Our id of its user"`
+	Reason   string   `json:"reason,omitempty" doc:"Of the refusal"`
+	Hint     string   `json:"hint,omitempty" doc:"What to do"`
+	Warnings []string `json:"warnings,omitempty" doc:"What is odd about it"`
 }
 
 // Rejects counts what was not taken: the identities refused, or the file.

@@ -5,13 +5,16 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/phone"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -305,4 +309,109 @@ func TestAtOnce(t *testing.T) {
 	if w := a.call(https, mine, person.show); w.Code != http.StatusUnauthorized {
 		t.Errorf("disabled: got %d, want 401", w.Code)
 	}
+}
+
+// Whatever the API refuses, it says so in the form and with the codes that its
+// description promises.
+func TestRefusalsAreDescribed(t *testing.T) {
+	a := newAssembled(t)
+	described := describedCodes(t)
+	send := func(contentType, body string) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+			r.Header.Set("Content-Type", contentType)
+		}
+	}
+	changes := map[string]func(*http.Request){
+		"nothing":         func(*http.Request) {},
+		"empty object":    send("application/json", "{}"),
+		"unknown members": send("application/json", `{"x":1,"file":"a","name":"b","mail":"c","members":["d"],"profile":"e","user":"f","role":"admin"}`),
+		"members":         send("application/json", `{"members":["nobody@example.com"]}`),
+		"user":            send("application/json", `{"mail":"nobody"}`),
+		"challenge":       send("application/json", `{"profile":"no-profile","user":"alice@example.com"}`),
+		"other kind":      send("text/plain", "x"),
+		"not JSON":        send("application/json", "{"),
+		"too much":        send("application/json", strings.Repeat(" ", 20<<20)),
+		"YAML":            send("application/yaml", "kind: Nothing\n"),
+		"unknown query":   func(r *http.Request) { r.URL.RawQuery = "no=1" },
+		"other method":    func(r *http.Request) { r.Method = "PATCH" },
+		"other address":   func(r *http.Request) { r.URL.Path += "/no/such/thing" },
+		"double slash":    func(r *http.Request) { r.URL.Path += "//x" },
+		"another site":    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"a real user":     func(r *http.Request) { r.URL.Path = strings.Replace(r.URL.Path, "no-user", "alice@example.com", 1) },
+	}
+	seen := map[string]bool{}
+	a.sites[0].routes(func(rt httpd.Route) {
+		if rt.Permission == access.Anyone || !strings.HasPrefix(rt.Path, admin.Prefix) {
+			return
+		}
+		for _, c := range a.callers[3:5] { // one who may not, one who may
+			for name, change := range changes {
+				w := a.call(a.sites[0], rt, c.show, change)
+				if w.Code < 400 {
+					continue
+				}
+				var p httpd.ProblemBody
+				if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Header().Get("Content-Type") != "application/problem+json" ||
+					p.Status != w.Code || p.Code == "" || p.Detail == "" || p.RequestID != w.Header().Get(httpd.RequestIDHeader) {
+					t.Errorf("%s %s with %s: got %d %s", rt.Method, rt.Path, name, w.Code, w.Body)
+				}
+				seen[p.Code] = true
+				if (w.Code == http.StatusMethodNotAllowed) != (w.Header().Get("Allow") != "") {
+					t.Errorf("%s %s with %s: status %d, Allow %q", rt.Method, rt.Path, name, w.Code, w.Header().Get("Allow"))
+				}
+				if p.Code == httpd.ErrMethod.Code || p.Code == httpd.ErrNotFound.Code {
+					continue // of no operation
+				}
+				if op := rt.Method + " " + rt.Path; !slices.Contains(described[op][w.Code], p.Code) {
+					t.Errorf("%s with %s: status %d with code %s is not described", op, name, w.Code, p.Code)
+				}
+			}
+		}
+	})
+	for _, code := range []string{"unauthenticated", "request_invalid", "media_type_unsupported", "body_too_large", "method_not_allowed",
+		"not_found", "path_invalid", "cross_origin", "user_unknown", "address_invalid"} {
+		if !seen[code] {
+			t.Errorf("nothing was refused with %s", code)
+		}
+	}
+}
+
+// describedCodes gives the codes of each operation by status.
+func describedCodes(t *testing.T) map[string]map[int][]string {
+	t.Helper()
+	text, err := admin.Description()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Ref string `json:"$ref"`
+			}
+		}
+		Components struct {
+			Responses map[string]struct {
+				Codes []string `json:"x-codes"`
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]map[int][]string{}
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			codes := map[int][]string{}
+			for status, r := range op.Responses {
+				n, err := strconv.Atoi(status)
+				if err != nil {
+					t.Fatal(err)
+				}
+				codes[n] = doc.Components.Responses[strings.TrimPrefix(r.Ref, "#/components/responses/")].Codes
+			}
+			out[strings.ToUpper(method)+" "+path] = codes
+		}
+	}
+	return out
 }

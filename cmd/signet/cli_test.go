@@ -90,7 +90,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	users := directory.New(db.Directory(), time.Now)
 	service, authorities := issuing(t, db)
 	return admin.Config{
-		Version: "test", Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
+		Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
 		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",

@@ -19,6 +19,8 @@ var (
 		"There is nothing at this address.", "Check the address.")
 	ErrMethod = fault.New(fault.Invalid, "method_not_allowed",
 		"This address does not take that method.", "The Allow header lists those it takes.")
+	ErrMediaType = fault.New(fault.Invalid, "media_type_unsupported",
+		"The body is of a kind that this address does not read.", "Set Content-Type to what the description names.")
 	ErrPath = fault.New(fault.Invalid, "path_invalid",
 		"The address is malformed.", "Check it for double slashes, dots and encoded characters.")
 	ErrHost = fault.New(fault.Invalid, "host_unknown",
@@ -46,6 +48,8 @@ func Status(f *fault.Error) int {
 	switch f.Code {
 	case ErrMethod.Code:
 		return http.StatusMethodNotAllowed
+	case ErrMediaType.Code:
+		return http.StatusUnsupportedMediaType
 	case ErrHost.Code:
 		return http.StatusMisdirectedRequest
 	}
@@ -76,13 +80,13 @@ func Bare(w http.ResponseWriter, _ *http.Request, status int, f *fault.Error) {
 //
 // Spec: RFC 9457 section 3
 type ProblemBody struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Detail    string `json:"detail"`
-	Code      string `json:"code"`
-	Hint      string `json:"hint,omitempty"`
-	RequestID string `json:"requestId,omitempty"`
+	Type      string `json:"type" doc:"Names the code as a URI"`
+	Title     string `json:"title" doc:"Of the status"`
+	Status    int    `json:"status" doc:"HTTP status"`
+	Detail    string `json:"detail" doc:"What went wrong, for people"`
+	Code      string `json:"code" doc:"Stable; docs/errors.md lists all"`
+	Hint      string `json:"hint,omitempty" doc:"What to do"`
+	RequestID string `json:"requestId,omitempty" doc:"By which the log finds the request"`
 }
 
 // ProblemOf describes f; requestID lets the log be searched for it.

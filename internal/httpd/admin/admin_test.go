@@ -151,7 +151,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
 	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
-	w.api = admin.New(admin.Config{Version: "test", Users: directory.New(db.Directory(), now), Tokens: w.tokens,
+	w.api = admin.New(admin.Config{Users: directory.New(db.Directory(), now), Tokens: w.tokens,
 		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
@@ -244,6 +244,8 @@ func TestWhoMayCall(t *testing.T) {
 	}
 }
 
+// What is served is what is committed as docs/openapi.json, and has every
+// operation.
 func TestOpenAPI(t *testing.T) {
 	w := newWorld(t)
 	res, err := http.Get(w.url + admin.Prefix + "/openapi.json")
@@ -251,31 +253,17 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var doc struct {
-		OpenAPI string
-		Paths   map[string]map[string]struct {
-			OperationID string `json:"operationId"`
-			Permission  string `json:"x-permission"`
-			Responses   map[string]struct{ Content map[string]any }
-		}
-	}
-	if err := json.NewDecoder(res.Body).Decode(&doc); err != nil {
+	got, err := io.ReadAll(res.Body)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
-		t.Errorf("version %q", doc.OpenAPI)
+	want, err := admin.Description()
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("served is another description than that of internal/docs (%v)", err)
 	}
-	n := 0
-	for path, methods := range doc.Paths {
-		for method, op := range methods {
-			n++
-			if op.OperationID == "" || op.Permission == "" || op.Responses["default"].Content["application/problem+json"] == nil {
-				t.Errorf("%s %s is described as %+v", method, path, op)
-			}
-		}
-	}
-	if routes := len(w.api.Area(httpd.Local).Routes); n != routes-1 {
-		t.Errorf("%d operations are described, want %d", n, routes-1)
+	routes := w.api.Area(httpd.Local).Routes
+	if n := bytes.Count(got, []byte(`"operationId"`)); n != len(routes)-1 {
+		t.Errorf("%d operations are described, want %d", n, len(routes)-1)
 	}
 }
 
@@ -291,7 +279,7 @@ func TestRefusedRequests(t *testing.T) {
 	}{
 		"not JSON":       {"/users", "application/json", `{"mail": "` + secret, 400, "request_invalid", "body"},
 		"no body":        {"/users", "application/json", "", 400, "request_invalid", ""},
-		"not JSON type":  {"/users", "text/plain", secret, 415, "request_invalid", "header.Content-Type"},
+		"not JSON type":  {"/users", "text/plain", secret, 415, "media_type_unsupported", ""},
 		"unknown member": {"/users", "application/json", `{"mail": "a@example.com", "admin": "` + secret + `"}`, 422, "request_invalid", "body.admin"},
 		"missing member": {"/users", "application/json", `{"name": "` + secret + `"}`, 422, "request_invalid", "body"},
 		"wrong type":     {"/imports", "application/json", `{"file": "x", "password": ["` + secret + `"]}`, 422, "request_invalid", "body.password"},

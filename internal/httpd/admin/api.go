@@ -9,9 +9,6 @@
 package admin
 
 import (
-	"encoding/json"
-	"net/http"
-
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/signet-mdm/signet/internal/httpd"
@@ -29,7 +26,6 @@ const (
 // Config is what the API is about. All but PlainURL and Authorities is
 // required.
 type Config struct {
-	Version     string // of this program
 	Users       Users
 	Tokens      Tokens
 	Devices     Devices
@@ -56,8 +52,12 @@ func New(c Config) *API {
 		c.Deliveries == nil || c.Journal == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
-	a := &API{Config: c}
-	a.huma = newHuma(c.Version, a)
+	return (&API{Config: c}).build()
+}
+
+// build makes the routes and their description.
+func (a *API) build() *API {
+	a.huma = newHuma(a)
 	a.users()
 	a.tokens()
 	a.devices()
@@ -73,26 +73,4 @@ func New(c Config) *API {
 // Area gives the routes for a listener whose callers the guard knows.
 func (a *API) Area(guard httpd.Guard) httpd.Area {
 	return httpd.Area{Guard: guard, Render: httpd.Problem, Routes: a.routes}
-}
-
-// OpenAPI gives the description of the API as JSON.
-//
-// Spec: OpenAPI 3.1.0
-func (a *API) OpenAPI() ([]byte, error) { return json.MarshalIndent(a.huma.OpenAPI(), "", "  ") }
-
-// describe serves the description. It is public: it says nothing about this
-// installation.
-func (a *API) describe() {
-	text, err := a.OpenAPI()
-	if err != nil {
-		panic("admin: " + err.Error())
-	}
-	a.routes = append(a.routes, httpd.Route{
-		Method: http.MethodGet, Path: Prefix + "/openapi.json", Permission: httpd.Anyone, MaxBody: httpd.NoBody,
-		Handle: func(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
-			w.Header().Set("Content-Type", "application/openapi+json")
-			_, err := w.Write(text)
-			return err
-		},
-	})
 }

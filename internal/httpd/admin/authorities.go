@@ -8,6 +8,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -38,11 +39,11 @@ type NewChallenge struct {
 
 // Challenge lets a SCEP client get one certificate.
 type Challenge struct {
-	URL       string    `json:"url"`
+	URL       string    `json:"url" doc:"Where the client asks"`
 	HTTPURL   string    `json:"http_url" doc:"The same without TLS; empty when the server has no such listener"`
 	Challenge string    `json:"challenge" doc:"Good once; shown this once"`
-	Expires   time.Time `json:"expires"`
-	Profile   string    `json:"profile"`
+	Expires   time.Time `json:"expires" doc:"When it is void"`
+	Profile   string    `json:"profile" doc:"Certificate profile"`
 	User      string    `json:"user" doc:"Address"`
 	Device    string    `json:"device" doc:"Id by which the certificate is told from those of other devices"`
 }
@@ -55,14 +56,14 @@ type Authority struct {
 
 // CA is one of our CAs as lists show it.
 type CA struct {
-	Name      string    `json:"name"`
-	Subject   string    `json:"subject"`
-	Issuer    string    `json:"issuer"`
-	Serial    string    `json:"serial"`
-	SHA256    string    `json:"sha256"`
-	NotBefore time.Time `json:"notBefore"`
-	NotAfter  time.Time `json:"notAfter"`
-	PEM       string    `json:"pem"`
+	Name      string    `json:"name" doc:"By which addresses know it"`
+	Subject   string    `json:"subject" doc:"RFC 4514"`
+	Issuer    string    `json:"issuer" doc:"RFC 4514; its own subject for a root"`
+	Serial    string    `json:"serial" doc:"Hex"`
+	SHA256    string    `json:"sha256" doc:"Of the certificate, hex"`
+	NotBefore time.Time `json:"notBefore" doc:"Begin of validity"`
+	NotAfter  time.Time `json:"notAfter" doc:"End of validity"`
+	PEM       string    `json:"pem" doc:"The certificate"`
 }
 
 func newCA(a Authority) CA {
@@ -73,12 +74,14 @@ func newCA(a Authority) CA {
 }
 
 func (a *API) authorities() {
-	register(a, operation{id: "createChallenge", method: http.MethodPost, path: "/challenges",
+	register(a, operation{id: "createChallenge", tag: "certificates", method: http.MethodPost, path: "/challenges",
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
-		status: http.StatusCreated}, a.createChallenge)
-	register(a, operation{id: "revoke", method: http.MethodPost, path: "/certificates/{cert}/revocation",
-		summary: "Revoke a certificate that we issued", permission: access.CARevoke, maxBody: small}, a.revoke)
-	register(a, operation{id: "listAuthorities", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
+		status: http.StatusCreated,
+		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, ErrIdentityChallenge, directory.ErrUserUnknown}}, a.createChallenge)
+	register(a, operation{id: "revoke", tag: "certificates", method: http.MethodPost, path: "/certificates/{cert}/revocation",
+		summary: "Revoke a certificate that we issued", permission: access.CARevoke, maxBody: small,
+		faults: []*fault.Error{scep.ErrCertificateUnknown, scep.ErrReason}}, a.revoke)
+	register(a, operation{id: "listAuthorities", tag: "certificates", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
 		permission: access.CARead}, a.listAuthorities)
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -33,24 +35,24 @@ type Invitation struct {
 	Device  string    `json:"device" doc:"Our id of the device to be"`
 	Link    string    `json:"link" doc:"Good once; shown this once"`
 	Code    string    `json:"code,omitempty" doc:"Give it to the user on another way; shown this once"`
-	Expires time.Time `json:"expires"`
+	Expires time.Time `json:"expires" doc:"Until when the link can be redeemed"`
 }
 
 // Device is an iPhone or iPad.
 type Device struct {
-	ID       string     `json:"id"`
+	ID       string     `json:"id" doc:"Our id; never the UDID"`
 	User     string     `json:"user" doc:"Address of its user"`
-	UserID   string     `json:"userId"`
-	State    string     `json:"state" enum:"invited,enrolling,enrolled,removed"`
-	Name     string     `json:"name"`
-	Model    string     `json:"model"`
-	OS       string     `json:"osVersion"`
-	Serial   string     `json:"serial"`
-	UDID     string     `json:"udid"`
-	Created  time.Time  `json:"created"`
-	Enrolled *time.Time `json:"enrolled,omitempty"`
-	Seen     *time.Time `json:"seen,omitempty"`
-	Open     int        `json:"openCommands"`
+	UserID   string     `json:"userId" doc:"Our id of its user"`
+	State    string     `json:"state" enum:"invited,enrolling,enrolled,removed" doc:"How far its enrollment is"`
+	Name     string     `json:"name" doc:"As its user calls it"`
+	Model    string     `json:"model" doc:"Such as iPhone14,5"`
+	OS       string     `json:"osVersion" doc:"Of iOS or iPadOS"`
+	Serial   string     `json:"serial" doc:"Serial number"`
+	UDID     string     `json:"udid" doc:"Unique device identifier, empty before enrollment"`
+	Created  time.Time  `json:"created" doc:"When it was invited"`
+	Enrolled *time.Time `json:"enrolled,omitempty" doc:"When its enrollment was complete"`
+	Seen     *time.Time `json:"seen,omitempty" doc:"Last message, to the minute"`
+	Open     int        `json:"openCommands" doc:"How many commands are not done"`
 }
 
 // DeviceDetail is everything about one device.
@@ -59,31 +61,31 @@ type DeviceDetail struct {
 	Commands     []Command  `json:"commands" nullable:"false" doc:"Newest first, at most 100"`
 	Certificates []Held     `json:"certificates" nullable:"false" doc:"That the device said it holds"`
 	Listed       *time.Time `json:"certificatesListed,omitempty" doc:"When it said so"`
-	Apps         []App      `json:"apps" nullable:"false"`
+	Apps         []App      `json:"apps" nullable:"false" doc:"Managed apps that it told of"`
 }
 
 // Command is one MDM command without what it carries.
 type Command struct {
-	UUID     string     `json:"uuid"`
-	Type     string     `json:"type"`
-	State    string     `json:"state" enum:"queued,sent,acknowledged,failed,cancelled"`
-	Attempts int        `json:"attempts"`
+	UUID     string     `json:"uuid" doc:"Its id on the wire"`
+	Type     string     `json:"type" doc:"Request type of the MDM protocol"`
+	State    string     `json:"state" enum:"queued,sent,acknowledged,failed,cancelled" doc:"What became of it"`
+	Attempts int        `json:"attempts" doc:"How often the device fetched it"`
 	Errors   []string   `json:"errors" nullable:"false" doc:"What the device said, outermost first"`
-	Created  time.Time  `json:"created"`
-	Done     *time.Time `json:"done,omitempty"`
+	Created  time.Time  `json:"created" doc:"When it was queued"`
+	Done     *time.Time `json:"done,omitempty" doc:"When the device answered"`
 }
 
 // Held is a certificate on a device.
 type Held struct {
-	Cert     string `json:"certSha256"`
+	Cert     string `json:"certSha256" doc:"SHA-256, hex"`
 	Identity bool   `json:"identity" doc:"With its private key"`
 }
 
 // App is a managed app on a device.
 type App struct {
-	Bundle     string `json:"bundle"`
-	State      string `json:"state"`
-	Configured bool   `json:"configured"`
+	Bundle     string `json:"bundle" doc:"Bundle identifier"`
+	State      string `json:"state" doc:"Apple's word, such as Managed"`
+	Configured bool   `json:"configured" doc:"With a configuration of ours"`
 }
 
 func newDevice(d mdm.Device) Device {
@@ -120,16 +122,21 @@ type devicePath struct {
 }
 
 func (a *API) devices() {
-	register(a, operation{id: "invite", method: http.MethodPost, path: "/users/{user}/invitations",
-		summary: "Invite a user to enroll a device", permission: access.DeviceInvite, status: http.StatusCreated}, a.invite)
-	register(a, operation{id: "listDevices", method: http.MethodGet, path: "/devices", summary: "List devices",
-		permission: access.DeviceRead}, a.listDevices)
-	register(a, operation{id: "getDevice", method: http.MethodGet, path: "/devices/{device}", summary: "Show a device",
-		permission: access.DeviceRead}, a.getDevice)
-	register(a, operation{id: "refreshDevice", method: http.MethodPost, path: "/devices/{device}/refresh",
-		summary: "Ask a device about itself and its certificates again", permission: access.DeviceRefresh}, a.refreshDevice)
-	register(a, operation{id: "removeDevice", method: http.MethodDelete, path: "/devices/{device}",
-		summary: "End the management of a device", permission: access.DeviceWrite}, a.removeDevice)
+	register(a, operation{id: "invite", tag: "devices", method: http.MethodPost, path: "/users/{user}/invitations",
+		summary: "Invite a user to enroll a device", permission: access.DeviceInvite, status: http.StatusCreated,
+		faults: []*fault.Error{directory.ErrUserUnknown, mdm.ErrUserDisabled}}, a.invite)
+	register(a, operation{id: "listDevices", tag: "devices", method: http.MethodGet, path: "/devices", summary: "List devices",
+		permission: access.DeviceRead,
+		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.listDevices)
+	register(a, operation{id: "getDevice", tag: "devices", method: http.MethodGet, path: "/devices/{device}", summary: "Show a device",
+		permission: access.DeviceRead,
+		faults:     []*fault.Error{mdm.ErrDeviceUnknown}}, a.getDevice)
+	register(a, operation{id: "refreshDevice", tag: "devices", method: http.MethodPost, path: "/devices/{device}/refresh",
+		summary: "Ask a device about itself and its certificates again", permission: access.DeviceRefresh,
+		faults: []*fault.Error{mdm.ErrDeviceUnknown, mdm.ErrNotEnrolled}}, a.refreshDevice)
+	register(a, operation{id: "removeDevice", tag: "devices", method: http.MethodDelete, path: "/devices/{device}",
+		summary: "End the management of a device", permission: access.DeviceWrite,
+		faults: []*fault.Error{mdm.ErrDeviceUnknown}}, a.removeDevice)
 }
 
 func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body[Invitation], error) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 )
@@ -22,20 +24,20 @@ type Journal interface {
 
 // Entry is one line of the journal.
 type Entry struct {
-	At     time.Time         `json:"at"`
-	Actor  Actor             `json:"actor"`
-	Action string            `json:"action"`
-	User   string            `json:"user,omitempty"`
-	Device string            `json:"device,omitempty"`
-	Cert   string            `json:"certSha256,omitempty"`
-	Detail map[string]string `json:"detail,omitempty"`
+	At     time.Time         `json:"at" doc:"When"`
+	Actor  Actor             `json:"actor" doc:"Who did it"`
+	Action string            `json:"action" doc:"What was done, as noun.verb"`
+	User   string            `json:"user,omitempty" doc:"Our id of the user it is about"`
+	Device string            `json:"device,omitempty" doc:"Our id of the device it is about"`
+	Cert   string            `json:"certSha256,omitempty" doc:"SHA-256 of the certificate it is about, hex"`
+	Detail map[string]string `json:"detail,omitempty" doc:"More, by name"`
 }
 
 // Actor is who did it.
 type Actor struct {
-	Kind   string `json:"kind" enum:"system,admin,local,device,person"`
-	ID     string `json:"id"`
-	Remote string `json:"remote,omitempty"`
+	Kind   string `json:"kind" enum:"system,admin,local,device,person" doc:"What sort of party"`
+	ID     string `json:"id" doc:"Of the token, the device, the user or the worker"`
+	Remote string `json:"remote,omitempty" doc:"Address it came from"`
 }
 
 func newEntry(e journal.Entry) Entry {
@@ -48,14 +50,15 @@ func newEntry(e journal.Entry) Entry {
 }
 
 type journalInput struct {
-	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500"`
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"How many at most"`
 	User   string `query:"user" maxLength:"320" doc:"Only what is about this user"`
 	Device string `query:"device" maxLength:"64" doc:"Only what is about this device; our id"`
 }
 
 func (a *API) journal() {
-	register(a, operation{id: "journal", method: http.MethodGet, path: "/journal", summary: "List what was done, newest first",
-		permission: access.AuditRead}, a.listJournal)
+	register(a, operation{id: "journal", tag: "access", method: http.MethodGet, path: "/journal", summary: "List what was done, newest first",
+		permission: access.AuditRead,
+		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.listJournal)
 }
 
 func (a *API) listJournal(ctx context.Context, _ journal.Actor, in *journalInput) (*body[list[Entry]], error) {

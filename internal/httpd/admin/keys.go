@@ -6,6 +6,8 @@ import (
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -26,7 +28,7 @@ type Keys interface {
 type NewImport struct {
 	File     string `json:"file" maxLength:"4096" doc:"Its name, for the report"`
 	Data     []byte `json:"data,omitempty" doc:"The file, base64"`
-	Password string `json:"password,omitempty" maxLength:"1024"`
+	Password string `json:"password,omitempty" maxLength:"1024" doc:"Of the file; not kept"`
 	User     string `json:"user,omitempty" maxLength:"320" doc:"Whose it is; whom the certificate names when left out"`
 	Purpose  string `json:"purpose,omitempty" enum:"signing,encryption,both" doc:"Overrides what the certificate says"`
 
@@ -39,12 +41,15 @@ type NewImport struct {
 func (a *API) keys() {
 	// Base64 is a third longer; the rest is names and the password.
 	limit := a.MaxFile/3*4 + small
-	register(a, operation{id: "import", method: http.MethodPost, path: "/imports", summary: "Import a PKCS#12 file into escrow",
-		permission: access.KeyImport, maxBody: limit}, a.importKeys)
-	register(a, operation{id: "listKeys", method: http.MethodGet, path: "/users/{user}/keys",
-		summary: "List the imported certificates of a user", permission: access.KeyRead}, a.listKeys)
-	register(a, operation{id: "removeKey", method: http.MethodDelete, path: "/users/{user}/keys/{cert}",
-		summary: "Destroy an imported key for ever", permission: access.KeyImport}, a.removeKey)
+	register(a, operation{id: "import", tag: "keys", method: http.MethodPost, path: "/imports", summary: "Import a PKCS#12 file into escrow",
+		permission: access.KeyImport, maxBody: limit,
+		faults: []*fault.Error{directory.ErrUserUnknown}}, a.importKeys)
+	register(a, operation{id: "listKeys", tag: "keys", method: http.MethodGet, path: "/users/{user}/keys",
+		summary: "List the imported certificates of a user", permission: access.KeyRead,
+		faults: []*fault.Error{directory.ErrUserUnknown}}, a.listKeys)
+	register(a, operation{id: "removeKey", tag: "keys", method: http.MethodDelete, path: "/users/{user}/keys/{cert}",
+		summary: "Destroy an imported key for ever", permission: access.KeyImport,
+		faults: []*fault.Error{directory.ErrUserUnknown, pfxconnector.ErrKeyUnknown}}, a.removeKey)
 }
 
 func (a *API) importKeys(ctx context.Context, by journal.Actor, in *body[NewImport]) (*body[pfxconnector.FileReport], error) {

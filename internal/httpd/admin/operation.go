@@ -26,10 +26,12 @@ type operation struct {
 	id         string // in the description and for generated clients
 	method     string
 	path       string // below Prefix
+	tag        string // one of tags
 	summary    string
 	permission httpd.Permission
-	maxBody    int64 // 0: takes none
-	status     int   // of success; 0: 200, or 204 without a body
+	maxBody    int64          // 0: takes none
+	status     int            // of success; 0: 200, or 204 without a body
+	faults     []*fault.Error // that it may answer with besides the usual
 }
 
 // register adds an operation. I holds the parameters and the Body, O the Body
@@ -62,9 +64,7 @@ func (a *API) operation(op operation) huma.Operation {
 		Security: []map[string][]string{{"token": {}}}, Extensions: map[string]any{"x-permission": op.permission},
 		Metadata:     map[string]any{"permission": op.permission, "limit": limit},
 		MaxBodyBytes: -1, BodyReadTimeout: -1, RejectUnknownQueryParameters: true,
-		Responses: map[string]*huma.Response{"default": {Description: "What went wrong",
-			Content: map[string]*huma.MediaType{"application/problem+json": {
-				Schema: a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, "Problem")}}}},
+		Tags: []string{op.tag}, Responses: a.refusals(op),
 	}
 }
 
@@ -104,12 +104,12 @@ func (a *API) ServeHTTP(http.ResponseWriter, *http.Request) { panic("admin: not 
 // problem is a failure as huma sends it.
 type problem struct {
 	httpd.ProblemBody
-	Errors []problemDetail `json:"errors,omitempty"`
+	Errors []problemDetail `json:"errors,omitempty" doc:"Where the request does not fit"`
 }
 
 // problemDetail says what is wrong with one part of a request.
 type problemDetail struct {
-	Message  string `json:"message"`
+	Message  string `json:"message" doc:"What is wrong there"`
 	Location string `json:"location,omitempty" doc:"Where, such as body.mail or query.limit"`
 }
 
@@ -124,13 +124,11 @@ func (problem) ContentType(string) string { return "application/problem+json" }
 
 // newHuma configures huma: nothing from other servers, no addresses of ours in
 // answers, failures in our form.
-func newHuma(version string, adapter huma.Adapter) huma.API {
-	c := huma.DefaultConfig("Signet admin API", version)
+func newHuma(adapter huma.Adapter) huma.API {
+	c := description()
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.Transformers = []huma.Transformer{rephrase}
-	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	return huma.NewAPI(c, adapter)
 }
 
@@ -154,11 +152,17 @@ func rephrase(ctx huma.Context, _ string, v any) (any, error) {
 	if !ok {
 		return v, nil
 	}
-	c := callOf(ctx.Context())
-	c.err = ErrRequest
-	p := problem{ProblemBody: httpd.ProblemOf(ErrRequest, c.requestID)}
+	c, f := callOf(ctx.Context()), ErrRequest
+	if m.Status == http.StatusUnsupportedMediaType {
+		f = httpd.ErrMediaType
+	}
+	c.err = f
+	p := problem{ProblemBody: httpd.ProblemOf(f, c.requestID)}
 	p.Status, p.Title = m.Status, http.StatusText(m.Status)
 	for _, d := range m.Errors {
+		if f == httpd.ErrMediaType {
+			break // they say the same again
+		}
 		p.Errors = append(p.Errors, detailOf(m.Status, d))
 	}
 	return p, nil
@@ -167,9 +171,6 @@ func rephrase(ctx huma.Context, _ string, v any) (any, error) {
 func detailOf(status int, d *huma.ErrorDetail) problemDetail {
 	if d.Location == "body" && status == http.StatusBadRequest {
 		return problemDetail{"not valid JSON", "body"}
-	}
-	if status == http.StatusUnsupportedMediaType {
-		return problemDetail{"the content type is not one of this operation", "header.Content-Type"}
 	}
 	return problemDetail{d.Message, d.Location}
 }

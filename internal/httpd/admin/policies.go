@@ -6,7 +6,10 @@ import (
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
 )
 
 // Policies takes documents.
@@ -19,10 +22,12 @@ type Policies interface {
 }
 
 func (a *API) policies() {
-	register(a, operation{id: "apply", method: http.MethodPost, path: "/apply",
-		summary: "Make users, groups and policies be as documents say", permission: access.PolicyWrite, maxBody: large}, a.apply)
-	register(a, operation{id: "explain", method: http.MethodGet, path: "/users/{user}/policy",
-		summary: "Say what holds for a user, and why", permission: access.PolicyRead}, a.explain)
+	register(a, operation{id: "apply", tag: "policies", method: http.MethodPost, path: "/apply",
+		summary: "Make users, groups and policies be as documents say", permission: access.PolicyWrite, maxBody: large,
+		faults: []*fault.Error{appconfig.ErrDocument, appconfig.ErrSetting, appconfig.ErrValue, appconfig.ErrImpossible, appconfig.ErrSubject, appconfig.ErrTooLarge, directory.ErrUserExists, directory.ErrUserName, subject.ErrAddress}}, a.apply)
+	register(a, operation{id: "explain", tag: "policies", method: http.MethodGet, path: "/users/{user}/policy",
+		summary: "Say what holds for a user, and why", permission: access.PolicyRead,
+		faults: []*fault.Error{directory.ErrUserUnknown}}, a.explain)
 }
 
 func (a *API) apply(ctx context.Context, by journal.Actor, in *struct {

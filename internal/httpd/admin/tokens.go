@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 )
@@ -23,19 +24,19 @@ type Tokens interface {
 // NewToken asks for a token.
 type NewToken struct {
 	Name string `json:"name" maxLength:"100" doc:"What it is for"`
-	Role string `json:"role" enum:"admin,helpdesk,auditor,approver"`
+	Role string `json:"role" enum:"admin,helpdesk,auditor,approver" doc:"What it may do"`
 	Days int    `json:"days,omitempty" default:"90" minimum:"1" maximum:"366" doc:"How long it is good for"`
 }
 
 // Token is an API token.
 type Token struct {
-	ID      string     `json:"id"`
-	Name    string     `json:"name"`
-	Role    string     `json:"role"`
-	Created time.Time  `json:"created"`
-	Expires time.Time  `json:"expires"`
+	ID      string     `json:"id" doc:"Our id"`
+	Name    string     `json:"name" doc:"What it is for"`
+	Role    string     `json:"role" doc:"What it may do"`
+	Created time.Time  `json:"created" doc:"When it was made"`
+	Expires time.Time  `json:"expires" doc:"When it ends by itself"`
 	Used    *time.Time `json:"used,omitempty" doc:"Last use, to the minute"`
-	Revoked *time.Time `json:"revoked,omitempty"`
+	Revoked *time.Time `json:"revoked,omitempty" doc:"When it was ended"`
 }
 
 // MadeToken is a new token with its secret.
@@ -58,12 +59,14 @@ func when(t time.Time) *time.Time {
 }
 
 func (a *API) tokens() {
-	register(a, operation{id: "listTokens", method: http.MethodGet, path: "/tokens", summary: "List API tokens",
+	register(a, operation{id: "listTokens", tag: "access", method: http.MethodGet, path: "/tokens", summary: "List API tokens",
 		permission: access.TokenManage}, a.listTokens)
-	register(a, operation{id: "createToken", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
-		permission: access.TokenManage, maxBody: small, status: http.StatusCreated}, a.createToken)
-	register(a, operation{id: "revokeToken", method: http.MethodDelete, path: "/tokens/{token}", summary: "Revoke an API token",
-		permission: access.TokenManage}, a.revokeToken)
+	register(a, operation{id: "createToken", tag: "access", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
+		permission: access.TokenManage, maxBody: small, status: http.StatusCreated,
+		faults: []*fault.Error{access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry}}, a.createToken)
+	register(a, operation{id: "revokeToken", tag: "access", method: http.MethodDelete, path: "/tokens/{token}", summary: "Revoke an API token",
+		permission: access.TokenManage,
+		faults:     []*fault.Error{access.ErrTokenUnknown}}, a.revokeToken)
 }
 
 func (a *API) listTokens(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[list[Token]], error) {

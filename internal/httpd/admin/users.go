@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 )
@@ -28,22 +30,22 @@ type NewUser struct {
 	UPN       string   `json:"upn,omitempty" maxLength:"320" doc:"User principal name; the address when left out"`
 	Aliases   []string `json:"aliases,omitempty" maxItems:"100" doc:"Other addresses that certificates may name"`
 	Name      string   `json:"name,omitempty" maxLength:"200" doc:"Display name; the address when left out"`
-	GivenName string   `json:"givenName,omitempty" maxLength:"200"`
-	Surname   string   `json:"surname,omitempty" maxLength:"200"`
+	GivenName string   `json:"givenName,omitempty" maxLength:"200" doc:"For the certificate"`
+	Surname   string   `json:"surname,omitempty" maxLength:"200" doc:"For the certificate"`
 }
 
 // User is a person whose certificates we hold.
 type User struct {
-	ID        string    `json:"id"`
-	Mail      string    `json:"mail"`
-	UPN       string    `json:"upn"`
-	Aliases   []string  `json:"aliases"`
-	Name      string    `json:"name"`
-	GivenName string    `json:"givenName,omitempty"`
-	Surname   string    `json:"surname,omitempty"`
-	Groups    []string  `json:"groups" doc:"Ids of groups"`
-	Disabled  bool      `json:"disabled"`
-	Created   time.Time `json:"created"`
+	ID        string    `json:"id" doc:"Our id, for ever"`
+	Mail      string    `json:"mail" doc:"Primary address"`
+	UPN       string    `json:"upn" doc:"User principal name"`
+	Aliases   []string  `json:"aliases" nullable:"false" doc:"Other addresses that certificates may name"`
+	Name      string    `json:"name" doc:"Display name"`
+	GivenName string    `json:"givenName,omitempty" doc:"First name"`
+	Surname   string    `json:"surname,omitempty" doc:"Last name"`
+	Groups    []string  `json:"groups" nullable:"false" doc:"Ids of groups"`
+	Disabled  bool      `json:"disabled" doc:"Gets nothing new and cannot open the pages"`
+	Created   time.Time `json:"created" doc:"When he was added"`
 }
 
 func newUser(u subject.User) User {
@@ -57,14 +59,14 @@ func newUser(u subject.User) User {
 
 // Group is a named set of users.
 type Group struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
+	ID      string `json:"id" doc:"Our id, for ever"`
+	Name    string `json:"name" doc:"By which policies know it"`
 	Members int    `json:"members" doc:"How many"`
 }
 
 // list is the body of every list; it leaves room for paging.
 type list[T any] struct {
-	Items []T `json:"items" nullable:"false"`
+	Items []T `json:"items" nullable:"false" doc:"In a stable order"`
 }
 
 // body is an answer, or a request, that is nothing but its body.
@@ -85,14 +87,17 @@ type userPath struct {
 }
 
 func (a *API) users() {
-	register(a, operation{id: "listUsers", method: http.MethodGet, path: "/users", summary: "List users",
+	register(a, operation{id: "listUsers", tag: "users", method: http.MethodGet, path: "/users", summary: "List users",
 		permission: access.UserRead}, a.listUsers)
-	register(a, operation{id: "addUser", method: http.MethodPost, path: "/users", summary: "Add a user",
-		permission: access.UserWrite, maxBody: small, status: http.StatusCreated}, a.addUser)
-	register(a, operation{id: "getUser", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",
-		permission: access.UserRead}, a.getUser)
-	register(a, operation{id: "setGroup", method: http.MethodPut, path: "/groups/{group}",
-		summary: "Give a group exactly these members", permission: access.UserWrite, maxBody: large}, a.setGroup)
+	register(a, operation{id: "addUser", tag: "users", method: http.MethodPost, path: "/users", summary: "Add a user",
+		permission: access.UserWrite, maxBody: small, status: http.StatusCreated,
+		faults: []*fault.Error{directory.ErrUserExists, directory.ErrUserName, subject.ErrAddress}}, a.addUser)
+	register(a, operation{id: "getUser", tag: "users", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",
+		permission: access.UserRead,
+		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.getUser)
+	register(a, operation{id: "setGroup", tag: "users", method: http.MethodPut, path: "/groups/{group}",
+		summary: "Give a group exactly these members", permission: access.UserWrite, maxBody: large,
+		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserName}}, a.setGroup)
 }
 
 func (a *API) listUsers(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[list[User]], error) {
@@ -116,7 +121,7 @@ func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*body
 }
 
 type setGroupInput struct {
-	Group string `path:"group" maxLength:"200"`
+	Group string `path:"group" maxLength:"200" doc:"Its name"`
 	Body  struct {
 		Members []string `json:"members" maxItems:"10000" nullable:"false" doc:"Users, each by id, address or UPN"`
 	}
