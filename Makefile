@@ -2,7 +2,7 @@
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check fuzz fixtures demo clean
+.PHONY: build test bench check fuzz fixtures demo clean
 
 build:
 	go build -trimpath -o signet ./cmd/signet
@@ -10,6 +10,10 @@ build:
 # Installs what the tests need (as root on Debian), then runs everything.
 test:
 	@scripts/test
+
+# Prints speed and memory against the numbers to hold.
+bench:
+	@scripts/bench
 
 check:
 	@scripts/check
