@@ -113,7 +113,7 @@ func (s *Service) authenticate(ctx context.Context, c caller, m message) error {
 	}
 	b := Binding{Device: c.dev.ID, UDID: m.UDID, Identity: c.id.Fingerprint, Topic: m.Topic, At: s.Now(),
 		Told: Information{Name: label(m.DeviceName), Model: label(m.ProductName), OSVersion: label(m.OSVersion), Serial: label(m.SerialNumber)}}
-	entries := []journal.Entry{s.told(c, journal.DeviceUpdated, map[string]string{"message": "Authenticate"})}
+	entries := []journal.Entry{s.told(c, journal.DeviceUpdated, authenticated(c))}
 	old, err := s.holderOf(ctx, c, m.UDID)
 	if err != nil {
 		return err
@@ -128,6 +128,16 @@ func (s *Service) authenticate(ctx context.Context, c caller, m message) error {
 		return fmt.Errorf("binding device %s: %w", c.dev.ID, err)
 	}
 	return nil
+}
+
+// authenticated says for the journal whether it is a renewal: another identity
+// was issued for a device that has one.
+func authenticated(c caller) map[string]string {
+	d := map[string]string{"message": "Authenticate"}
+	if !c.dev.Identity.IsZero() && c.dev.Identity != c.id.Fingerprint {
+		d["renews"] = c.dev.Identity.String()
+	}
+	return d
 }
 
 // holderOf finds the other device that has the UDID: the same iPhone under an

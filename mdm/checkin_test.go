@@ -14,6 +14,7 @@ import (
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/mdm/profile"
 )
 
 func TestEnroll(t *testing.T) {
@@ -362,6 +363,21 @@ func TestEnrollmentProfile(t *testing.T) {
 	}
 	if again[0].(map[string]any)["PayloadUUID"] == scep["PayloadUUID"] {
 		t.Error("a new challenge must make a new key, so it needs a new UUID")
+	}
+}
+
+// A device renews under the topic that it enrolled with, or would refuse.
+func TestRenewalProfile(t *testing.T) {
+	w := newWorld(t)
+	const own = "com.apple.mgmt.External.of-last-year"
+	d := subject.Device{ID: subject.NewDeviceID()}
+	first, again := w.EnrollmentProfile(d, "", seal.Secret{}), w.RenewalProfile(d, own)
+	old, renewed := first.Payloads[1].(*profile.MDM), again.Payloads[1].(*profile.MDM)
+	if renewed.Topic != own || old.Topic != topic {
+		t.Errorf("got topics %s and %s", old.Topic, renewed.Topic)
+	}
+	if again.Identifier != first.Identifier || renewed.ServerURL != old.ServerURL || renewed.CheckInURL != old.CheckInURL || renewed.AccessRights != old.AccessRights {
+		t.Error("what may never change has changed")
 	}
 }
 

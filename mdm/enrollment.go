@@ -26,6 +26,20 @@ func (s *Service) enrollmentID() string { return s.Identifier + ".enroll" }
 //
 // Spec: Apple, com.apple.mdm
 func (s *Service) EnrollmentProfile(d subject.Device, scepURL string, challenge seal.Secret, roots ...*x509.Certificate) profile.Profile {
+	return s.enrollment(d, s.Topic, scepURL, challenge, roots)
+}
+
+// RenewalProfile lays out the same profile for a device that is enrolled, so
+// that it gets another identity. What the device would refuse to change is as it
+// enrolled: the identifier, the addresses and its topic. Address and challenge
+// of the SCEP payload, and its UUID, are for who seals it.
+//
+// Spec: Apple, com.apple.mdm
+func (s *Service) RenewalProfile(d subject.Device, topic string, roots ...*x509.Certificate) profile.Profile {
+	return s.enrollment(d, topic, "", seal.Secret{}, roots)
+}
+
+func (s *Service) enrollment(d subject.Device, topic, scepURL string, challenge seal.Secret, roots []*x509.Certificate) profile.Profile {
 	id := s.enrollmentID()
 	p := profile.Profile{Common: profile.Named(id, s.title("enrollment"))}
 	p.Organization = s.Organization
@@ -40,13 +54,13 @@ func (s *Service) EnrollmentProfile(d subject.Device, scepURL string, challenge 
 		Subject: [][][]string{{{"CN", string(d.ID)}}}, KeySize: 2048, KeyUsage: profile.DualKey,
 	}
 	identity.UUID = profile.UUID(identity.Identifier, challenge.Hash().String()) // another UUID makes another key
-	return s.withMDM(p, identity)
+	return s.withMDM(p, identity, topic)
 }
 
-func (s *Service) withMDM(p profile.Profile, identity *profile.SCEP) profile.Profile {
+func (s *Service) withMDM(p profile.Profile, identity *profile.SCEP, topic string) profile.Profile {
 	p.Payloads = append(p.Payloads, identity, &profile.MDM{
 		Common:       profile.Named(s.enrollmentID()+".mdm", s.title("management")),
-		IdentityUUID: identity.UUID, Topic: s.Topic, AccessRights: s.Rights,
+		IdentityUUID: identity.UUID, Topic: topic, AccessRights: s.Rights,
 		ServerURL: s.DeviceURL + ConnectPath, CheckInURL: s.DeviceURL + CheckInPath,
 		SignMessage: true, CheckOutWhenRemoved: true,
 	})

@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"time"
@@ -16,6 +17,7 @@ type ChallengeRequest struct {
 	Profile string
 	User    subject.User
 	Device  subject.Device // of that user
+	Life    time.Duration  // how long it waits; 0: as long as the profile says
 }
 
 // Challenge is what a SCEP payload needs.
@@ -45,7 +47,7 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 	now, secret := s.Now(), seal.Random()
 	t := Ticket{
 		Grant: Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names},
-		Hash:  secret.Hash(), Created: now, Expires: now.Add(l.ChallengeLife),
+		Hash:  secret.Hash(), Created: now, Expires: now.Add(cmp.Or(r.Life, l.ChallengeLife)),
 	}
 	if err := s.Store.ChallengeMade(ctx, t, s.entry(by, journal.ChallengeIssued, t.Grant)); err != nil {
 		return Challenge{}, err
@@ -57,6 +59,16 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 // SigningChallenge makes a challenge for an S/MIME signing certificate.
 func (s *Service) SigningChallenge(ctx context.Context, u subject.User, d subject.Device) (url string, secret seal.Secret, err error) {
 	c, err := s.Challenge(ctx, journal.Worker("delivery"), ChallengeRequest{Profile: MailSigning, User: u, Device: d})
+	return c.URL, c.Secret, err
+}
+
+// sealedLife is the life of challenges that travel sealed to one device and are
+// kept for it up to a day.
+const sealedLife = 25 * time.Hour
+
+// IdentityChallenge makes a challenge with which a device renews its identity.
+func (s *Service) IdentityChallenge(ctx context.Context, u subject.User, d subject.Device) (url string, secret seal.Secret, err error) {
+	c, err := s.Challenge(ctx, journal.Worker("delivery"), ChallengeRequest{Profile: DeviceIdentity, User: u, Device: d, Life: sealedLife})
 	return c.URL, c.Secret, err
 }
 

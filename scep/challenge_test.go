@@ -30,6 +30,19 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
+// What renews an identity is fetched within a day, not within an hour.
+func TestIdentityChallenge(t *testing.T) {
+	w := newWorld(t)
+	url, secret, err := w.s.IdentityChallenge(t.Context(), w.user, w.device)
+	if err != nil || url != "https://mdm.example.com/scep/device-identity" {
+		t.Fatalf("got %s, %v", url, err)
+	}
+	ticket, err := w.db.SCEP().Ticket(t.Context(), secret.Hash())
+	if err != nil || ticket.Profile != scep.DeviceIdentity || !ticket.Expires.Equal(w.clock().Add(25*time.Hour)) {
+		t.Errorf("got %s until %v, %v", ticket.Profile, ticket.Expires, err)
+	}
+}
+
 func TestChallengeThatIsRefused(t *testing.T) {
 	w := newWorld(t)
 	good := scep.ChallengeRequest{Profile: scep.MailSigning, User: w.user, Device: w.device}

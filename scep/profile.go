@@ -42,9 +42,8 @@ const day = 24 * time.Hour
 // Shipped gives the profiles that come with Signet: device identities by one
 // CA, S/MIME signing certificates by another.
 //
-// A signing challenge travels inside a profile that is sealed to the device
-// and kept for it up to a day, so it lives as long; the identity's is shown to
-// whoever downloads the enrollment profile.
+// A signing challenge travels sealed to the device, so it lives longer than the
+// identity's, which is shown to whoever downloads the enrollment profile.
 func Shipped(deviceCA, mailCA string) []Profile {
 	return []Profile{
 		{
@@ -55,7 +54,7 @@ func Shipped(deviceCA, mailCA string) []Profile {
 		{
 			Name: MailSigning, Issuer: mailCA, Use: cert.Signing,
 			CommonName: []string{"{{displayName}}", "{{mail}}"}, Mail: []string{"{{mail}}"},
-			Life: 365 * day, RenewWithin: 90 * day, ChallengeLife: 25 * time.Hour,
+			Life: 365 * day, RenewWithin: 90 * day, ChallengeLife: sealedLife,
 		},
 	}
 }

@@ -6,18 +6,22 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/mdm/profile"
 )
 
 // wireDelivery gives the planner no key, and the sealer what opens them.
 func (s *server) wireDelivery() {
+	root := s.root.Certificate()
 	s.delivery = delivery.New(delivery.Config{
 		Store: s.db.Delivery(), Policies: s.db.AppConfig(), Identifier: mdm.Prefix(s.cfg.Base()),
-		Organization: s.cfg.Organization, Roots: []*x509.Certificate{s.root.Certificate()},
-		Log: s.log, Now: time.Now,
+		Organization: s.cfg.Organization, Roots: []*x509.Certificate{root},
+		Enrollment: func(d subject.Device, topic string) profile.Profile { return s.mdm.RenewalProfile(d, topic, root) },
+		Log:        s.log, Now: time.Now,
 	})
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{
-		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Signer: s.signer,
+		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Renewer: s.scep, Signer: s.signer,
 		Log: s.log, Now: time.Now,
 	})
 }

@@ -103,9 +103,9 @@ type Config struct {
 	Identifier   string // what all profile identifiers begin with, for ever
 	Organization string
 	Roots        []*x509.Certificate // that mail certificates are trusted through
-	// Enrollment lays out the profile that enrolls a device, with an empty
-	// challenge. Nil: identities of devices are not renewed.
-	Enrollment func(subject.Device) profile.Profile
+	// Enrollment lays out the profile that enrolled a device with that topic,
+	// with an empty challenge. Nil: identities of devices are not renewed.
+	Enrollment func(d subject.Device, topic string) profile.Profile
 	Log        *slog.Logger
 	Now        func() time.Time
 }

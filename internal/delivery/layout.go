@@ -13,7 +13,7 @@ import (
 // plan, or devices keep the old.
 func (s *Service) frame(i plan.Item, f plan.Facts) profile.Profile {
 	if i.Kind == plan.Enrollment {
-		return s.Enrollment(f.Device)
+		return s.Enrollment(f.Device, f.Topic)
 	}
 	p := profile.Profile{Common: profile.Named(i.Identifier, s.title(i.Label))}
 	p.Organization = s.Organization

@@ -168,7 +168,7 @@ func (p *phone) authenticate() error {
 	}
 	for _, h := range p.profiles[prefix+".enroll"].certs {
 		if h.Identity {
-			return s.mdm.Authenticated(s.t.Context(), mdm.Binding{Device: s.device, UDID: string(s.device), Identity: h.Fingerprint, Topic: "t", At: s.now},
+			return s.mdm.Authenticated(s.t.Context(), mdm.Binding{Device: s.device, UDID: string(s.device), Identity: h.Fingerprint, Topic: topic, At: s.now},
 				s.entry(journal.DeviceUpdated))
 		}
 	}

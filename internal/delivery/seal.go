@@ -138,8 +138,9 @@ func (s *Sealer) Seal(ctx context.Context) (n int, err error) {
 }
 
 func (s *Sealer) one(ctx context.Context, u Unsealed) error {
+	at := s.Now() // what happens to the device from here on may make the bytes stale
 	sealed, failure := s.seal(ctx, u)
-	e := journal.Entry{At: s.Now(), Actor: journal.Worker("keeper"), User: u.User.ID, Device: u.Device.ID,
+	e := journal.Entry{At: at, Actor: journal.Worker("keeper"), User: u.User.ID, Device: u.Device.ID,
 		Detail: map[string]string{"parcel": u.ID}}
 	var err error
 	switch {

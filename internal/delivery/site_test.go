@@ -43,7 +43,10 @@ mail:
   outlook: {smime: true}
 `
 
-const prefix = "org.example.mdm"
+const (
+	prefix = "org.example.mdm"
+	topic  = "com.apple.mgmt.External.x"
+)
 
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
@@ -102,8 +105,8 @@ func newSite(t *testing.T) *site {
 	s.keeper = &keeper{site: s, challenges: map[string]scep.Ticket{}}
 	log := slog.New(slog.DiscardHandler)
 	_, root := identity()
-	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: "com.apple.mgmt.External.x", Now: clock})
-	enrollment := func(d subject.Device) profile.Profile { return service.EnrollmentProfile(d, "", seal.Secret{}, root) }
+	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: topic, Now: clock})
+	enrollment := func(d subject.Device, topic string) profile.Profile { return service.RenewalProfile(d, topic, root) }
 	s.service = delivery.New(delivery.Config{Store: mortal{db.Delivery(), s.kills}, Policies: db.AppConfig(), Identifier: prefix,
 		Organization: "Example", Roots: []*x509.Certificate{root}, Enrollment: enrollment, Log: log, Now: clock})
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{Parcels: mortal{db.Delivery(), s.kills}, Opener: s.keeper, Challenger: s.keeper,
@@ -139,9 +142,9 @@ func (s *site) enroll() {
 	s.must(s.mdm.Invited(s.t.Context(), mdm.Invitation{Token: seal.Random().Hash(), User: s.user,
 		Device: subject.Device{ID: s.device, User: s.user.ID}, CreatedAt: s.now, ExpiresAt: s.now.Add(time.Hour)}, s.entry(journal.DeviceInvited)))
 	_, c := identity()
-	s.must(s.mdm.Authenticated(s.t.Context(), mdm.Binding{Device: s.device, UDID: string(s.device), Identity: cert.FingerprintOf(c.Raw), Topic: "t",
+	s.must(s.mdm.Authenticated(s.t.Context(), mdm.Binding{Device: s.device, UDID: string(s.device), Identity: cert.FingerprintOf(c.Raw), Topic: topic,
 		Told: mdm.Information{OSVersion: "18.2", Name: "Alice's iPhone"}, At: s.now}, s.entry(journal.DeviceUpdated)))
-	s.must(s.mdm.TokensUpdated(s.t.Context(), mdm.Tokens{Device: s.device, Topic: "t", Token: seal.Random(), PushMagic: seal.Random(), At: s.now},
+	s.must(s.mdm.TokensUpdated(s.t.Context(), mdm.Tokens{Device: s.device, Topic: topic, Token: seal.Random(), PushMagic: seal.Random(), At: s.now},
 		s.entry(journal.DeviceEnrolled)))
 }
 

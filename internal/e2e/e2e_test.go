@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"sql":      sqlVerb,
 			"lapse":    lapse,
 			"revoked":  revoked,
+			"rows":     rows,
 			"leaks":    leaks,
 			"bombard":  bombard,
 			"hostile":  hostile,

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -87,6 +88,20 @@ func (db *DB) Certificates() Certificates { return Certificates{db} }
 // OfUser lists all records of a user, newest NotBefore first; never nil.
 func (s Certificates) OfUser(ctx context.Context, id subject.UserID) ([]cert.Record, error) {
 	return all(ctx, s.db.read, scanCertificate, selectCertificate+` WHERE user_id = ? ORDER BY not_before DESC, fingerprint`, id)
+}
+
+// Bound gives the identity certificate that the enrollment of a device is bound
+// to, and whether there is one.
+func (s Certificates) Bound(ctx context.Context, id subject.DeviceID) (cert.Record, bool, error) {
+	r, err := scanCertificate(s.db.read.QueryRowContext(ctx, selectCertificate+` WHERE device_id = ? AND source = ?
+		AND fingerprint = (SELECT identity FROM enrollment WHERE device_id = ?)`, id, cert.Issued, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("reading the identity of %s: %w", id, err)
+	}
+	return r, true, nil
 }
 
 // OfDevice lists the records issued to a device, newest NotBefore first; never nil.

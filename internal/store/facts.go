@@ -40,7 +40,7 @@ func (l *loader) devices() (err error) {
 	l.facts, err = all(l.ctx, l.q, scanFacts, `SELECT d.id, d.user_id, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name,
 		d.os_version, d.seen_at, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
 		COALESCE(i.certificates_at, 0), COALESCE(i.apps_at, 0), COALESCE(i.information_at, 0),
-		COALESCE(a.state, ''), COALESCE(a.has_configuration, 0), COALESCE(e.identity, ''),
+		COALESCE(a.state, ''), COALESCE(a.has_configuration, 0), COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.topic, ''),
 		(SELECT COUNT(*) FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
 		FROM device d JOIN users u ON u.id = d.user_id LEFT JOIN device_inventory i ON i.device_id = d.id
 		LEFT JOIN enrollment e ON e.device_id = d.id
@@ -59,17 +59,18 @@ func scanFacts(row scanner) (plan.Facts, error) {
 	var f plan.Facts
 	var state mdm.State
 	var identity string
-	var seen, certificates, apps, information int64
+	var seen, certificates, apps, information, identityAt int64
 	d, u := &f.Device, &f.User
 	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &seen,
 		&u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled,
-		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &f.Open)
+		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &f.Open)
 	if err != nil {
 		return f, err
 	}
 	u.ID = d.User
 	f.Enrolled, f.Removed = state == mdm.Enrolled, state == mdm.Removed
 	f.Seen, f.HeldAt, f.AppsAt, f.InformedAt = instant(seen), instant(certificates), instant(apps), instant(information)
+	f.IdentityAt = instant(identityAt)
 	f.Identity, err = parseFingerprint(identity)
 	return f, err
 }

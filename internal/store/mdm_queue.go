@@ -159,8 +159,12 @@ func (s MDM) quiet(ctx context.Context, p mdm.Poll) (bool, error) {
 	return open == 0 && wakeAt == 0 && seenAt > micros(p.At.Add(-seenStep)), nil
 }
 
-const fromQueue = ` FROM command c LEFT JOIN parcel p ON p.id = c.parcel_id
-	WHERE c.device_id = ? AND c.done_at = 0 AND (c.parcel_id = '' OR p.sealed IS NOT NULL)`
+// fromQueue passes over what is not sealed yet, and over what is sealed to an
+// identity from before a renewal: no device opens it, and it is made again. The
+// renewal itself came before the identity that it brought, and is to be answered.
+const fromQueue = ` FROM command c LEFT JOIN parcel p ON p.id = c.parcel_id LEFT JOIN enrollment e ON e.device_id = c.device_id
+	WHERE c.device_id = ? AND c.done_at = 0 AND (c.parcel_id = '' OR p.sealed IS NOT NULL
+		AND (p.needs_key = 0 OR p.kind = 'enrollment' OR p.sealed_at >= COALESCE(e.identity_at, 0)))`
 
 // lease hands a command to this poll.
 func lease(ctx context.Context, tx *sql.Tx, p mdm.Poll) (c mdm.Command, found bool, err error) {

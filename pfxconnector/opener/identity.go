@@ -1,7 +1,6 @@
 package opener
 
 import (
-	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -12,24 +11,18 @@ import (
 	"github.com/signet-mdm/signet/internal/subject"
 )
 
-// identity finds the newest identity certificate of a device and, in it, whose
-// device it is. Only the newest counts: one that was revoked is not made up for
-// by an older one.
+// identity finds the identity certificate that a device uses and, in it, whose
+// device it is. No other counts: one that was issued and never used may be on no
+// device, and one that was revoked is not made up for by an older one.
 func (o *Opener) identity(ctx context.Context, device subject.DeviceID) (*x509.Certificate, cert.Holder, error) {
-	records, err := o.Identities.OfDevice(ctx, device)
-	if err != nil {
+	bound, found, err := o.Identities.Bound(ctx, device)
+	switch {
+	case err != nil:
 		return nil, cert.Holder{}, fmt.Errorf("looking for the device's identity: %w", err)
-	}
-	records = slices.DeleteFunc(slices.Clone(records), func(r cert.Record) bool {
-		return r.Use != cert.Identity || r.Source != cert.Issued
-	})
-	if len(records) == 0 {
+	case !found || bound.Use != cert.Identity || bound.Source != cert.Issued:
 		return nil, cert.Holder{}, ErrNoIdentity
 	}
-	newest := slices.MaxFunc(records, func(a, b cert.Record) int {
-		return cmp.Or(a.NotBefore.Compare(b.NotBefore), a.CreatedAt.Compare(b.CreatedAt))
-	})
-	return o.verify(newest, device)
+	return o.verify(bound, device)
 }
 
 // verify proves an identity: issued by a CA we were given, now valid, not

@@ -48,10 +48,11 @@ var (
 		"The profile asks for a key in a way that is not understood.", "")
 )
 
-// Identities finds the certificates that were issued to devices.
+// Identities finds the identity certificates of devices.
 type Identities interface {
-	// OfDevice gives all certificates issued to a device, in any order.
-	OfDevice(ctx context.Context, id subject.DeviceID) ([]cert.Record, error)
+	// Bound gives the identity that the enrollment of a device is bound to, and
+	// whether there is one.
+	Bound(ctx context.Context, id subject.DeviceID) (cert.Record, bool, error)
 }
 
 // Deposits finds sealed keys.

@@ -99,11 +99,12 @@ func issued(c *x509.Certificate, user subject.UserID, device subject.DeviceID) c
 	}
 }
 
-// identities is what the CA issued, by device.
-type identities map[subject.DeviceID][]cert.Record
+// identities is what devices are bound to.
+type identities map[subject.DeviceID]cert.Record
 
-func (i identities) OfDevice(_ context.Context, id subject.DeviceID) ([]cert.Record, error) {
-	return i[id], nil
+func (i identities) Bound(_ context.Context, id subject.DeviceID) (cert.Record, bool, error) {
+	r, found := i[id]
+	return r, found, nil
 }
 
 // spyKeys counts what is unwrapped.
@@ -228,7 +229,7 @@ func (w *world) enroll(t testing.TB, user subject.UserID, device subject.DeviceI
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.issued[device] = []cert.Record{issued(c, user, device)}
+	w.issued[device] = issued(c, user, device)
 }
 
 // frame asks for these identities.

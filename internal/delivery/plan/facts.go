@@ -21,11 +21,14 @@ type Facts struct {
 	User     subject.User
 	Policy   appconfig.Effective
 	Roots    []cert.Fingerprint // that devices are to trust
-	Identity cert.Fingerprint   // that the device proves itself with; zero: not known
 	Renews   bool               // identities can be renewed here
 	Records  []cert.Record      // those imported for the user, those issued to the device
 	Parcels  []Parcel           // that are not over
 	Asked    []Asked            // the latest question of each kind
+
+	Identity   cert.Fingerprint // that the device proves itself with, and is sealed to; zero: not known
+	IdentityAt time.Time        // since when
+	Topic      string           // of its pushes, for ever
 
 	Held       []Held    // certificates that the device said it holds
 	HeldAt     time.Time // when; zero: never
@@ -147,14 +150,4 @@ func (f Facts) identity() (cert.Record, bool) {
 		}
 	}
 	return cert.Record{}, false
-}
-
-// identityAt is when the device got the identity that profiles are sealed to.
-func (f Facts) identityAt() (at time.Time) {
-	for _, r := range f.Records {
-		if r.Use == cert.Identity && r.Holder.Device == f.Device.ID && r.CreatedAt.After(at) {
-			at = r.CreatedAt
-		}
-	}
-	return at
 }

@@ -274,13 +274,54 @@ func TestRenewedIdentity(t *testing.T) {
 	for w.plan() || w.seal(false) {
 	}
 	w.tick(time.Minute)
-	w.facts.Records = append(w.facts.Records, cert.Record{Fingerprint: cert.FingerprintOf([]byte("id")), Source: cert.Issued,
-		Use: cert.Identity, Holder: cert.Holder{User: alice.ID, Device: "d-1"}, CreatedAt: w.now, NotAfter: w.now.AddDate(1, 0, 0)})
+	w.identify()
 	w.plan()
 	for _, p := range w.facts.Parcels {
 		if p.NeedsKey != p.WantsSeal {
 			t.Errorf("%s: to be sealed again %v, want %v", p.Kind, p.WantsSeal, p.NeedsKey)
 		}
+	}
+}
+
+// The identity before counts for a day more; one that was never used goes with
+// it, one that is younger stays.
+func TestOutgrownIdentities(t *testing.T) {
+	w := newWorld(t, 1, everything, current)
+	first := w.facts.Identity
+	w.tick(time.Hour)
+	issue := func(name string) cert.Fingerprint {
+		r := cert.Record{Fingerprint: cert.FingerprintOf([]byte(name)), Source: cert.Issued, Use: cert.Identity,
+			Holder: cert.Holder{User: alice.ID, Device: "d-1"}, CreatedAt: w.now, NotBefore: w.now, NotAfter: w.now.AddDate(1, 0, 0)}
+		w.facts.Records = append(w.facts.Records, r)
+		return r.Fingerprint
+	}
+	unused := issue("unused")
+	w.tick(time.Minute)
+	w.identify()
+	w.tick(time.Minute)
+	younger := issue("younger")
+	gone := func() (list []cert.Fingerprint) {
+		for _, r := range w.facts.Records {
+			if r.Revoked() && r.Use == cert.Identity {
+				list = append(list, r.Fingerprint)
+			}
+		}
+		return list
+	}
+	for w.plan() || w.seal(false) || w.poll(takes) {
+	}
+	w.tick(23 * time.Hour)
+	w.plan()
+	if got := gone(); len(got) != 0 {
+		t.Errorf("within the day: revoked %v", got)
+	}
+	if p := plan.Make(w.look()); p.Next.After(w.facts.IdentityAt.Add(24 * time.Hour)) {
+		t.Errorf("looked at again at %v", p.Next)
+	}
+	w.tick(time.Hour)
+	w.plan()
+	if got := gone(); !slices.Equal(got, []cert.Fingerprint{first, unused}) {
+		t.Errorf("after it: revoked %v; want the first and the unused one, not %s", got, younger)
 	}
 }
 

@@ -7,10 +7,42 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 )
 
-// revoke gives the signing certificates of the device that are of no use any
-// more: those that a newer one superseded, once the device shows the newer one,
-// and all of them once nothing of ours signs there.
-func (v *view) revoke() (list []Revocation) {
+// revoke gives the certificates of the device that are of no use any more.
+func (v *view) revoke() []Revocation {
+	return append(v.revokeSigning(), v.those(v.outgrown(), Superseded)...)
+}
+
+// outgrown gives the identities from before the one that the device uses, once
+// what it had cached under them has come in. One that is younger may be on its
+// way.
+func (v *view) outgrown() []cert.Record {
+	bound, known := v.identity()
+	if !known {
+		return nil
+	}
+	older := slices.DeleteFunc(v.identities(), func(r cert.Record) bool {
+		return r.Revoked() || r.Fingerprint == bound.Fingerprint || !r.CreatedAt.Before(bound.CreatedAt)
+	})
+	if len(older) == 0 || !v.clock.passed(v.IdentityAt.Add(crossing)) {
+		return nil
+	}
+	return older
+}
+
+// crossing is how long mdm still takes the identity before a renewal.
+const crossing = 24 * time.Hour
+
+// identities gives all that were issued to the device.
+func (v *view) identities() []cert.Record {
+	return slices.DeleteFunc(slices.Clone(v.Records), func(r cert.Record) bool {
+		return r.Use != cert.Identity || r.Holder.Device != v.Device.ID
+	})
+}
+
+// revokeSigning gives the signing certificates that a newer one superseded, once
+// the device shows the newer one, and all of them once nothing of ours signs
+// there.
+func (v *view) revokeSigning() []Revocation {
 	certs := v.signing()
 	signs := slices.IndexFunc(v.Parcels, func(p Parcel) bool { return p.Signs })
 	switch {
@@ -40,10 +72,7 @@ func (v *view) revokeAll() []Revocation {
 	if v.Open > 0 && !v.clock.passed(v.Seen.Add(farewellLife)) {
 		return list
 	}
-	identities := slices.DeleteFunc(slices.Clone(v.Records), func(r cert.Record) bool {
-		return r.Use != cert.Identity || r.Holder.Device != v.Device.ID
-	})
-	return append(list, v.those(identities, Cessation)...)
+	return append(list, v.those(v.identities(), Cessation)...)
 }
 
 func (v *view) those(certs []cert.Record, reason string) (list []Revocation) {

@@ -106,7 +106,7 @@ func (v *view) spokeSince(p Parcel, _ Item) bool {
 
 // newIdentity: bytes sealed to an older identity may not open.
 func (v *view) newIdentity(p Parcel, _ Item) bool {
-	return p.NeedsKey && v.identityAt().After(p.SealedAt)
+	return p.NeedsKey && v.IdentityAt.After(p.SealedAt)
 }
 
 // renews tells whether the signing key of the device is due for another.

@@ -65,7 +65,7 @@ func (f Facts) proof(p Parcel) State {
 	switch {
 	case p.Kind == Outlook:
 		return f.appProof(p)
-	case p.Kind == Enrollment && !f.identityAt().After(p.CreatedAt):
+	case p.Kind == Enrollment && !f.IdentityAt.After(p.CreatedAt):
 		return Failed
 	case len(p.Certs) == 0 && !p.Signs:
 		return Installed

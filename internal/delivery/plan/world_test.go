@@ -303,7 +303,7 @@ func (w *world) next() *command {
 		}
 		if c.parcel != "" {
 			p := w.parcel(c.parcel)
-			if p.Profile && !p.Sealed {
+			if p.Profile && (!p.Sealed || p.NeedsKey && p.Kind != plan.Enrollment && p.SealedAt.Before(w.facts.IdentityAt)) {
 				continue
 			}
 			c.payload = *p
@@ -401,7 +401,7 @@ func (w *world) obey(c *command) bool {
 // identify gives the device an identity.
 func (w *world) identify() {
 	w.n++
-	w.facts.Identity = cert.FingerprintOf([]byte(fmt.Sprint("identity", w.n)))
+	w.facts.Identity, w.facts.IdentityAt = cert.FingerprintOf([]byte(fmt.Sprint("identity", w.n))), w.now
 	w.facts.Records = append(w.facts.Records, cert.Record{
 		Fingerprint: w.facts.Identity, Source: cert.Issued, Use: cert.Identity, Holder: cert.Holder{User: alice.ID, Device: w.facts.Device.ID},
 		NotBefore: w.now, NotAfter: w.now.AddDate(1, 0, 0), CreatedAt: w.now,

@@ -147,6 +147,52 @@ func testDelivery(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("bytes from before a renewal are not handed out", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			change func(*plan.Parcel)
+			want   bool
+		}{
+			"sealed to the old identity": {func(*plan.Parcel) {}, false},
+			"sealed to nobody":           {func(p *plan.Parcel) { p.NeedsKey = false }, true},
+			"the renewal itself":         {func(p *plan.Parcel) { p.Kind = plan.Enrollment }, true},
+		} {
+			d := deliver(t, open(t))
+			p := parcelOf("x")
+			c.change(&p)
+			d.send(p)
+			f, later := facet(t, d.db), at.Add(time.Minute)
+			b := mdm.Binding{Device: d.id, UDID: "udid", Identity: cert.FingerprintOf([]byte("renewed")), Topic: "t", At: later}
+			d.must(f.Authenticated(t.Context(), b, entry(journal.DeviceUpdated)))
+			if _, found := d.poll(later); found != c.want {
+				t.Errorf("%s: handed out %v, want %v", name, found, c.want)
+			}
+			if got := d.facts(); got.Identity != b.Identity || !got.IdentityAt.Equal(later) || got.Topic != "t" {
+				t.Errorf("%s: facts %s at %v, topic %q", name, got.Identity, got.IdentityAt, got.Topic)
+			}
+		}
+	})
+
+	t.Run("the identity that a device is bound to", func(t *testing.T) {
+		db := open(t)
+		f, s := facet(t, db), scepFacetOf(t, db)
+		inv := f.invite("alice@example.com")
+		h := cert.Holder{User: inv.User.ID, Device: inv.Device.ID}
+		first, other := s.issue(s.by(s.challenge(h, "p"))), s.issue(s.by(s.challenge(h, "p")))
+		bound := func(want cert.Fingerprint) {
+			t.Helper()
+			got, found, err := db.Certificates().Bound(t.Context(), h.Device)
+			if err != nil || found != !want.IsZero() || got.Fingerprint != want {
+				t.Errorf("got %s, %v, %v; want %s", got.Fingerprint, found, err, want)
+			}
+		}
+		bound(cert.Fingerprint{})
+		for _, r := range []cert.Record{first, other} {
+			b := mdm.Binding{Device: h.Device, UDID: "U-1", Identity: r.Fingerprint, Topic: "t", At: at}
+			f.must(f.Authenticated(t.Context(), b, entry(journal.DeviceUpdated)))
+			bound(r.Fingerprint)
+		}
+	})
+
 	t.Run("facts of many are each their own", func(t *testing.T) {
 		db := open(t)
 		f := facet(t, db)
