@@ -55,6 +55,8 @@ type Store interface {
 	Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error)
 	// Imported lists a user's imported certificates; never nil.
 	Imported(ctx context.Context, id subject.UserID) ([]cert.Record, error)
+	// ImportedOf is Imported for many users at once; who has none is left out.
+	ImportedOf(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]cert.Record, error)
 	// KeyRemoved deletes what opens the key, then the key, then the
 	// certificate. ErrKeyUnknown when the user has none such.
 	KeyRemoved(ctx context.Context, id subject.UserID, f cert.Fingerprint, e journal.Entry) error

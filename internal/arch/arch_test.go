@@ -38,6 +38,7 @@ var rooms = map[string]string{
 	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
 	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
+	"appconfig/exchange":     "internal/subject internal/cert",
 	"notify":                 "internal/seal",
 	"notify/apns":            "notify",
 	"notify/apns/apnstest":   "notify",

@@ -99,6 +99,22 @@ func (s PFX) Imported(ctx context.Context, id subject.UserID) ([]cert.Record, er
 		selectCertificate+` WHERE user_id = ? AND source = ? ORDER BY not_before DESC, fingerprint`, id, cert.Imported)
 }
 
+// ImportedOf implements [pfxconnector.Store].
+func (s PFX) ImportedOf(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]cert.Record, error) {
+	of := map[subject.UserID][]cert.Record{}
+	for chunk := range slices.Chunk(ids, inChunk) {
+		records, err := all(ctx, s.db.read, scanCertificate, selectCertificate+` WHERE user_id IN (`+marks(len(chunk))+`)
+			AND source = ? ORDER BY not_before DESC, fingerprint`, append(args(chunk), cert.Imported)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			of[r.Holder.User] = append(of[r.Holder.User], r)
+		}
+	}
+	return of, nil
+}
+
 // KeyRemoved implements [pfxconnector.Store].
 func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerprint, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {

@@ -89,6 +89,14 @@ func (f *fakeKeys) Remove(context.Context, journal.Actor, subject.User, cert.Fin
 	return pfxconnector.ErrKeyUnknown
 }
 
+func (f *fakeKeys) Publications(_ context.Context, users []subject.User) ([]pfxconnector.Publication, error) {
+	list := make([]pfxconnector.Publication, len(users))
+	for i, u := range users {
+		list[i].User = u
+	}
+	return list, nil
+}
+
 type fakeIssuing struct{ revoked cert.Fingerprint }
 
 func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerprint, reason string) error {

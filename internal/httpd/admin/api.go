@@ -62,6 +62,7 @@ func (a *API) build() *API {
 	a.tokens()
 	a.devices()
 	a.keys()
+	a.publication()
 	a.policies()
 	a.status()
 	a.authorities()

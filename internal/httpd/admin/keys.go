@@ -20,6 +20,8 @@ type Keys interface {
 	Import(ctx context.Context, by journal.Actor, f pfxconnector.File) (pfxconnector.FileReport, error)
 	// List gives a user's imported certificates, newest first; never nil.
 	List(ctx context.Context, u subject.User) ([]pfxconnector.Item, error)
+	// Publications tells, for each of the users, what may be published.
+	Publications(ctx context.Context, users []subject.User) ([]pfxconnector.Publication, error)
 	// Remove destroys a user's imported key for ever.
 	Remove(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error
 }

@@ -69,6 +69,21 @@ func testPFX(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("many users' certificates at once", func(t *testing.T) {
+		db := open(t)
+		alice, bob, carol := addUser(t, db, "alice@example.com"), addUser(t, db, "bob@example.com"), addUser(t, db, "carol@example.com")
+		a, b, c := deposit(alice, "a"), deposit(alice, "b"), deposit(bob, "a")
+		b.Certificate.NotBefore = at.Add(time.Hour)
+		for _, d := range []escrow.Deposit{a, b, c, deposit(carol, "c")} {
+			keep(t, db, d, true)
+		}
+		got, err := db.PFX().ImportedOf(t.Context(), []subject.UserID{alice.ID, bob.ID, "nobody"})
+		want := map[subject.UserID][]cert.Record{alice.ID: {b.Certificate, a.Certificate}, bob.ID: {c.Certificate}}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("ImportedOf: %v\n%s", err, diff)
+		}
+	})
+
 	t.Run("removal leaves nothing, and it can come again", func(t *testing.T) {
 		db := open(t)
 		u := addUser(t, db, "alice@example.com")

@@ -1,0 +1,58 @@
+package pfxconnector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// Publication is what the world may know of a user's imported certificates.
+type Publication struct {
+	User    subject.User
+	Current *cert.Record       // others are to encrypt to it; nil: none
+	Valid   []cert.Record      // all that are in force, the current one among them
+	Past    []cert.Fingerprint // those that nobody is to encrypt to any more
+}
+
+// inBatch is how many users' certificates are read at a time.
+const inBatch = 500
+
+// Publications tells, for each of the users, what may be published.
+func (s *Service) Publications(ctx context.Context, users []subject.User) ([]Publication, error) {
+	list := make([]Publication, 0, len(users))
+	for batch := range slices.Chunk(users, inBatch) {
+		ids := make([]subject.UserID, len(batch))
+		for i, u := range batch {
+			ids[i] = u.ID
+		}
+		records, err := s.Store.ImportedOf(ctx, ids)
+		if err != nil {
+			return nil, fmt.Errorf("reading imported certificates: %w", err)
+		}
+		for _, u := range batch {
+			list = append(list, s.publication(u, records[u.ID]))
+		}
+	}
+	return list, nil
+}
+
+func (s *Service) publication(u subject.User, records []cert.Record) Publication {
+	now := s.Now()
+	p := Publication{User: u, Current: cert.Choose(records, u.Mail, now).Current}
+	for _, r := range records {
+		valid := r.ValidAt(now) && !r.Revoked()
+		if valid {
+			p.Valid = append(p.Valid, r)
+		}
+		if p.Current != nil && r.Fingerprint == p.Current.Fingerprint || !r.Use.Has(cert.Encryption) {
+			continue
+		}
+		if !valid || slices.Contains(r.Addresses, u.Mail) { // one for another address may still be in use
+			p.Past = append(p.Past, r.Fingerprint)
+		}
+	}
+	return p
+}
