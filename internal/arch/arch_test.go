@@ -49,9 +49,10 @@ var rooms = map[string]string{
 
 	"internal/metrics": "",
 
-	"internal/store":           "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan",
-	"internal/store/storetest": "*",
-	"internal/keyring":         "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
+	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan",
+	"internal/store/storetest":   "*",
+	"internal/store/mariadbtest": "internal/judge",
+	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
 
 	"internal/httpd":         "internal/fault internal/logx internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
@@ -67,7 +68,7 @@ var rooms = map[string]string{
 
 // doors lists what is reached from outside through few rooms only.
 var doors = map[string]string{
-	"database/sql":                                            "internal/store",
+	"database/sql":                                            "internal/store internal/store/mariadbtest",
 	"github.com/groob/plist":                                  "internal/plist internal/phone",
 	"github.com/smallstep/pkcs7":                              "internal/cms",
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",

@@ -13,19 +13,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/url"
 	"os"
-	"time"
 )
-
-// maxTries bounds how often a transaction that lost is run again.
-const maxTries = 8
 
 // DB is an open database.
 type DB struct {
 	write *sql.DB // one connection on SQLite, so that writers queue instead of colliding
-	read  *sql.DB
+	read  reader
 	dia   dialect
 }
 
@@ -36,6 +31,7 @@ type dialect struct {
 	size   string               // query that gives the bytes it takes
 	again  func(err error) bool // the transaction lost and may run again
 	unique func(err error) bool // a unique key is taken
+	upsert func(key, set string) string
 }
 
 // OpenSQLite opens or creates the database file and brings its schema up to
@@ -54,8 +50,8 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), write.Close())
 	}
 	read.SetMaxOpenConns(8)
-	db := &DB{write: write, read: read, dia: sqlite}
-	if err := db.migrate(ctx); err != nil {
+	db := &DB{write: write, read: reader{read}, dia: sqlite}
+	if err := db.migrate(ctx, write); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -82,38 +78,9 @@ func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close
 // Ping tells whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
 
-// tx runs f in a transaction, again from the start when another writer won.
-// f must have no effect outside the transaction.
-func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
-	for try := 1; ; try++ {
-		err := db.once(ctx, f)
-		if err == nil || try == maxTries || !db.dia.again(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(time.Duration(rand.IntN(1<<try)) * time.Millisecond):
-		}
-	}
-}
-
-func (db *DB) once(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("beginning transaction: %w", err)
-	}
-	defer tx.Rollback() // no effect after Commit
-	if err := f(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
 // queryer is what both a transaction and the read pool offer.
 type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // scanner is what both one row and many offer.
@@ -123,7 +90,7 @@ type scanner interface{ Scan(dest ...any) error }
 func all[T any](ctx context.Context, q queryer, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	defer rows.Close()
 	list := []T{}
@@ -134,14 +101,5 @@ func all[T any](ctx context.Context, q queryer, scan func(scanner) (T, error), q
 		}
 		list = append(list, v)
 	}
-	return list, rows.Err()
-}
-
-// changed runs a statement and tells how many rows it met.
-func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
-	res, err := tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	return list, explain(rows.Err())
 }

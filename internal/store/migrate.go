@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -19,12 +20,12 @@ var ErrSchemaNewer = fault.New(fault.Conflict, "schema_newer",
 	"The database was made by a newer version of Signet.", "Run that version, or restore a backup of this one.")
 
 // migrate brings the schema up to date.
-func (db *DB) migrate(ctx context.Context) error {
+func (db *DB) migrate(ctx context.Context, pool *sql.DB, options ...goose.ProviderOption) error {
 	files, err := fs.Sub(schema, "schema/"+db.dia.schema)
 	if err != nil {
 		return fmt.Errorf("reading schema files: %w", err)
 	}
-	p, err := goose.NewProvider(goose.Dialect(db.dia.name), db.write, files, goose.WithVerbose(false))
+	p, err := goose.NewProvider(goose.Dialect(db.dia.name), pool, files, options...)
 	if err != nil {
 		return fmt.Errorf("preparing migrations: %w", err)
 	}
@@ -35,6 +36,13 @@ func (db *DB) migrate(ctx context.Context) error {
 	sources := p.ListSources()
 	if newest := sources[len(sources)-1].Version; have > newest {
 		return ErrSchemaNewer
+	}
+	behind, err := p.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("reading schema version: %w", err)
+	}
+	if !behind {
+		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrating: %w", err)

@@ -243,5 +243,8 @@ type wrapOf struct {
 
 func scanWrap(row scanner) (w wrapOf, err error) {
 	err = row.Scan(&w.of, &w.Key, &w.Enc, &w.Sealed)
+	if len(w.Enc) == 0 {
+		w.Enc = nil // the drivers differ in how no bytes come back
+	}
 	return w, err
 }

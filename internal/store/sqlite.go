@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"regexp"
 
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -19,4 +20,10 @@ var sqlite = dialect{
 		e, ok := errors.AsType[*driver.Error](err)
 		return ok && (e.Code() == lib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY)
 	},
+	upsert: func(key, set string) string {
+		return ` ON CONFLICT (` + key + `) DO UPDATE SET ` + proposed.ReplaceAllString(set, "excluded.$1")
+	},
 }
+
+// proposed is how MySQL names what would have been inserted.
+var proposed = regexp.MustCompile(`VALUES\((\w+)\)`)

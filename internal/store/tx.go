@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/fault"
+)
+
+// maxTries bounds how often a transaction that lost is run again.
+const maxTries = 8
+
+// What is told of a database that does not do its part.
+var (
+	ErrUnavailable = fault.New(fault.Unavailable, "database_unavailable",
+		"The database does not answer right now.", "Try again in a few seconds.")
+	ErrOutcomeUnknown = fault.New(fault.Unavailable, "database_outcome_unknown",
+		"The database went away while it stored this; it may be stored or not.", "Look whether it is, and do it again if not: nothing happens twice.")
+)
+
+// tx runs f in a transaction, again from the start when another writer won,
+// also one that took a unique key which f had found free, and when the
+// connection was lost before the commit. Lost during the commit, the outcome
+// is unknown, and f is not run again: [ErrOutcomeUnknown].
+//
+// f must have no effect outside the transaction.
+func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
+	taken := false
+	for try := 1; ; try++ {
+		err := db.once(ctx, f)
+		again := err != nil && (db.dia.again(err) || away(err) && !errors.Is(err, ErrOutcomeUnknown))
+		if !taken && !again && db.dia.unique(err) {
+			taken, again = true, true
+		}
+		if !again || try == maxTries || ctx.Err() != nil {
+			return explain(err)
+		}
+		pause(ctx, try)
+	}
+}
+
+// pause waits before the next try, longer and longer, or until ctx ends.
+func pause(ctx context.Context, try int) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(rand.IntN(1<<(2*try))) * 100 * time.Microsecond):
+	}
+}
+
+func (db *DB) once(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	defer tx.Rollback() // no effect after Commit
+	if err := f(tx); err != nil {
+		return err
+	}
+	err = tx.Commit()
+	if cut(err) {
+		return ErrOutcomeUnknown.With(err)
+	}
+	return err
+}
+
+// away tells whether err means that the database is out of reach; what it
+// interrupted may be tried again unless it was a commit.
+func away(err error) bool { return err != nil && mysqlAway(err) }
+
+// cut tells whether err leaves open what became of a commit. The driver's bad
+// connection does not: nothing was sent, or it was refused.
+func cut(err error) bool { return away(err) && !errors.Is(err, driver.ErrBadConn) }
+
+// explain makes a failure of the database itself one that the caller can tell
+// apart. Everything else stays what it is.
+func explain(err error) error {
+	if f := fault.Of(err); f == nil && (away(err) || sqlite.again(err) || mysql.again(err)) {
+		return ErrUnavailable.With(err)
+	}
+	return err
+}
+
+// changed runs a statement and tells how many rows it met.
+func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+	res, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// hold locks the row with that key until the transaction ends and tells
+// whether it is there: what is read of it and of what goes by it stays true.
+// On SQLite, which has one writer, nobody would change it anyway.
+func hold(ctx context.Context, tx *sql.Tx, table, key string, value any) (bool, error) {
+	n, err := changed(ctx, tx, `UPDATE `+table+` SET `+key+` = `+key+` WHERE `+key+` = ?`, value)
+	if err != nil {
+		return false, fmt.Errorf("holding a row of %s: %w", table, err)
+	}
+	return n > 0, nil
+}
+
+// upsert ends an INSERT that changes the row which has the key already. In set,
+// VALUES(c) is what would have been inserted and c what is stored:
+// "n = n + VALUES(n)". The count of rows means nothing then.
+func (db *DB) upsert(key, set string) string { return db.dia.upsert(key, set) }
+
+// reader is a pool for reading. What was interrupted is read again.
+type reader struct{ *sql.DB }
+
+// readTries bounds how often that is.
+const readTries = 3
+
+// QueryContext reads many rows.
+func (r reader) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
+	err = r.again(ctx, func() (err error) {
+		rows, err = r.DB.QueryContext(ctx, query, args...)
+		return err
+	})
+	return rows, err
+}
+
+// QueryRowContext reads one row when it is scanned.
+func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) scanner {
+	return scanFunc(func(dest ...any) error {
+		return r.again(ctx, func() error { return r.DB.QueryRowContext(ctx, query, args...).Scan(dest...) })
+	})
+}
+
+func (r reader) again(ctx context.Context, read func() error) error {
+	for try := 1; ; try++ {
+		err := read()
+		if !away(err) || try == readTries || ctx.Err() != nil {
+			return explain(err)
+		}
+		pause(ctx, try)
+	}
+}
+
+// scanFunc is a row that is read when it is scanned.
+type scanFunc func(dest ...any) error
+
+// Scan reads the row.
+func (f scanFunc) Scan(dest ...any) error { return f(dest...) }
