@@ -5,9 +5,9 @@ import (
 	"runtime"
 )
 
-// inOrder runs work on all names, as many at a time as there are cores, and
-// hands the results on in the order of the names. The first error ends it.
-func inOrder[T any](ctx context.Context, names []string, work func(context.Context, string) (T, error), done func(T) error) error {
+// inOrder runs work on all items, as many at a time as there are cores, and
+// hands the results on in the order of the items. The first error ends it.
+func inOrder[I, T any](ctx context.Context, items []I, work func(context.Context, I) (T, error), done func(T) error) error {
 	type result struct {
 		value T
 		err   error
@@ -17,7 +17,7 @@ func inOrder[T any](ctx context.Context, names []string, work func(context.Conte
 	running := make(chan chan result, runtime.GOMAXPROCS(0))
 	go func() {
 		defer close(running)
-		for _, name := range names {
+		for _, item := range items {
 			one := make(chan result, 1)
 			select {
 			case <-ctx.Done():
@@ -25,7 +25,7 @@ func inOrder[T any](ctx context.Context, names []string, work func(context.Conte
 			case running <- one:
 			}
 			go func() {
-				v, err := work(ctx, name)
+				v, err := work(ctx, item)
 				one <- result{v, err}
 			}()
 		}

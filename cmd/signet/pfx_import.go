@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -30,6 +28,10 @@ const manyFiles = 20
 var errFile = fault.New(fault.Invalid, "pfx_file_unreadable",
 	"The file cannot be read.", "Check its name and who may read it.")
 
+// errPassword is the refusal of a file whose own password cannot be had.
+var errPassword = fault.New(fault.Invalid, "pfx_password_unreadable",
+	"The file with the password cannot be read.", "Check the name in the list and who may read it.")
+
 // importFlags is what the command line says about all files.
 type importFlags struct {
 	admin.NewImport
@@ -41,14 +43,20 @@ func (a *app) pfxImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import PATH...",
 		Short: "Import PKCS#12 files into escrow",
-		Long: `Imports PKCS#12 files, or all .pfx and .p12 files below a directory. Each private
-key is sealed at once; who imports cannot read it back. Importing the same file
-again changes nothing, so a run that was interrupted is simply started again.
+		Long: `Imports PKCS#12 files, all .pfx and .p12 files below a directory, or those in a
+list. Each private key is sealed at once; who imports cannot read it back.
+Importing the same file again changes nothing, so a run that was interrupted is
+simply started again.
+
+A list is a .csv file whose first line names the columns: file, and any of user,
+password, password_file, purpose and note. File names are relative to the list.
+A line without a password or user of its own has those of the command line.
 
 A file that cannot be read or used is refused and the rest goes on; the exit
 status is then 3. With -o json one object is printed a file.`,
 		Example: `  signet pfx import --password-file pw.txt --user alice@example.com old.p12
-  signet pfx import --password-file pw.txt --dry-run ./escrow`,
+  signet pfx import --password-file pw.txt --dry-run ./escrow
+  signet pfx import escrow.csv`,
 		Args: takes("PATH..."),
 		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c.Context(), in, args) },
 	}
@@ -68,19 +76,21 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 	if err != nil {
 		return err
 	}
-	password, err := a.importPassword(in.passwordFile)
-	if err != nil {
-		return err
+	if slices.ContainsFunc(files, pfxFile.asks) {
+		password, err := a.importPassword(in.passwordFile)
+		if err != nil {
+			return err
+		}
+		defer password.Wipe()
+		in.Password = password.RevealString()
 	}
-	defer password.Wipe()
-	in.Password = password.RevealString()
 	client, err := a.client()
 	if err != nil {
 		return err
 	}
 	sum := tally{files: len(files), dry: in.DryRun}
-	err = inOrder(ctx, files, func(ctx context.Context, name string) (pfxconnector.FileReport, error) {
-		return importFile(ctx, client, in.NewImport, name)
+	err = inOrder(ctx, files, func(ctx context.Context, f pfxFile) (pfxconnector.FileReport, error) {
+		return a.importFile(ctx, client, in.NewImport, f)
 	}, func(r pfxconnector.FileReport) error {
 		sum.add(r)
 		defer a.progress(sum)
@@ -97,38 +107,6 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 		return errRejects
 	}
 	return nil
-}
-
-// pfxFiles lists the files, and those below the directories, in order. What
-// cannot be looked at is listed too: reading it says why.
-func pfxFiles(paths []string) ([]string, error) {
-	var files []string
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil || !info.IsDir() {
-			files = append(files, path)
-			continue
-		}
-		found, err := pfxBelow(path)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, found...)
-	}
-	return files, nil
-}
-
-func pfxBelow(dir string) (files []string, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Type().IsRegular() && slices.Contains([]string{".pfx", ".p12"}, strings.ToLower(filepath.Ext(path))) {
-			files = append(files, path)
-		}
-		return nil
-	})
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("there is no .pfx or .p12 file below %s", dir)
-	}
-	return files, err
 }
 
 // importPassword reads the password from the file, or asks a person for it.
@@ -150,16 +128,23 @@ func (a *app) importPassword(file string) (seal.Secret, error) {
 
 // importFile sends one file. What the server refuses about the file is in the
 // report; an error ends the whole run.
-func importFile(ctx context.Context, client *admin.Client, in admin.NewImport, name string) (pfxconnector.FileReport, error) {
-	data, err := readBounded(name)
+func (a *app) importFile(ctx context.Context, client *admin.Client, in admin.NewImport, file pfxFile) (pfxconnector.FileReport, error) {
+	if err := file.fill(&in, a.secretFile); err != nil {
+		return refusedFile(file.name, errPassword.Code, errPassword.Msg, err.Error()), nil
+	}
+	data, err := readBounded(file.name)
 	if err != nil {
-		return refusedFile(name, errFile.Code, errFile.Msg, err.Error()), nil
+		return refusedFile(file.name, errFile.Code, errFile.Msg, err.Error()), nil
 	}
 	defer clear(data)
-	in.File, in.Data = name, data
+	in.Data = data
 	report, err := client.Import(ctx, in)
-	if f, ok := errors.AsType[*admin.Failure](err); ok && f.Code == "body_too_large" {
-		return refusedFile(name, f.Code, "The file is larger than the server takes.", "See limits.import_file_kib."), nil
+	f, ok := errors.AsType[*admin.Failure](err)
+	switch {
+	case ok && f.Code == "body_too_large":
+		return refusedFile(file.name, f.Code, "The file is larger than the server takes.", "See limits.import_file_kib."), nil
+	case ok && file.listed && (f.Code == directory.ErrUserUnknown.Code || f.Code == admin.ErrRequest.Code):
+		return refusedFile(file.name, f.Code, f.Detail, f.Hint), nil
 	}
 	return report, err
 }

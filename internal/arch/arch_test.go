@@ -34,6 +34,7 @@ var rooms = map[string]string{
 	"scep/ca":                "internal/cert",
 	"scep":                   "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal internal/cms scep/ca",
 	"pfxconnector/pfx":       "internal/fault internal/seal",
+	"pfxconnector/manifest":  "internal/fault internal/seal",
 	"pfxconnector/escrow":    "internal/subject internal/cert",
 	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
