@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector/manifest"
@@ -88,8 +89,11 @@ func pfxListed(list string) ([]pfxFile, error) {
 	}
 	defer in.Close()
 	rows, err := manifest.Read(in)
+	if f := fault.Of(err); f != nil {
+		return nil, f.Saying(list + ": " + f.Msg)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", list, err)
+		return nil, err
 	}
 	var files []pfxFile
 	for _, r := range rows {
