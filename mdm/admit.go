@@ -41,7 +41,7 @@ func (s *Service) sound(c caller) error {
 	case c.id.Revoked():
 		return ErrIdentityRevoked
 	case !c.id.ValidAt(s.Now()):
-		return ErrIdentityExpired // its one exception will be the renewal command
+		return ErrIdentityExpired // its one exception is in late
 	}
 	return nil
 }
@@ -62,6 +62,15 @@ func (s *Service) admit(c caller, udid string) error {
 		return nil // what it had cached may still come under the old identity
 	}
 	return ErrIdentity
+}
+
+// late tells whether the caller is the enrolled device udid with an identity
+// that was good and has expired not too long ago.
+func (s *Service) late(c caller, udid string) bool {
+	now := s.Now()
+	return errors.Is(s.sound(c), ErrIdentityExpired) && c.dev.State == Enrolled &&
+		udid == c.dev.UDID && c.id.Fingerprint == c.dev.Identity &&
+		now.After(c.id.NotAfter) && now.Before(c.id.NotAfter.Add(lateLife))
 }
 
 // superseded tells whether the device went on to another identity after this

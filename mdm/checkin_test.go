@@ -102,10 +102,43 @@ func TestRefused(t *testing.T) {
 			return s.fresh.checkIn("Authenticate", nil)
 		}, mdm.ErrIdentity},
 		{"expired certificate", func(s scene) error {
+			s.alice.id.NotAfter = s.w.now.Add(-90 * 24 * time.Hour)
+			_, err := s.alice.says("Idle", "", nil)
+			return err
+		}, mdm.ErrIdentityExpired},
+		{"certificate that expired just now, TokenUpdate", func(s scene) error {
+			s.alice.id.NotAfter = s.w.now.Add(-time.Second)
+			return s.alice.checkIn("TokenUpdate", tokens)
+		}, mdm.ErrIdentityExpired},
+		{"certificate that expired just now, CheckOut", func(s scene) error {
+			s.alice.id.NotAfter = s.w.now.Add(-time.Second)
+			return s.alice.checkIn("CheckOut", nil)
+		}, mdm.ErrIdentityExpired},
+		{"certificate that expired just now, Authenticate", func(s scene) error {
+			s.alice.id.NotAfter = s.w.now.Add(-time.Second)
+			return s.alice.checkIn("Authenticate", nil)
+		}, mdm.ErrIdentityExpired},
+		{"certificate that expired just now, of Bob's UDID", func(s scene) error {
+			s.alice.id.NotAfter, s.alice.udid = s.w.now.Add(-time.Second), s.bob.udid
+			_, err := s.alice.says("Idle", "", nil)
+			return err
+		}, mdm.ErrIdentityExpired},
+		{"certificate that expired just now, Bob's command", func(s scene) error {
+			s.alice.id.NotAfter = s.w.now.Add(-time.Second)
+			_, err := s.alice.says("Acknowledged", s.commandOfBo, nil)
+			return err
+		}, mdm.ErrCommandForeign},
+		{"expired certificate that was never used", func(s scene) error {
+			s.alice.id = s.w.identity(s.alice.id.Holder.User, s.alice.id.Holder.Device)
 			s.alice.id.NotAfter = s.w.now.Add(-time.Second)
 			_, err := s.alice.says("Idle", "", nil)
 			return err
 		}, mdm.ErrIdentityExpired},
+		{"certificate that expired just now and is revoked", func(s scene) error {
+			s.alice.id.NotAfter, s.alice.id.RevokedAt = s.w.now.Add(-time.Second), s.w.now
+			_, err := s.alice.says("Idle", "", nil)
+			return err
+		}, mdm.ErrIdentityRevoked},
 		{"certificate of tomorrow", func(s scene) error {
 			s.alice.id.NotBefore = s.w.now.Add(time.Hour)
 			return s.alice.checkIn("TokenUpdate", tokens)

@@ -32,6 +32,7 @@ type Command struct {
 	RequestType string
 	Fields      map[string]any // the command's keys besides RequestType and Payload
 	Parcel      string         // whose sealed bytes become the key Payload; "": none
+	Renews      bool           // that parcel renews the device's identity
 	Payload     []byte         // those bytes, when the command is handed out
 	State       CommandState
 	NotBefore   time.Time // after NotNow: not in this series of messages, and no push before it

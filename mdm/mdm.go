@@ -41,8 +41,9 @@ type Config struct {
 // Lengths of time that nobody configures.
 const (
 	defaultLinkLife = 7 * 24 * time.Hour
-	leaseLife       = 10 * time.Second // a command is with the device; longer than two polls can cross
-	previousLife    = 24 * time.Hour   // the identity before a renewal still counts
+	leaseLife       = 10 * time.Second    // a command is with the device; longer than two polls can cross
+	previousLife    = 24 * time.Hour      // the identity before a renewal still counts
+	lateLife        = 90 * 24 * time.Hour // an expired identity still gets its device what renews it
 )
 
 // Service is the MDM server.

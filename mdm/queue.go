@@ -9,6 +9,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
 )
 
 // Connect takes a report from the holder of a verified certificate and gives
@@ -30,6 +31,9 @@ func (s *Service) Connect(ctx context.Context, id cert.Record, remote string, bo
 	if c.dev.State == Removed {
 		return s.farewell(ctx, c, r)
 	}
+	if s.late(c, r.udid) {
+		return s.renewal(ctx, c, r)
+	}
 	if err := s.admit(c, r.udid); err != nil {
 		return nil, s.refuse(ctx, c, err)
 	}
@@ -41,6 +45,33 @@ func (s *Service) Connect(ctx context.Context, id cert.Record, remote string, bo
 		return nil, err
 	}
 	return s.next(ctx, Poll{Device: c.dev.ID, After: r.command, Repeat: repeat, Refused: refusedAfter(r.status)})
+}
+
+// renewal serves a device whose identity has expired: it gets what renews its
+// identity and nothing else, and its report of that is the only one that counts.
+// Of another it is relieved, or it would repeat that for ever; the command stays
+// as it is and comes again when the identity is renewed.
+func (s *Service) renewal(ctx context.Context, c caller, r report) ([]byte, error) {
+	p := Poll{Device: c.dev.ID, After: r.command, Refused: refusedAfter(r.status), Renewal: true}
+	cmd, err := s.Store.Command(ctx, r.command)
+	switch {
+	case err != nil && !errors.Is(err, ErrCommandUnknown):
+		return nil, fmt.Errorf("reading command: %w", err)
+	case cmd.Renews || cmd.Device != "" && cmd.Device != c.dev.ID:
+		if p.Repeat, err = s.settle(ctx, c, r); err != nil {
+			return nil, err
+		}
+	}
+	reply, err := s.next(ctx, p)
+	if err != nil || len(reply) == 0 {
+		return reply, err
+	}
+	e := s.told(c, journal.DeviceLate, nil)
+	e.Due = subject.Scope{}
+	if err := s.Store.Record(ctx, e); err != nil {
+		return nil, fmt.Errorf("recording that a late device renews: %w", err)
+	}
+	return reply, nil
 }
 
 // refusedAfter says what to do with commands that this series of messages

@@ -123,6 +123,7 @@ type Poll struct {
 	After   string // the command that was just reported; "" for Idle
 	Repeat  bool   // that report came before: its answer was lost
 	Refused Refused
+	Renewal bool // only a command that renews the identity
 	At      time.Time
 	Until   time.Time // end of the lease
 }

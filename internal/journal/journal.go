@@ -54,6 +54,7 @@ const (
 	DeviceUpdated      Action = "device.updated"
 	DeviceReported     Action = "device.reported"
 	DeviceRefused      Action = "device.refused"
+	DeviceLate         Action = "device.late" // its expired identity got it what renews it
 	DeviceRemoved      Action = "device.removed"
 	DeviceRefresh      Action = "device.refresh"
 	ChallengeIssued    Action = "scep.challenge_issued"

@@ -43,7 +43,8 @@ func wantWake(ctx context.Context, tx *sql.Tx, id subject.DeviceID, at time.Time
 	return nil
 }
 
-const commandColumns = `c.uuid, c.device_id, c.request_type, c.body, c.parcel_id, c.state, c.not_before, c.attempts,
+const commandColumns = `c.uuid, c.device_id, c.request_type, c.body, c.parcel_id,
+	EXISTS (SELECT 1 FROM parcel x WHERE x.id = c.parcel_id AND x.kind = 'enrollment'), c.state, c.not_before, c.attempts,
 	c.error_chain, c.created_at, c.sent_at, c.done_at`
 
 func scanCommand(row scanner) (mdm.Command, error) { return scanCommandWith(row) }
@@ -54,7 +55,7 @@ func scanCommandWith(row scanner, more ...any) (mdm.Command, error) {
 	var body []byte
 	var chain string
 	var notBefore, created, sent, done int64
-	err := row.Scan(append([]any{&c.UUID, &c.Device, &c.RequestType, &body, &c.Parcel, &c.State, &notBefore, &c.Attempts,
+	err := row.Scan(append([]any{&c.UUID, &c.Device, &c.RequestType, &body, &c.Parcel, &c.Renews, &c.State, &notBefore, &c.Attempts,
 		&chain, &created, &sent, &done}, more...)...)
 	if err != nil {
 		return c, err
@@ -194,6 +195,10 @@ func answered(p mdm.Poll) any {
 }
 
 func pick(ctx context.Context, tx *sql.Tx, p mdm.Poll) (mdm.Command, bool, error) {
+	one := one
+	if p.Renewal {
+		one = renewal
+	}
 	if answered(p) != nil {
 		c, found, err := one(ctx, tx, ` AND c.state = 'sent' AND c.sent_for = ? ORDER BY c.seq LIMIT 1`, p.Device, p.After)
 		if err != nil || found {
@@ -208,6 +213,11 @@ func pick(ctx context.Context, tx *sql.Tx, p mdm.Poll) (mdm.Command, bool, error
 		return one(ctx, tx, ` AND c.lease_until <= ? ORDER BY CASE WHEN c.not_before <= ? THEN 0 ELSE 1 END, c.seq, c.uuid LIMIT 1`, p.Device, at, at)
 	}
 	return one(ctx, tx, ` AND c.lease_until <= ? AND c.not_before <= ? ORDER BY c.seq, c.uuid LIMIT 1`, p.Device, at, at)
+}
+
+// renewal is one that looks at nothing else.
+func renewal(ctx context.Context, tx *sql.Tx, rest string, args ...any) (mdm.Command, bool, error) {
+	return one(ctx, tx, ` AND p.kind = 'enrollment'`+rest, args...)
 }
 
 func one(ctx context.Context, tx *sql.Tx, rest string, args ...any) (mdm.Command, bool, error) {

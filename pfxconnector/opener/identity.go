@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -14,7 +15,9 @@ import (
 // identity finds the identity certificate that a device uses and, in it, whose
 // device it is. No other counts: one that was issued and never used may be on no
 // device, and one that was revoked is not made up for by an older one.
-func (o *Opener) identity(ctx context.Context, device subject.DeviceID) (*x509.Certificate, cert.Holder, error) {
+//
+// One that has expired counts, for a while, for what renews it.
+func (o *Opener) identity(ctx context.Context, device subject.DeviceID, renews bool) (*x509.Certificate, cert.Holder, error) {
 	bound, found, err := o.Identities.Bound(ctx, device)
 	switch {
 	case err != nil:
@@ -22,12 +25,15 @@ func (o *Opener) identity(ctx context.Context, device subject.DeviceID) (*x509.C
 	case !found || bound.Use != cert.Identity || bound.Source != cert.Issued:
 		return nil, cert.Holder{}, ErrNoIdentity
 	}
-	return o.verify(bound, device)
+	return o.verify(bound, device, renews)
 }
 
-// verify proves an identity: issued by a CA we were given, now valid, not
+// lateLife is how long an expired identity still gets its device what renews it.
+const lateLife = 90 * 24 * time.Hour
+
+// verify proves an identity: issued by a CA we were given, valid, not
 // revoked, made out to this device, and fit to encrypt to.
-func (o *Opener) verify(r cert.Record, device subject.DeviceID) (*x509.Certificate, cert.Holder, error) {
+func (o *Opener) verify(r cert.Record, device subject.DeviceID, renews bool) (*x509.Certificate, cert.Holder, error) {
 	c, err := r.Certificate()
 	if err != nil || cert.FingerprintOf(r.DER) != r.Fingerprint {
 		return nil, cert.Holder{}, ErrIdentity.Saying("The device's identity certificate is not the one that was issued.")
@@ -35,7 +41,11 @@ func (o *Opener) verify(r cert.Record, device subject.DeviceID) (*x509.Certifica
 	if r.Revoked() {
 		return nil, cert.Holder{}, ErrIdentity.Saying("The device's identity certificate is revoked.")
 	}
-	if err := o.chained(c); err != nil {
+	at := o.Now()
+	if renews && at.After(c.NotAfter) && at.Before(c.NotAfter.Add(lateLife)) {
+		at = c.NotAfter
+	}
+	if err := o.chained(c, at); err != nil {
 		return nil, cert.Holder{}, ErrIdentity.With(err)
 	}
 	holder, err := cert.HolderOf(c)
@@ -53,7 +63,7 @@ func (o *Opener) verify(r cert.Record, device subject.DeviceID) (*x509.Certifica
 
 // chained checks signature, dates and usage. The issuers themselves are the
 // anchors, so that another CA below the same root proves nothing.
-func (o *Opener) chained(c *x509.Certificate) error {
+func (o *Opener) chained(c *x509.Certificate, at time.Time) error {
 	anchors := x509.NewCertPool()
 	for _, ca := range o.Issuers {
 		anchors.AddCert(ca)
@@ -62,7 +72,7 @@ func (o *Opener) chained(c *x509.Certificate) error {
 		return fmt.Errorf("serial %x is no client certificate", c.SerialNumber)
 	}
 	_, err := c.Verify(x509.VerifyOptions{
-		Roots: anchors, CurrentTime: o.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: anchors, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	return err
 }

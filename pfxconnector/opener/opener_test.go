@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/plist"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm/profile"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
@@ -252,6 +254,53 @@ func TestIdentityRefused(t *testing.T) {
 	w.issued[w.alicePhone] = record(func(*cert.Record) {})
 	if _, err := opener.New(w.config).Seal(t.Context(), w.alicePhone, frame(w.aliceNew), 18); err != nil {
 		t.Errorf("the good one after all: %v", err)
+	}
+}
+
+// To an expired identity goes what renews it, for ninety days, and nothing with
+// a key.
+func TestLateIdentity(t *testing.T) {
+	w := newWorld(t)
+	renewal := profile.Profile{Common: profile.Named("com.example.enroll", "Enrollment")}
+	scep := &profile.SCEP{Common: profile.Named("com.example.enroll.scep", "Identity"), URL: "https://mdm.example.com/scep", Challenge: seal.Random(), KeySize: 2048, KeyUsage: profile.DualKey}
+	renewal.Payloads = []profile.Payload{scep, &profile.MDM{Common: profile.Named("com.example.enroll.mdm", "Management"), IdentityUUID: scep.UUID,
+		Topic: "com.apple.mgmt.External.x", AccessRights: profile.CertificateDelivery, ServerURL: "https://mdm.example.com/mdm", SignMessage: true}}
+	both, mail := renewal, profile.Profile{Common: profile.Named("com.example.mail", "Mail"), Payloads: []profile.Payload{scep}}
+	both.Payloads = append(slices.Clone(renewal.Payloads), frame(w.aliceNew).Payloads...)
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		frame   profile.Profile
+		ago     time.Duration
+		revoked bool
+		want    error
+	}{
+		"the renewal":                   {renewal, day, false, nil},
+		"the renewal at the last":       {renewal, 90*day - time.Second, false, nil},
+		"the renewal too late":          {renewal, 90 * day, false, opener.ErrIdentity},
+		"the renewal, revoked":          {renewal, day, true, opener.ErrIdentity},
+		"a key":                         {frame(w.aliceNew), day, false, opener.ErrIdentity},
+		"a key beside the renewal":      {both, day, false, opener.ErrIdentity},
+		"a signing certificate":         {mail, day, false, opener.ErrIdentity},
+		"a signing certificate in time": {mail, -day, false, nil},
+	} {
+		template := template(w.alice.ID, w.alicePhone)
+		template.NotBefore, template.NotAfter = at.AddDate(-1, 0, 0), at.Add(-c.ago)
+		x, err := deviceCA.sign(template, deviceKey.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := issued(x, w.alice.ID, w.alicePhone)
+		if c.revoked {
+			r.RevokedAt = at
+		}
+		w.issued[w.alicePhone] = r
+		out, err := opener.New(w.config).Seal(t.Context(), w.alicePhone, c.frame, 18)
+		if !errors.Is(err, c.want) || (out == nil) != (c.want != nil) {
+			t.Errorf("%s: got %d bytes, %v; want %v", name, len(out), err, c.want)
+		}
+	}
+	if w.keys.asked != 0 {
+		t.Errorf("%d keys were opened", w.keys.asked)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
@@ -30,11 +31,11 @@ func (o *Opener) Seal(ctx context.Context, device subject.DeviceID, frame profil
 }
 
 func (o *Opener) seal(ctx context.Context, device subject.DeviceID, frame profile.Profile, iosMajor int) ([]byte, error) {
-	identity, owner, err := o.identity(ctx, device)
+	filled, payloads, err := fillable(frame)
 	if err != nil {
 		return nil, err
 	}
-	filled, payloads, err := fillable(frame)
+	identity, owner, err := o.identity(ctx, device, renews(frame))
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,15 @@ func (o *Opener) seal(ctx context.Context, device subject.DeviceID, frame profil
 		return nil, err
 	}
 	return o.Signer.SignProfile(sealed)
+}
+
+// renews tells whether the frame gives a device another identity, and nothing
+// besides.
+func renews(frame profile.Profile) bool {
+	return len(frame.PKCS12s()) == 0 && slices.ContainsFunc(frame.Payloads, func(p profile.Payload) bool {
+		_, is := p.(*profile.MDM)
+		return is
+	})
 }
 
 // fillable gives a copy of the frame with identity payloads of its own.

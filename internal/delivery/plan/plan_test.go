@@ -3,6 +3,7 @@ package plan_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -322,6 +323,34 @@ func TestOutgrownIdentities(t *testing.T) {
 	w.plan()
 	if got := gone(); !slices.Equal(got, []cert.Fingerprint{first, unused}) {
 		t.Errorf("after it: revoked %v; want the first and the unused one, not %s", got, younger)
+	}
+}
+
+// A phone that comes out of a drawer gets its renewal first, and then all that
+// it missed.
+func TestLateDevice(t *testing.T) {
+	w := newWorld(t, 1, everything, old, current)
+	w.settleDown()
+	w.facts.Records = append(w.facts.Records, imported("2020", 2020, 2021)) // meanwhile
+	w.tick(400 * 24 * time.Hour)
+	for w.plan() || w.seal(false) {
+	}
+	for _, p := range w.facts.Parcels {
+		if !p.CreatedAt.Before(w.facts.IdentityAt.AddDate(1, 0, 0)) && p.Kind != plan.Enrollment {
+			w.fail("%s is made for a device whose identity has expired", p.Identifier)
+		}
+	}
+	if list := plan.Explain(w.look()); !strings.Contains(list[0].Thing, ".enroll") || list[len(list)-2].Do != plan.Wait {
+		t.Errorf("explained: %+v", list)
+	}
+	first := w.facts.Identity
+	w.tick(48 * time.Hour) // the renewal's bytes are too old by now
+	w.plan()
+	w.facts.Seen = w.now
+	w.settleDown()
+	w.rightly()
+	if w.facts.Identity == first {
+		w.fail("the identity was not renewed")
 	}
 }
 

@@ -34,6 +34,7 @@ type rule struct {
 // rules is the life of a parcel.
 var rules = []rule{
 	{same, Queued, nil, Wait, "The keeper is to seal it."},
+	{same, Parked, (*view).late, Wait, late},
 	{same, Parked, (*view).spokeSince, Reseal, "The device spoke again, so it is sealed anew."},
 	{same, Parked, nil, Wait, "The device was silent for a day; it is sealed anew when the device speaks."},
 	{same, Ready, (*view).newIdentity, Reseal, "The device renewed its identity."},
@@ -47,11 +48,14 @@ var rules = []rule{
 	{same, Installed, (*view).renews, Replace, "The signing certificate is to be renewed."},
 	{same, Installed, (*view).hasBytes, Drop, "The device has it."},
 	{same, Installed, nil, Wait, "The device has it."},
+	{same, Failed, (*view).late, Wait, late},
 	{same, Failed, (*view).patient, Wait, "It failed and is tried again later."},
 	{same, Failed, nil, Again, "It failed and is tried again."},
 	{same, "", (*view).held, Wait, "It was taken away."},
+	{same, "", (*view).late, Wait, late},
 	{same, "", nil, Replace, "It was taken away and is wanted again."},
 
+	{other, "", (*view).late, Wait, late},
 	{other, "", nil, Replace, "What is wanted has changed."},
 
 	{unwanted, "", (*view).renewing, Wait, "The device renewed its identity and is about to say so."},
@@ -64,6 +68,9 @@ var rules = []rule{
 	{unwanted, "", (*view).untouched, End, "The device never had it."},
 	{unwanted, "", nil, Withdraw, "It is not wanted any more."},
 }
+
+// late is why nothing but a renewal is sealed to a device.
+const late = "The device's identity has expired; it must first renew that."
 
 // apply finds the rule for a parcel. One that holds an identity which the device
 // must first have from elsewhere lives on as it is.
@@ -91,6 +98,8 @@ func (v *view) renewing(p Parcel, _ Item) bool {
 	return p.Kind == Enrollment && p.Command.open() && !p.Command.SentAt.IsZero()
 }
 
+func (v *view) late(p Parcel, _ Item) bool { return v.expired && p.Kind != Enrollment }
+
 func (v *view) held(_ Parcel, i Item) bool { return i.Hold }
 
 func (v *view) hasBytes(p Parcel, _ Item) bool { return p.Sealed }
@@ -111,7 +120,7 @@ func (v *view) newIdentity(p Parcel, _ Item) bool {
 
 // renews tells whether the signing key of the device is due for another.
 func (v *view) renews(p Parcel, i Item) bool {
-	if !p.Signs || i.Hold {
+	if !p.Signs || i.Hold || v.expired {
 		return false
 	}
 	list := v.signing()

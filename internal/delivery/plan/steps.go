@@ -12,11 +12,15 @@ type view struct {
 	Facts
 	wanted  []Item
 	parcels map[string]Parcel // by identifier
+	expired bool              // the identity, which is not renewed yet
 	clock   clock
 }
 
 func look(f Facts) *view {
 	v := &view{Facts: f, wanted: Desire(f), parcels: map[string]Parcel{}, clock: clock{now: f.Now}}
+	if r, known := f.identity(); known {
+		v.expired = v.clock.passed(r.NotAfter.Add(time.Second))
+	}
 	for _, p := range f.Parcels {
 		v.parcels[p.Identifier] = p
 	}
@@ -75,6 +79,8 @@ func (v *view) first(i Item) Step {
 	switch {
 	case i.Hold:
 		return Step{Do: Wait, Item: i, Why: i.Why}
+	case v.expired && i.Kind != Enrollment:
+		return Step{Do: Wait, Item: i, Why: late}
 	case i.NeedsKey && v.Device.OSVersion == "" && v.asked(Information).DoneAt.IsZero():
 		return Step{Do: Wait, Item: i, Why: "The device is first asked for its iOS version."}
 	}

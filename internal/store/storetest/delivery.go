@@ -172,6 +172,40 @@ func testDelivery(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("only the renewal is handed out", func(t *testing.T) {
+		d := deliver(t, open(t))
+		d.send(parcelOf("x"))
+		d.ask(mdm.CertificateList(d.id))
+		p := parcelOf("renewal")
+		p.Kind = plan.Enrollment
+		want := d.send(p)
+		next := func(r mdm.Refused, repeat bool, after string) string {
+			t.Helper()
+			c, _, err := facet(t, d.db).Next(t.Context(), mdm.Poll{Device: d.id, Refused: r, Renewal: true, Repeat: repeat, After: after, At: at, Until: at})
+			d.must(err)
+			if c.UUID != "" && (!c.Renews || string(c.Payload) != "sealed") {
+				t.Errorf("got %+v", c)
+			}
+			return c.UUID
+		}
+		for _, r := range []mdm.Refused{mdm.RefusedToo, mdm.SkipRefused, mdm.RefusedLast} {
+			if got := next(r, false, "c"); got != want.Command.UUID {
+				t.Errorf("way %d: got %q, want the renewal", r, got)
+			}
+		}
+		if got := next(mdm.RefusedToo, true, "c"); got != want.Command.UUID {
+			t.Errorf("repeated: got %q, want the renewal", got)
+		}
+		d.last = want.Command.UUID
+		d.report(mdm.Outcome{State: mdm.Acknowledged})
+		if got := next(mdm.RefusedToo, false, ""); got != "" {
+			t.Errorf("afterwards: got %q", got)
+		}
+		if c, found := d.poll(at); !found || c.Renews {
+			t.Errorf("without that limit: got %+v, %v", c, found)
+		}
+	})
+
 	t.Run("the identity that a device is bound to", func(t *testing.T) {
 		db := open(t)
 		f, s := facet(t, db), scepFacetOf(t, db)
