@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/signet-mdm/signet/appconfig"
@@ -69,14 +68,14 @@ func (s AppConfig) PoliciesApplied(ctx context.Context, saved []appconfig.Policy
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		entry := e // f may run again
 		for _, p := range saved {
-			old, err := replacePolicy(ctx, tx, p)
+			old, err := s.db.replacePolicy(ctx, tx, p)
 			if err != nil {
 				return err
 			}
 			entry.Due = entry.Due.Plus(old).Plus(p.In)
 		}
 		for _, name := range removed {
-			old, err := deletePolicy(ctx, tx, name)
+			old, err := s.db.deletePolicy(ctx, tx, name)
 			if err != nil {
 				return err
 			}
@@ -87,8 +86,8 @@ func (s AppConfig) PoliciesApplied(ctx context.Context, saved []appconfig.Policy
 }
 
 // replacePolicy gives whom the policy was for until now.
-func replacePolicy(ctx context.Context, tx *sql.Tx, p appconfig.Policy) (subject.Scope, error) {
-	old, err := deletePolicy(ctx, tx, p.Name)
+func (db *DB) replacePolicy(ctx context.Context, tx *sql.Tx, p appconfig.Policy) (subject.Scope, error) {
+	old, err := db.deletePolicy(ctx, tx, p.Name)
 	if err != nil {
 		return old, err
 	}
@@ -108,13 +107,13 @@ func replacePolicy(ctx context.Context, tx *sql.Tx, p appconfig.Policy) (subject
 	return old, nil
 }
 
-func deletePolicy(ctx context.Context, tx *sql.Tx, name string) (was subject.Scope, err error) {
-	var text string
-	err = tx.QueryRowContext(ctx, `SELECT scope_in FROM policy WHERE name = ?`, name).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return was, nil
+func (db *DB) deletePolicy(ctx context.Context, tx *sql.Tx, name string) (was subject.Scope, err error) {
+	there, err := db.hold(ctx, tx, `policy WHERE name = ?`, name)
+	if err != nil || !there {
+		return was, err
 	}
-	if err != nil {
+	var text string
+	if err := tx.QueryRowContext(ctx, `SELECT scope_in FROM policy WHERE name = ?`, name).Scan(&text); err != nil {
 		return was, fmt.Errorf("reading policy %s: %w", name, err)
 	}
 	if err := json.Unmarshal([]byte(text), &was); err != nil {

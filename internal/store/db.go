@@ -32,6 +32,8 @@ type dialect struct {
 	again  func(err error) bool // the transaction lost and may run again
 	unique func(err error) bool // a unique key is taken
 	upsert func(key, set string) string
+
+	locking string // ends a SELECT whose rows nobody else may change until the transaction ends
 }
 
 // OpenSQLite opens or creates the database file and brings its schema up to

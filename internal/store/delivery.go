@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -67,8 +68,10 @@ func (s Delivery) DevicesOf(ctx context.Context, user subject.UserID) ([]subject
 func (s Delivery) Planned(ctx context.Context, d delivery.Decision, e journal.Entry) error {
 	err := s.planned(ctx, d, e)
 	if errors.Is(err, delivery.ErrStale) { // so that it is planned again at once
-		_, failed := s.db.write.ExecContext(ctx, `UPDATE device SET lease_until = 0 WHERE id = ? AND lease_until = ?`, d.Device, micros(d.Until))
-		return errors.Join(err, failed)
+		return errors.Join(err, s.db.tx(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE device SET lease_until = 0 WHERE id = ? AND lease_until = ?`, d.Device, micros(d.Until))
+			return err
+		}))
 	}
 	return err
 }
@@ -84,28 +87,30 @@ func (s Delivery) planned(ctx context.Context, d delivery.Decision, e journal.En
 			return delivery.ErrStale
 		}
 		if d.Empty() {
-			return setClock(ctx, tx, d.Device, d.Next)
+			return s.setClock(ctx, tx, d.Device, d.Next)
 		}
-		return carryOut(ctx, tx, d, e)
+		return s.carryOut(ctx, tx, d, e)
 	})
 }
 
-func setClock(ctx context.Context, tx *sql.Tx, id subject.DeviceID, next time.Time) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM delivery_clock WHERE device_id = ?`, id); err != nil {
-		return fmt.Errorf("clearing the clock: %w", err)
-	}
+func (s Delivery) setClock(ctx context.Context, tx *sql.Tx, id subject.DeviceID, next time.Time) error {
 	if next.IsZero() {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM delivery_clock WHERE device_id = ?`, id); err != nil {
+			return fmt.Errorf("clearing the clock: %w", err)
+		}
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO delivery_clock (device_id, at) VALUES (?, ?)`, id, micros(next)); err != nil {
+	_, err := tx.ExecContext(ctx, `INSERT INTO delivery_clock (device_id, at) VALUES (?, ?)`+
+		s.db.upsert("device_id", "at = VALUES(at)"), id, micros(next))
+	if err != nil {
 		return fmt.Errorf("setting the clock: %w", err)
 	}
 	return nil
 }
 
-func carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision, e journal.Entry) error {
+func (s Delivery) carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision, e journal.Entry) error {
 	for _, m := range d.Moves {
-		if err := move(ctx, tx, m, e.At); err != nil {
+		if err := s.move(ctx, tx, m, e.At); err != nil {
 			return fmt.Errorf("%s parcel %s: %w", m.Do, m.Parcel, err)
 		}
 	}
@@ -127,7 +132,7 @@ func carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision, e journal.En
 }
 
 // move carries out one move; its command comes last.
-func move(ctx context.Context, tx *sql.Tx, m delivery.Move, at time.Time) (err error) {
+func (s Delivery) move(ctx context.Context, tx *sql.Tx, m delivery.Move, at time.Time) (err error) {
 	switch m.Do {
 	case delivery.Ask:
 	case plan.Replace:
@@ -146,7 +151,7 @@ func move(ctx context.Context, tx *sql.Tx, m delivery.Move, at time.Time) (err e
 	case plan.Withdraw:
 		err = withdraw(ctx, tx, m, at)
 	case plan.End:
-		err = lose(ctx, tx, m.Parcel, at)
+		err = s.lose(ctx, tx, m.Parcel, at)
 	default:
 		err = fmt.Errorf("no such move")
 	}
@@ -201,7 +206,11 @@ func withdraw(ctx context.Context, tx *sql.Tx, m delivery.Move, at time.Time) er
 
 // lose ends a parcel that the device does not have. One that it fetched in this
 // moment makes the plan stale.
-func lose(ctx context.Context, tx *sql.Tx, id string, at time.Time) error {
+func (s Delivery) lose(ctx context.Context, tx *sql.Tx, id string, at time.Time) error {
+	const bringing = `command WHERE uuid = (SELECT command_uuid FROM parcel WHERE id = ?)`
+	if _, err := s.db.hold(ctx, tx, bringing, id); err != nil { // so that it is not fetched after the look
+		return err
+	}
 	var open int
 	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM parcel p JOIN command c ON c.uuid = p.command_uuid
 		WHERE p.id = ? AND c.done_at = 0 AND c.sent_at > 0 AND p.removal_uuid = ''`, id).Scan(&open)
@@ -218,10 +227,10 @@ func lose(ctx context.Context, tx *sql.Tx, id string, at time.Time) error {
 // endParcel is over with a parcel: it is not brought and not removed any more.
 // It tells whether the device may have something of it.
 func endParcel(ctx context.Context, tx *sql.Tx, id, why string, at time.Time) (onDevice bool, err error) {
-	if onDevice, err = touched(ctx, tx, id); err != nil {
+	if err := cancelCommands(ctx, tx, id, at); err != nil { // first: then no device fetches it any more
 		return false, err
 	}
-	if err := cancelCommands(ctx, tx, id, at); err != nil {
+	if onDevice, err = touched(ctx, tx, id); err != nil {
 		return false, err
 	}
 	return onDevice, update(ctx, tx, id, `ended_at = ?, ending = ?, sealed = NULL, wants_seal = 0, lease_until = 0`, micros(at), why)
@@ -296,8 +305,11 @@ func (s Delivery) Ticked(ctx context.Context, now, stale, forget time.Time) (n i
 		if err := markDue(ctx, tx, subject.Scope{Devices: due}); err != nil {
 			return fmt.Errorf("making devices due: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM delivery_clock WHERE at <= ?`, micros(now)); err != nil {
-			return fmt.Errorf("clearing clocks: %w", err)
+		for ids := range slices.Chunk(args(due), inChunk) { // one that was set meanwhile stays
+			if _, err := tx.ExecContext(ctx, `DELETE FROM delivery_clock WHERE at <= ? AND device_id IN (`+marks(len(ids))+`)`,
+				append([]any{micros(now)}, ids...)...); err != nil {
+				return fmt.Errorf("clearing clocks: %w", err)
+			}
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM parcel WHERE ended_at > 0 AND ended_at <= ?`, micros(forget)); err != nil {
 			return fmt.Errorf("forgetting parcels: %w", err)

@@ -25,6 +25,11 @@ func (s Directory) UserSaved(ctx context.Context, u subject.User, e journal.Entr
 		if err := saveUser(ctx, tx, u); err != nil {
 			return err
 		}
+		for _, a := range append([]string{u.Mail, u.UPN}, u.Aliases...) {
+			if err := s.refuseTaken(ctx, tx, a, u.ID); err != nil {
+				return err
+			}
+		}
 		return record(ctx, tx, e)
 	})
 	if s.db.dia.unique(err) {
@@ -33,17 +38,26 @@ func (s Directory) UserSaved(ctx context.Context, u subject.User, e journal.Entr
 	return err
 }
 
+// refuseTaken makes sure that nobody else has an address of any kind. It looks
+// after the own ones were written and locks what it finds: of two that take the
+// same address at once, one waits for the other.
+func (s Directory) refuseTaken(ctx context.Context, tx *sql.Tx, address string, id subject.UserID) error {
+	for _, q := range []string{
+		`SELECT id FROM users WHERE mail = ?`, `SELECT id FROM users WHERE upn = ?`, `SELECT user_id FROM user_alias WHERE address = ?`,
+	} {
+		var owner subject.UserID
+		err := tx.QueryRowContext(ctx, q+s.db.dia.locking, address).Scan(&owner)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("looking for the address: %w", err)
+		}
+		if err == nil && owner != id {
+			return directory.ErrUserExists
+		}
+	}
+	return nil
+}
+
 func saveUser(ctx context.Context, tx *sql.Tx, u subject.User) error {
-	taken := 0
-	const others = `SELECT COUNT(*) FROM (
-		SELECT id FROM users WHERE (mail IN (?, ?) OR upn IN (?, ?)) AND id <> ?
-		UNION ALL SELECT user_id FROM user_alias WHERE address IN (?, ?) AND user_id <> ?) AS others`
-	if err := tx.QueryRowContext(ctx, others, u.Mail, u.UPN, u.Mail, u.UPN, u.ID, u.Mail, u.UPN, u.ID).Scan(&taken); err != nil {
-		return fmt.Errorf("looking for the address: %w", err)
-	}
-	if taken > 0 {
-		return directory.ErrUserExists
-	}
 	n, err := changed(ctx, tx, `UPDATE users SET upn = ?, mail = ?, name = ?, given_name = ?, surname = ?, disabled = ? WHERE id = ?`,
 		u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled, u.ID)
 	if err != nil {
@@ -65,14 +79,6 @@ func saveAliases(ctx context.Context, tx *sql.Tx, u subject.User) error {
 		return fmt.Errorf("clearing aliases: %w", err)
 	}
 	for _, a := range u.Aliases {
-		taken := 0
-		const q = `SELECT COUNT(*) FROM users WHERE (mail = ? OR upn = ?) AND id <> ?`
-		if err := tx.QueryRowContext(ctx, q, a, a, u.ID).Scan(&taken); err != nil {
-			return fmt.Errorf("looking for the alias: %w", err)
-		}
-		if taken > 0 {
-			return directory.ErrUserExists
-		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO user_alias (address, user_id) VALUES (?, ?)`, a, u.ID); err != nil {
 			return fmt.Errorf("inserting alias: %w", err)
 		}
@@ -151,8 +157,10 @@ func (s Directory) complete(ctx context.Context, list []subject.User, where stri
 func (s Directory) GroupSaved(ctx context.Context, name string, members []subject.UserID, e journal.Entry) (subject.GroupID, error) {
 	var id subject.GroupID
 	err := s.db.tx(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `SELECT id FROM groups_ WHERE name = ?`, name).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
+		there, err := s.db.hold(ctx, tx, `groups_ WHERE name = ?`, name)
+		if err == nil && there {
+			err = tx.QueryRowContext(ctx, `SELECT id FROM groups_ WHERE name = ?`, name).Scan(&id)
+		} else if err == nil {
 			id = subject.NewGroupID()
 			_, err = tx.ExecContext(ctx, `INSERT INTO groups_ (id, name) VALUES (?, ?)`, id, name)
 		}

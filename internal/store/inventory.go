@@ -29,6 +29,9 @@ func saveInventory(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
 }
 
 func saveHeld(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
+	if err := listed(ctx, tx, o, "certificates_at"); err != nil { // first: two lists at once do not mix
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM device_certificate WHERE device_id = ?`, o.Device); err != nil {
 		return err
 	}
@@ -38,7 +41,7 @@ func saveHeld(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
 			return err
 		}
 	}
-	return listed(ctx, tx, o, "certificates_at")
+	return nil
 }
 
 func saveApps(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {

@@ -76,6 +76,10 @@ func parseHash(s string) (seal.Hash, error) {
 // CodeTried implements [mdm.Invitations].
 func (s MDM) CodeTried(ctx context.Context, t mdm.Try) (redeemed bool, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+		// So that tries at the same time are judged and counted one by one.
+		if _, err := s.db.hold(ctx, tx, `invitation WHERE token = ?`, t.Token.String()); err != nil {
+			return err
+		}
 		n, err := changed(ctx, tx, `UPDATE invitation SET redeemed_at = ?
 			WHERE token = ? AND code = ? AND redeemed_at = 0 AND tries < ? AND expires_at >= ?`,
 			micros(t.At), t.Token.String(), t.Code.String(), t.MaxTries, micros(t.At))

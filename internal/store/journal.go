@@ -45,7 +45,8 @@ func record(ctx context.Context, tx *sql.Tx, e journal.Entry) error {
 func markDue(ctx context.Context, tx *sql.Tx, s subject.Scope) error {
 	const due = `UPDATE device SET due_rev = due_rev + 1 WHERE `
 	if s.All {
-		_, err := tx.ExecContext(ctx, due+`state = 'enrolled'`)
+		// Not only who is enrolled: another transaction may be enrolling a device.
+		_, err := tx.ExecContext(ctx, due+`state <> 'removed'`)
 		return err
 	}
 	parts := []struct {

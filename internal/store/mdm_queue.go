@@ -137,7 +137,7 @@ func (s MDM) Next(ctx context.Context, p mdm.Poll) (c mdm.Command, found bool, e
 			if c, found, err = lease(ctx, tx, p); err != nil {
 				return err
 			}
-			return seen(ctx, tx, p)
+			return s.seen(ctx, tx, p)
 		})
 		if !errors.Is(err, errLost) || try == maxTries {
 			return c, found && err == nil, err
@@ -236,9 +236,14 @@ func one(ctx context.Context, tx *sql.Tx, rest string, args ...any) (mdm.Command
 // seen notes that the device spoke, and when it is to be woken for what is
 // left: when a refused command may come again, or an unanswered one's lease
 // ends.
-func seen(ctx context.Context, tx *sql.Tx, p mdm.Poll) error {
+func (s MDM) seen(ctx context.Context, tx *sql.Tx, p mdm.Poll) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE device SET seen_at = ? WHERE id = ?`, micros(p.At), p.Device); err != nil {
 		return fmt.Errorf("noting that the device was seen: %w", err)
+	}
+	// First the lock, then the look: a command that is queued meanwhile either
+	// is seen or wishes for its wake-up afterwards.
+	if _, err := s.db.hold(ctx, tx, `enrollment WHERE device_id = ?`, p.Device); err != nil {
+		return err
 	}
 	const due = `CASE WHEN c.not_before > c.lease_until THEN c.not_before ELSE c.lease_until END`
 	_, err := tx.ExecContext(ctx, `UPDATE enrollment SET wake_at = COALESCE((SELECT MIN(`+due+`)`+fromQueue+` AND `+due+` > 0), 0)

@@ -61,6 +61,8 @@ var mysql = dialect{
 	},
 	unique: func(err error) bool { return mysqlNumber(err) == errDuplicate },
 	upsert: func(_, set string) string { return ` ON DUPLICATE KEY UPDATE ` + set },
+
+	locking: ` FOR UPDATE`,
 }
 
 func mysqlNumber(err error) uint16 {
@@ -113,7 +115,7 @@ func OpenMySQL(ctx context.Context, dsn string) (*DB, error) {
 // locks only the rows that it meets. Under REPEATABLE READ a transaction would
 // decide on an old picture and lock gaps, where imports side by side meet.
 // Verbs therefore rely on what they have locked, on conditions of their UPDATE
-// and on unique keys only; see [hold].
+// and on unique keys only; see [DB.hold].
 func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 	cfg, err := mysqldriver.ParseDSN(dsn)
 	if err != nil || cfg.DBName == "" {

@@ -24,15 +24,8 @@ var _ pfxconnector.Store = PFX{}
 
 // KeyImported implements [pfxconnector.Store].
 func (s PFX) KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error) {
-	stored, err := s.keyImported(ctx, d, e)
-	if s.db.dia.unique(err) { // another writer was faster; or it is no key of ours, and fails again
-		stored, err = s.keyImported(ctx, d, e)
-	}
-	return stored && err == nil, err
-}
-
-func (s PFX) keyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (stored bool, err error) {
-	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+	var stored bool
+	err := s.db.tx(ctx, func(tx *sql.Tx) error {
 		id, err := escrowID(ctx, tx, d.Key.User, d.Key.Cert)
 		if stored = err == nil && id == ""; !stored {
 			return err
@@ -45,7 +38,7 @@ func (s PFX) keyImported(ctx context.Context, d escrow.Deposit, e journal.Entry)
 		}
 		return record(ctx, tx, e)
 	})
-	return stored, err
+	return stored && err == nil, err
 }
 
 // escrowID gives the id of the user's key for a certificate, "" for none.
@@ -122,7 +115,9 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 		if err != nil {
 			return err
 		}
-		if id == "" {
+		if there, err := s.db.hold(ctx, tx, `escrow_key WHERE id = ?`, id); err != nil {
+			return err
+		} else if !there {
 			return pfxconnector.ErrKeyUnknown
 		}
 		if err := shredWraps(ctx, tx, id); err != nil {

@@ -32,6 +32,9 @@ func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry)
 		return fmt.Errorf("encoding names: %w", err)
 	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := s.db.hold(ctx, tx, `device WHERE id = ?`, t.Holder.Device); err != nil { // one at a time
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `UPDATE scep_challenge SET voided_at = ?
 			WHERE device_id = ? AND profile = ? AND used_at = 0 AND voided_at = 0`,
 			micros(t.Created), t.Holder.Device, t.Profile)
@@ -152,7 +155,7 @@ func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Rec
 		if err := spend(ctx, tx, i, e.At); err != nil {
 			return err
 		}
-		if err := refuseGone(ctx, tx, i); err != nil {
+		if err := s.refuseGone(ctx, tx, i); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE issuance SET superseded_at = ?
@@ -194,7 +197,15 @@ func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error
 	return nil
 }
 
-func refuseGone(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
+// refuseGone holds user and device: who ends one of them now waits, and finds
+// the certificate.
+func (s SCEP) refuseGone(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
+	if _, err := s.db.hold(ctx, tx, `users WHERE id = ?`, i.Holder.User); err != nil {
+		return err
+	}
+	if _, err := s.db.hold(ctx, tx, `device WHERE id = ?`, i.Holder.Device); err != nil {
+		return err
+	}
 	n := 0
 	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users u LEFT JOIN device d ON d.id = ?
 		WHERE u.id = ? AND `+holderHere, i.Holder.Device, i.Holder.User).Scan(&n)

@@ -94,15 +94,21 @@ func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64,
 	return res.RowsAffected()
 }
 
-// hold locks the row with that key until the transaction ends and tells
-// whether it is there: what is read of it and of what goes by it stays true.
-// On SQLite, which has one writer, nobody would change it anyway.
-func hold(ctx context.Context, tx *sql.Tx, table, key string, value any) (bool, error) {
-	n, err := changed(ctx, tx, `UPDATE `+table+` SET `+key+` = `+key+` WHERE `+key+` = ?`, value)
+// hold locks the rows that are selected until the transaction ends, and tells
+// whether there are any: what is read of them afterwards stays true. It takes a
+// statement from FROM on: "device WHERE id = ?". On SQLite, which has one
+// writer, nobody would change them anyway.
+func (db *DB) hold(ctx context.Context, tx *sql.Tx, from string, args ...any) (bool, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT 1 FROM `+from+db.dia.locking, args...)
 	if err != nil {
-		return false, fmt.Errorf("holding a row of %s: %w", table, err)
+		return false, fmt.Errorf("locking %s: %w", from, err)
 	}
-	return n > 0, nil
+	defer rows.Close()
+	there := rows.Next()
+	if err := errors.Join(rows.Close(), rows.Err()); err != nil {
+		return false, fmt.Errorf("locking %s: %w", from, err)
+	}
+	return there, nil
 }
 
 // upsert ends an INSERT that changes the row which has the key already. In set,
