@@ -34,6 +34,16 @@ type Device struct {
 	LastError  *Command  // the last that failed; nil: none. Lists only.
 }
 
+// Query says which devices to list, newest first.
+type Query struct {
+	User   subject.UserID   // only those of this user
+	State  State            // only those in this state
+	Silent time.Time        // only enrolled ones that said nothing since then
+	Before time.Time        // those that follow the one made then
+	ID     subject.DeviceID // and with this id; zero for the newest
+	Limit  int              // how many at most
+}
+
 // Detail is everything about one device.
 type Detail struct {
 	Device

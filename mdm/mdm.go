@@ -90,6 +90,11 @@ func Prefix(baseURL string) string {
 // Devices lists all devices, newest first; never nil.
 func (s *Service) Devices(ctx context.Context) ([]Device, error) { return s.Store.Devices(ctx) }
 
+// DevicePage lists the devices that a query asks for, newest first; never nil.
+func (s *Service) DevicePage(ctx context.Context, q Query) ([]Device, error) {
+	return s.Store.DevicePage(ctx, q)
+}
+
 // Device gives one device by our id, its UDID or its serial number.
 // ErrDeviceUnknown when there is none.
 func (s *Service) Device(ctx context.Context, key string) (Detail, error) {

@@ -147,6 +147,9 @@ type Shelf interface {
 	DeviceByUDID(ctx context.Context, udid string) (Device, error)
 	// Devices lists all devices, newest first; empty, never nil.
 	Devices(ctx context.Context) ([]Device, error)
+	// DevicePage lists what a query asks for, in a constant number of
+	// statements; empty, never nil.
+	DevicePage(ctx context.Context, q Query) ([]Device, error)
 	// Detail gives a device by our id, its UDID or its serial number, the
 	// newest of several. ErrDeviceUnknown when there is none.
 	Detail(ctx context.Context, key string) (Detail, error)

@@ -144,7 +144,7 @@ func TestIssuedIsOnRecord(t *testing.T) {
 		r.Source != cert.Issued || fmt.Sprint(r.Addresses) != "[alice@example.com]" || r.Serial != cert.SerialOf(got.cert.SerialNumber) {
 		t.Errorf("got %+v", r)
 	}
-	log := must(w.db.Journal().OfDevice(t.Context(), w.device.ID, 1))(t)
+	log := must(w.db.Journal().Lines(t.Context(), journal.Query{Device: w.device.ID, Limit: 1}))(t)
 	if e := log[0]; e.Action != journal.CertificateIssued || e.Cert != r.Fingerprint || e.Actor.Kind != journal.Device ||
 		e.Actor.ID != string(w.device.ID) || e.Actor.Remote != "192.0.2.1" || e.Detail["serial"] != string(r.Serial) {
 		t.Errorf("got %+v", e)

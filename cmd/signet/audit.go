@@ -22,8 +22,8 @@ func (a *app) auditList() *cobra.Command {
 		Short: "List what was done, newest first",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if limit < 1 || limit > 500 {
-				return usagef("--limit is a number from 1 to 500")
+			if limit < 1 {
+				return usagef("--limit is a number from 1 on")
 			}
 			client, err := a.client()
 			if err != nil {
@@ -39,7 +39,7 @@ func (a *app) auditList() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&limit, "limit", 50, "how many, at most 500")
+	f.IntVar(&limit, "limit", 50, "how many, at most")
 	f.StringVar(&user, "user", "", "only what is about `USER`")
 	f.StringVar(&device, "device", "", "only what is about the device with that `ID`")
 	return c

@@ -287,7 +287,7 @@ func TestAtOnce(t *testing.T) {
 	if w := a.call(https, list, show); w.Code != http.StatusOK {
 		t.Fatalf("got %d", w.Code)
 	}
-	tokens, err := a.access.Tokens(t.Context())
+	tokens, err := a.access.Tokens(t.Context(), time.Time{}, "", 100)
 	a.must(err)
 	if i := slices.IndexFunc(tokens, func(x access.Token) bool { return x.ID == token.ID }); tokens[i].Used.IsZero() {
 		t.Error("its use is not recorded")

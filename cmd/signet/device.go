@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,17 +18,29 @@ func (a *app) deviceCommand() *cobra.Command {
 }
 
 func (a *app) deviceList() *cobra.Command {
-	var user string
+	var f admin.DeviceFilter
+	var silent string
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List devices",
-		Args:  takes(),
+		Use:     "list",
+		Short:   "List devices, newest first",
+		Example: "  signet device list --silent 7d -o csv",
+		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if silent != "" {
+				days, ok := span(silent)
+				if !ok {
+					return usagef("--silent takes a number of days, weeks or years, such as 7d, not %q", silent)
+				}
+				f.SeenBefore = time.Now().AddDate(0, 0, -days)
+			}
+			if states := []string{"", "invited", "enrolling", "enrolled", "removed"}; !slices.Contains(states, f.State) {
+				return usagef("--state is invited, enrolling, enrolled or removed, not %q", f.State)
+			}
 			client, err := a.client()
 			if err != nil {
 				return err
 			}
-			devices, err := client.Devices(c.Context(), user)
+			devices, err := client.Devices(c.Context(), f)
 			if err != nil {
 				return err
 			}
@@ -35,7 +49,9 @@ func (a *app) deviceList() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&user, "user", "", "only those of `USER`")
+	c.Flags().StringVar(&f.User, "user", "", "only those of `USER`")
+	c.Flags().StringVar(&f.State, "state", "", "only those in `STATE`: invited, enrolling, enrolled or removed")
+	c.Flags().StringVar(&silent, "silent", "", "only enrolled ones that have said nothing for that `TIME`, such as 7d")
 	return c
 }
 

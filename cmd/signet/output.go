@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,15 +28,38 @@ func (a *app) show(v any, human func(w io.Writer)) error {
 	return e.Encode(v)
 }
 
-// showTable shows a list: as JSON, or as a table with one row an item.
+// showTable shows a list: as JSON, or with one row an item, as a table or as
+// comma-separated values.
 func showTable[T any](a *app, items []T, head []string, row func(T) []string) error {
-	return a.show(items, func(w io.Writer) {
-		rows := make([][]string, len(items))
-		for i, item := range items {
-			rows[i] = row(item)
+	rows := make([][]string, len(items))
+	for i, item := range items {
+		rows[i] = row(item)
+	}
+	if a.output == "csv" {
+		return writeCSV(a.stdout, head, rows)
+	}
+	return a.show(items, func(w io.Writer) { writeTable(w, head, rows) })
+}
+
+// writeCSV writes values as a spreadsheet reads them. Those that it would take
+// for formulas begin with an apostrophe.
+//
+// Spec: RFC 4180 section 2
+func writeCSV(w io.Writer, head []string, rows [][]string) error {
+	c := csv.NewWriter(w)
+	for _, r := range append([][]string{head}, rows...) {
+		safe := make([]string, len(r))
+		for i, v := range r {
+			if safe[i] = plain(v); v != "" && strings.ContainsRune("=+-@", rune(v[0])) {
+				safe[i] = "'" + safe[i]
+			}
 		}
-		writeTable(w, head, rows)
-	})
+		if err := c.Write(safe); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
 }
 
 // writeTable writes plain columns without borders. Empty cells show as "-", so

@@ -36,3 +36,18 @@ func TestForeignTextIsPlain(t *testing.T) {
 		}
 	}
 }
+
+// A list as comma-separated values holds no formula, whoever named the things
+// in it.
+func TestCSV(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{stdout: &out, output: "csv"}
+	cells := []string{"plain", `with "quotes", and commas`, "=cmd()", "+1", "-1", "@x", "", "a\nb"}
+	if err := showTable(a, cells, []string{"name"}, func(s string) []string { return []string{s, "x"} }); err != nil {
+		t.Fatal(err)
+	}
+	want := "name\nplain,x\n\"with \"\"quotes\"\", and commas\",x\n'=cmd(),x\n'+1,x\n'-1,x\n'@x,x\n,x\na?b,x\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &out, want)
+	}
+}

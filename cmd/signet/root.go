@@ -81,7 +81,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.server, "server", "", "speak to the server at `URL` instead of the local socket; SIGNET_SERVER")
 	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the API token for --server; SIGNET_TOKEN_FILE")
 	f.StringVar(&a.ca, "ca", "", "PEM `FILE` of the CA certificates to trust for --server; SIGNET_CA")
-	f.StringVarP(&a.output, "output", "o", "table", "`FORMAT` of what is shown: table or json")
+	f.StringVarP(&a.output, "output", "o", "table", "`FORMAT` of what is shown: table, json, or csv for lists")
 	root.AddCommand(a.commands()...)
 	a.wrap(root)
 	return root
@@ -92,8 +92,12 @@ func (a *app) wrap(c *cobra.Command) {
 	if start := c.RunE; start != nil {
 		c.RunE = func(c *cobra.Command, args []string) error {
 			a.started = true
-			if a.output != "table" && a.output != "json" {
-				return usagef("there is no output format %q: it is table or json", a.output)
+			switch {
+			case a.output == "table" || a.output == "json" || a.output == "csv" && c.Name() == "list":
+			case a.output == "csv":
+				return usagef("-o csv is for lists")
+			default:
+				return usagef("there is no output format %q: it is table, json, or csv for lists", a.output)
 			}
 			return start(c, args)
 		}

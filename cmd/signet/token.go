@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -66,19 +65,26 @@ func (a *app) tokenCreate() *cobra.Command {
 	return c
 }
 
-// days reads "30d", "4w" or "1y".
+// days reads the life of a token.
 func days(s string) (int, error) {
-	units := map[byte]int{'d': 1, 'w': 7, 'y': 365}
-	if s != "" {
-		n, err := strconv.Atoi(strings.TrimRight(s, "dwy"))
-		if unit := units[s[len(s)-1]]; err == nil && unit > 0 && n > 0 {
-			if n > 366/unit {
-				return 0, usagef("--expires %s is more than a year; a token lives a year at most", s)
-			}
-			return n * unit, nil
-		}
+	n, ok := span(s)
+	switch {
+	case !ok:
+		return 0, usagef("--expires takes a number of days, weeks or years, such as 30d, 4w or 1y, not %q", s)
+	case n > 366:
+		return 0, usagef("--expires %s is more than a year; a token lives a year at most", s)
 	}
-	return 0, usagef("--expires takes a number of days, weeks or years, such as 30d, 4w or 1y, not %q", s)
+	return n, nil
+}
+
+// span reads "30d", "4w" or "1y" as a number of days, up to a hundred years.
+func span(s string) (days int, ok bool) {
+	if s == "" {
+		return 0, false
+	}
+	unit := map[byte]int{'d': 1, 'w': 7, 'y': 365}[s[len(s)-1]]
+	n, err := strconv.Atoi(s[:len(s)-1])
+	return n * unit, err == nil && unit > 0 && n > 0 && n <= 36500/unit
 }
 
 func (a *app) tokenList() *cobra.Command {

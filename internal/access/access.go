@@ -21,8 +21,10 @@ type TokenStore interface {
 	// Token gives the token of that hash, expired and revoked ones too;
 	// ErrTokenUnknown when there is none.
 	Token(ctx context.Context, hash seal.Hash) (Token, error)
-	// Tokens lists all, newest first; empty, never nil.
-	Tokens(ctx context.Context) ([]Token, error)
+	// Tokens lists at most limit, newest first, those that follow the one that
+	// was created at before and has that id; the newest for the zero time.
+	// Empty, never nil.
+	Tokens(ctx context.Context, before time.Time, id string, limit int) ([]Token, error)
 	// TokenUsed remembers the last use.
 	TokenUsed(ctx context.Context, id string, at time.Time) error
 	// TokenRevoked ends the token; ErrTokenUnknown when there is none of that

@@ -51,7 +51,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrUnauthenticated", name, err)
 		}
 	}
-	if list, err := s.Tokens(t.Context()); err != nil || len(list) != 1 || !list[0].Used.Equal(clock.t) {
+	if list, err := s.Tokens(t.Context(), time.Time{}, "", 10); err != nil || len(list) != 1 || !list[0].Used.Equal(clock.t) {
 		t.Errorf("last use: got %v, %v; want %v", list, err, clock.t)
 	}
 	clock.t = clock.t.Add(time.Hour)

@@ -61,8 +61,11 @@ func (s *Service) CreateToken(ctx context.Context, by journal.Actor, name, role 
 	return t, secret, s.store.TokenCreated(ctx, t, secret.Hash(), s.entry(by, journal.TokenCreated, t.ID))
 }
 
-// Tokens lists all tokens, newest first.
-func (s *Service) Tokens(ctx context.Context) ([]Token, error) { return s.store.Tokens(ctx) }
+// Tokens lists at most limit tokens, newest first: those that follow the one
+// that was created at before and has that id, or the newest for the zero time.
+func (s *Service) Tokens(ctx context.Context, before time.Time, id string, limit int) ([]Token, error) {
+	return s.store.Tokens(ctx, before, id, limit)
+}
 
 // RevokeToken ends a token at once.
 func (s *Service) RevokeToken(ctx context.Context, by journal.Actor, id string) error {

@@ -33,8 +33,9 @@ type Store interface {
 	// User gives the user that key names: our id, an address or a UPN, the
 	// latter two normalised. ErrUserUnknown when there is none.
 	User(ctx context.Context, key string) (subject.User, error)
-	// Users lists all users ordered by address; empty, never nil.
-	Users(ctx context.Context) ([]subject.User, error)
+	// Users lists at most limit users, ordered by address, those whose address
+	// follows after; empty, never nil.
+	Users(ctx context.Context, after string, limit int) ([]subject.User, error)
 	// GroupSaved inserts the group, or replaces the members of the one with
 	// the same name, and gives its id.
 	GroupSaved(ctx context.Context, name string, members []subject.UserID, e journal.Entry) (subject.GroupID, error)
@@ -86,8 +87,11 @@ func (s *Service) User(ctx context.Context, key string) (subject.User, error) {
 	return s.store.User(ctx, key)
 }
 
-// Users lists all users.
-func (s *Service) Users(ctx context.Context) ([]subject.User, error) { return s.store.Users(ctx) }
+// Users lists at most limit users, ordered by address: those whose address
+// follows after, which is "" for the first.
+func (s *Service) Users(ctx context.Context, after string, limit int) ([]subject.User, error) {
+	return s.store.Users(ctx, after, limit)
+}
 
 // SetGroup makes the group of that name have exactly these members, and makes
 // the devices of old and new members due.

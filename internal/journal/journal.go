@@ -81,3 +81,18 @@ type Entry struct {
 	Detail map[string]string // no secrets; short values
 	Due    subject.Scope     // devices whose desired state may have changed
 }
+
+// Line is an entry as it stands in the journal, without Due.
+type Line struct {
+	ID string // orders lines of one instant
+	Entry
+}
+
+// Query says which lines to list, newest first.
+type Query struct {
+	User   subject.UserID   // only those about this user
+	Device subject.DeviceID // only those about this device
+	Before time.Time        // those that follow the one of this time
+	ID     string           // and with this id; zero for the newest
+	Limit  int              // how many at most
+}

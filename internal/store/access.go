@@ -57,12 +57,18 @@ func (s Access) Token(ctx context.Context, hash seal.Hash) (access.Token, error)
 }
 
 // Tokens implements [access.TokenStore].
-func (s Access) Tokens(ctx context.Context) ([]access.Token, error) {
-	list, err := all(ctx, s.db.read, scanToken, selectToken+` ORDER BY created_at DESC, id DESC`)
+func (s Access) Tokens(ctx context.Context, before time.Time, id string, limit int) ([]access.Token, error) {
+	query, values := tokenPage(before, id, limit)
+	list, err := all(ctx, s.db.read, scanToken, query, values...)
 	if err != nil {
 		return nil, fmt.Errorf("listing tokens: %w", err)
 	}
 	return list, nil
+}
+
+func tokenPage(before time.Time, id string, limit int) (query string, values []any) {
+	follows, at := after("created_at", "id", before, id)
+	return selectToken + ` WHERE 1 = 1` + follows + ` ORDER BY created_at DESC, id DESC LIMIT ?`, append(at, limit)
 }
 
 // TokenUsed implements [access.TokenStore].

@@ -61,10 +61,47 @@ func (s MDM) Devices(ctx context.Context) ([]mdm.Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing devices: %w", err)
 	}
-	failed, err := all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.state = 'failed'
-		AND c.done_at = (SELECT MAX(f.done_at) FROM command f WHERE f.device_id = c.device_id AND f.state = 'failed')`)
+	return list, s.lastErrors(ctx, list, "")
+}
+
+// DevicePage implements [mdm.Shelf].
+func (s MDM) DevicePage(ctx context.Context, q mdm.Query) ([]mdm.Device, error) {
+	query, values := devicePage(q)
+	list, err := all(ctx, s.db.read, scanDevice, query, values...)
 	if err != nil {
-		return nil, fmt.Errorf("listing failures: %w", err)
+		return nil, fmt.Errorf("listing devices: %w", err)
+	}
+	if len(list) == 0 {
+		return list, nil
+	}
+	ids := make([]subject.DeviceID, len(list))
+	for i, d := range list {
+		ids[i] = d.ID
+	}
+	return list, s.lastErrors(ctx, list, ` AND c.device_id IN (`+marks(len(ids))+`)`, args(ids)...)
+}
+
+func devicePage(q mdm.Query) (query string, values []any) {
+	where, values := ` WHERE 1 = 1`, []any{}
+	if q.User != "" {
+		where, values = where+` AND d.user_id = ?`, append(values, q.User)
+	}
+	if q.State != "" {
+		where, values = where+` AND d.state = ?`, append(values, q.State)
+	}
+	if !q.Silent.IsZero() {
+		where, values = where+` AND d.state = 'enrolled' AND d.seen_at < ?`, append(values, micros(q.Silent))
+	}
+	follows, at := after("d.created_at", "d.id", q.Before, string(q.ID))
+	return selectDevice + where + follows + ` ORDER BY d.created_at DESC, d.id DESC LIMIT ?`, append(append(values, at...), q.Limit)
+}
+
+// lastErrors fills in the last failure of each device, in one statement.
+func (s MDM) lastErrors(ctx context.Context, list []mdm.Device, which string, values ...any) error {
+	failed, err := all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.state = 'failed'`+which+`
+		AND c.done_at = (SELECT MAX(f.done_at) FROM command f WHERE f.device_id = c.device_id AND f.state = 'failed')`, values...)
+	if err != nil {
+		return fmt.Errorf("listing failures: %w", err)
 	}
 	last := make(map[subject.DeviceID]*mdm.Command, len(failed))
 	for i := range failed {
@@ -73,7 +110,7 @@ func (s MDM) Devices(ctx context.Context) ([]mdm.Device, error) {
 	for i := range list {
 		list[i].LastError = last[list[i].ID]
 	}
-	return list, nil
+	return nil
 }
 
 // shownCommands bounds how many commands a detail shows.

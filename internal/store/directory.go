@@ -112,13 +112,22 @@ func (s Directory) User(ctx context.Context, key string) (subject.User, error) {
 	return list[0], err
 }
 
+const userPage = selectUser + ` WHERE mail > ? ORDER BY mail LIMIT ?`
+
 // Users implements [directory.Store].
-func (s Directory) Users(ctx context.Context) ([]subject.User, error) {
-	list, err := all(ctx, s.db.read, scanUser, selectUser+` ORDER BY mail`)
+func (s Directory) Users(ctx context.Context, after string, limit int) ([]subject.User, error) {
+	list, err := all(ctx, s.db.read, scanUser, userPage, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing users: %w", err)
 	}
-	return list, s.complete(ctx, list, "")
+	if len(list) == 0 {
+		return list, nil
+	}
+	ids := make([]subject.UserID, len(list))
+	for i, u := range list {
+		ids[i] = u.ID
+	}
+	return list, s.complete(ctx, list, ` WHERE user_id IN (`+marks(len(ids))+`)`, args(ids)...)
 }
 
 // complete fills in aliases and groups, in two statements however many users.

@@ -79,34 +79,51 @@ func (j Journal) Record(ctx context.Context, e journal.Entry) error {
 	return j.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
 }
 
-// OfUser lists the newest entries about a user, newest first.
-func (j Journal) OfUser(ctx context.Context, id subject.UserID, limit int) ([]journal.Entry, error) {
-	return all(ctx, j.db.read, scanEntry, selectEntry+` WHERE user_id = ? ORDER BY at DESC, id DESC LIMIT ?`, id, limit)
+// Lines lists what a query asks for; never nil.
+func (j Journal) Lines(ctx context.Context, q journal.Query) ([]journal.Line, error) {
+	query, values := linePage(q)
+	list, err := all(ctx, j.db.read, scanLine, query, values...)
+	if err != nil {
+		return nil, fmt.Errorf("listing the journal: %w", err)
+	}
+	return list, nil
 }
 
-// OfDevice lists the newest entries about a device, newest first.
-func (j Journal) OfDevice(ctx context.Context, id subject.DeviceID, limit int) ([]journal.Entry, error) {
-	return all(ctx, j.db.read, scanEntry, selectEntry+` WHERE device_id = ? ORDER BY at DESC, id DESC LIMIT ?`, id, limit)
+func linePage(q journal.Query) (query string, values []any) {
+	where, values := ` WHERE 1 = 1`, []any{}
+	if q.User != "" {
+		where, values = where+` AND user_id = ?`, append(values, q.User)
+	}
+	if q.Device != "" {
+		where, values = where+` AND device_id = ?`, append(values, q.Device)
+	}
+	follows, at := after("at", "id", q.Before, q.ID)
+	return selectLine + where + follows + ` ORDER BY at DESC, id DESC LIMIT ?`, append(append(values, at...), q.Limit)
 }
 
 // Latest lists the newest entries, newest first.
 func (j Journal) Latest(ctx context.Context, limit int) ([]journal.Entry, error) {
-	return all(ctx, j.db.read, scanEntry, selectEntry+` ORDER BY at DESC, id DESC LIMIT ?`, limit)
+	lines, err := j.Lines(ctx, journal.Query{Limit: limit})
+	entries := make([]journal.Entry, len(lines))
+	for i, l := range lines {
+		entries[i] = l.Entry
+	}
+	return entries, err
 }
 
-const selectEntry = `SELECT at, actor_kind, actor_id, remote, action, user_id, device_id, certificate, detail FROM journal`
+const selectLine = `SELECT id, at, actor_kind, actor_id, remote, action, user_id, device_id, certificate, detail FROM journal`
 
-func scanEntry(row scanner) (journal.Entry, error) {
-	var e journal.Entry
+func scanLine(row scanner) (journal.Line, error) {
+	var l journal.Line
 	var at int64
 	var fp, detail string
-	err := row.Scan(&at, &e.Actor.Kind, &e.Actor.ID, &e.Actor.Remote, &e.Action, &e.User, &e.Device, &fp, &detail)
+	err := row.Scan(&l.ID, &at, &l.Actor.Kind, &l.Actor.ID, &l.Actor.Remote, &l.Action, &l.User, &l.Device, &fp, &detail)
 	if err != nil {
-		return e, err
+		return l, err
 	}
-	e.At = instant(at)
-	if e.Cert, err = parseFingerprint(fp); err != nil {
-		return e, err
+	l.At = instant(at)
+	if l.Cert, err = parseFingerprint(fp); err != nil {
+		return l, err
 	}
-	return e, json.Unmarshal([]byte(detail), &e.Detail)
+	return l, json.Unmarshal([]byte(detail), &l.Detail)
 }

@@ -55,6 +55,15 @@ func args[T ~string](ids []T) []any {
 	return list
 }
 
+// after gives the condition for rows that follow (at, id) in the order newest
+// first, and its arguments; nothing for the zero instant. Columns are ours.
+func after(atColumn, idColumn string, at time.Time, id string) (string, []any) {
+	if at.IsZero() {
+		return "", nil
+	}
+	return " AND " + atColumn + " <= ? AND (" + atColumn + " < ? OR " + idColumn + " < ?)", []any{micros(at), micros(at), id}
+}
+
 // null is how an optional unique text is stored: NULL when empty.
 func null(s string) any {
 	if s == "" {

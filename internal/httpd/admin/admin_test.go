@@ -37,6 +37,7 @@ var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 type world struct {
 	api      *admin.API
 	tokens   *access.Service
+	users    *directory.Service
 	devices  *fakeDevices
 	keys     *fakeKeys
 	policies *fakePolicies
@@ -48,6 +49,7 @@ type world struct {
 type fakeDevices struct {
 	list    []mdm.Device
 	removed subject.DeviceID
+	asked   mdm.Query
 }
 
 func (f *fakeDevices) Refresh(context.Context, journal.Actor, subject.DeviceID) error {
@@ -60,7 +62,16 @@ func (f *fakeDevices) Invite(_ context.Context, _ journal.Actor, u subject.User)
 	}
 	return mdm.Invitation{Device: subject.Device{ID: "d-1"}, ExpiresAt: at}, seal.SecretString("https://x/enroll/T"), seal.SecretString("code"), nil
 }
-func (f *fakeDevices) Devices(context.Context) ([]mdm.Device, error) { return f.list, nil }
+func (f *fakeDevices) DevicePage(_ context.Context, q mdm.Query) ([]mdm.Device, error) {
+	f.asked = q
+	list := []mdm.Device{}
+	for _, d := range f.list {
+		if q.User == "" || d.User == q.User {
+			list = append(list, d)
+		}
+	}
+	return list, nil
+}
 func (f *fakeDevices) Device(_ context.Context, key string) (mdm.Detail, error) {
 	for _, d := range f.list {
 		if string(d.ID) == key {
@@ -158,8 +169,8 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
-	w := &world{tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
-	w.api = admin.New(admin.Config{Users: directory.New(db.Directory(), now), Tokens: w.tokens,
+	w := &world{users: directory.New(db.Directory(), now), tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
+	w.api = admin.New(admin.Config{Users: w.users, Tokens: w.tokens,
 		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
@@ -416,9 +427,13 @@ func TestDevices(t *testing.T) {
 		{Device: subject.Device{ID: "d-2", User: "another"}, State: mdm.Invited, CreatedAt: at},
 	}
 	for user, n := range map[string]int{"": 2, "alice@example.com": 1} {
-		if list, err := c.Devices(t.Context(), user); err != nil || len(list) != n {
+		if list, err := c.Devices(t.Context(), admin.DeviceFilter{User: user}); err != nil || len(list) != n {
 			t.Errorf("devices of %q: got %v, %v; want %d", user, list, err, n)
 		}
+	}
+	want2 := mdm.Query{State: mdm.Enrolled, Silent: at.UTC(), Limit: 501}
+	if _, err := c.Devices(t.Context(), admin.DeviceFilter{State: "enrolled", SeenBefore: at}); err != nil || w.devices.asked != want2 {
+		t.Errorf("got %+v, %v; want %+v", w.devices.asked, err, want2)
 	}
 	if d, err := c.Device(t.Context(), "d-2"); err != nil || d.State != "invited" || d.Enrolled != nil || d.Commands == nil || d.Apps == nil {
 		t.Errorf("got %+v, %v", d, err)

@@ -3,7 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/pfxconnector"
@@ -35,9 +35,20 @@ func (c *Client) Invite(ctx context.Context, user string) (Invitation, error) {
 	return send[Invitation](ctx, c, http.MethodPost, at("users", user, "invitations"), nil)
 }
 
-// Devices lists devices, all or those of one user.
-func (c *Client) Devices(ctx context.Context, user string) ([]Device, error) {
-	return items[Device](ctx, c, with("/devices", "user", user))
+// DeviceFilter says which devices to list; zero for all.
+type DeviceFilter struct {
+	User       string
+	State      string
+	SeenBefore time.Time // only enrolled ones that have said nothing since then
+}
+
+// Devices lists devices, newest first.
+func (c *Client) Devices(ctx context.Context, f DeviceFilter) ([]Device, error) {
+	seen := ""
+	if !f.SeenBefore.IsZero() {
+		seen = f.SeenBefore.UTC().Format(time.RFC3339)
+	}
+	return items[Device](ctx, c, "/devices", "user", f.User, "state", f.State, "seenBefore", seen)
 }
 
 // Device shows a device.
@@ -85,9 +96,9 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, at("tokens", id), nil, nil)
 }
 
-// Journal lists what was done, newest first.
+// Journal lists at most limit things that were done, newest first.
 func (c *Client) Journal(ctx context.Context, limit int, user, device string) ([]Entry, error) {
-	return items[Entry](ctx, c, with("/journal", "limit", strconv.Itoa(limit), "user", user, "device", device))
+	return atMost[Entry](ctx, c, limit, "/journal", "user", user, "device", device)
 }
 
 // Apply makes users, groups and policies be as the documents say.
@@ -121,5 +132,6 @@ func (c *Client) Explain(ctx context.Context, user string) (appconfig.Explanatio
 
 // Authorities lists the CAs.
 func (c *Client) Authorities(ctx context.Context) ([]CA, error) {
-	return items[CA](ctx, c, "/authorities")
+	all, err := get[list[CA]](ctx, c, "/authorities")
+	return all.Items, err
 }

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -164,10 +166,28 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	return out, err
 }
 
-// items reads a list.
-func items[T any](ctx context.Context, c *Client, path string) ([]T, error) {
-	out, err := get[list[T]](ctx, c, path)
-	return out.Items, err
+// items reads a whole list, part by part; the pairs are its query.
+func items[T any](ctx context.Context, c *Client, path string, pairs ...string) ([]T, error) {
+	return atMost[T](ctx, c, math.MaxInt, path, pairs...)
+}
+
+// perPart is how much of a list one call asks for.
+const perPart = 500
+
+// atMost reads the beginning of a list.
+func atMost[T any](ctx context.Context, c *Client, n int, path string, pairs ...string) ([]T, error) {
+	all, after := []T{}, ""
+	for {
+		limit := strconv.Itoa(min(n-len(all), perPart))
+		part, err := get[list[T]](ctx, c, with(path, append(pairs[:len(pairs):len(pairs)], "limit", limit, "after", after)...))
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, part.Items...); part.Next == "" || len(all) >= n {
+			return all, nil
+		}
+		after = part.Next
+	}
 }
 
 // send posts or puts in and reads what came of it.

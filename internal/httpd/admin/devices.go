@@ -19,8 +19,8 @@ type Devices interface {
 	// Invite makes a device of the user and the link and code to enroll it,
 	// which are not kept; the code is empty where none is needed.
 	Invite(ctx context.Context, by journal.Actor, u subject.User) (inv mdm.Invitation, link, code seal.Secret, err error)
-	// Devices lists all, newest first; never nil.
-	Devices(ctx context.Context) ([]mdm.Device, error)
+	// DevicePage lists what a query asks for, newest first; never nil.
+	DevicePage(ctx context.Context, q mdm.Query) ([]mdm.Device, error)
 	// Device gives one by our id, its UDID or its serial number.
 	Device(ctx context.Context, key string) (mdm.Detail, error)
 	// Refresh asks a device about itself and its certificates again.
@@ -127,7 +127,7 @@ func (a *API) devices() {
 		faults: []*fault.Error{directory.ErrUserUnknown, mdm.ErrUserDisabled}}, a.invite)
 	register(a, operation{id: "listDevices", tag: "devices", method: http.MethodGet, path: "/devices", summary: "List devices",
 		permission: access.DeviceRead,
-		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.listDevices)
+		faults:     []*fault.Error{directory.ErrUserUnknown, ErrCursor}}, a.listDevices)
 	register(a, operation{id: "getDevice", tag: "devices", method: http.MethodGet, path: "/devices/{device}", summary: "Show a device",
 		permission: access.DeviceRead,
 		faults:     []*fault.Error{mdm.ErrDeviceUnknown}}, a.getDevice)
@@ -149,28 +149,31 @@ func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body
 		Code: code.RevealString(), Expires: inv.ExpiresAt}}, err
 }
 
-func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *struct {
-	User string `query:"user" maxLength:"320" doc:"Only those of this user"`
-}) (*body[list[Device]], error) {
-	devices, err := a.Devices.Devices(ctx)
+type devicesInput struct {
+	Part
+	User       string    `query:"user" maxLength:"320" doc:"Only those of this user"`
+	State      string    `query:"state" enum:"invited,enrolling,enrolled,removed" doc:"Only those in this state"`
+	SeenBefore time.Time `query:"seenBefore" doc:"Only enrolled ones that have said nothing since then"`
+}
+
+func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *devicesInput) (*body[list[Device]], error) {
+	before, id, err := in.position()
 	if err != nil {
 		return nil, err
 	}
-	var only subject.UserID
+	q := mdm.Query{State: mdm.State(in.State), Silent: in.SeenBefore, Before: before, ID: subject.DeviceID(id), Limit: in.Limit + 1}
 	if in.User != "" {
 		u, err := a.Users.User(ctx, in.User)
 		if err != nil {
 			return nil, err
 		}
-		only = u.ID
+		q.User = u.ID
 	}
-	items := []Device{}
-	for _, d := range devices {
-		if only == "" || d.User == only {
-			items = append(items, newDevice(d))
-		}
+	devices, err := a.Devices.DevicePage(ctx, q)
+	if err != nil {
+		return nil, err
 	}
-	return &body[list[Device]]{list[Device]{items}}, nil
+	return partOf(devices, in.Limit, newDevice, func(d mdm.Device) string { return place(d.CreatedAt, string(d.ID)) }), nil
 }
 
 func (a *API) getDevice(ctx context.Context, _ journal.Actor, in *devicePath) (*body[DeviceDetail], error) {

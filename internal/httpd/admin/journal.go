@@ -14,16 +14,13 @@ import (
 
 // Journal is the record of what was done.
 type Journal interface {
-	// Latest lists the newest entries, newest first; never nil.
-	Latest(ctx context.Context, limit int) ([]journal.Entry, error)
-	// OfUser lists the newest entries about a user.
-	OfUser(ctx context.Context, id subject.UserID, limit int) ([]journal.Entry, error)
-	// OfDevice lists the newest entries about a device.
-	OfDevice(ctx context.Context, id subject.DeviceID, limit int) ([]journal.Entry, error)
+	// Lines lists what a query asks for, newest first; never nil.
+	Lines(ctx context.Context, q journal.Query) ([]journal.Line, error)
 }
 
 // Entry is one line of the journal.
 type Entry struct {
+	ID     string            `json:"id" doc:"Of this line, for ever"`
 	At     time.Time         `json:"at" doc:"When"`
 	Actor  Actor             `json:"actor" doc:"Who did it"`
 	Action string            `json:"action" doc:"What was done, as noun.verb"`
@@ -40,8 +37,8 @@ type Actor struct {
 	Remote string `json:"remote,omitempty" doc:"Address it came from"`
 }
 
-func newEntry(e journal.Entry) Entry {
-	out := Entry{At: e.At, Actor: Actor{string(e.Actor.Kind), e.Actor.ID, e.Actor.Remote}, Action: string(e.Action),
+func newEntry(e journal.Line) Entry {
+	out := Entry{ID: e.ID, At: e.At, Actor: Actor{string(e.Actor.Kind), e.Actor.ID, e.Actor.Remote}, Action: string(e.Action),
 		User: string(e.User), Device: string(e.Device), Detail: e.Detail}
 	if !e.Cert.IsZero() {
 		out.Cert = e.Cert.String()
@@ -50,7 +47,7 @@ func newEntry(e journal.Entry) Entry {
 }
 
 type journalInput struct {
-	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"How many at most"`
+	Part
 	User   string `query:"user" maxLength:"320" doc:"Only what is about this user"`
 	Device string `query:"device" maxLength:"64" doc:"Only what is about this device; our id"`
 }
@@ -58,27 +55,25 @@ type journalInput struct {
 func (a *API) journal() {
 	register(a, operation{id: "journal", tag: "access", method: http.MethodGet, path: "/journal", summary: "List what was done, newest first",
 		permission: access.AuditRead,
-		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.listJournal)
+		faults:     []*fault.Error{directory.ErrUserUnknown, ErrCursor}}, a.listJournal)
 }
 
 func (a *API) listJournal(ctx context.Context, _ journal.Actor, in *journalInput) (*body[list[Entry]], error) {
-	entries, err := a.entries(ctx, in)
-	if err != nil {
+	q := journal.Query{Device: subject.DeviceID(in.Device), Limit: in.Limit + 1}
+	var err error
+	if q.Before, q.ID, err = in.position(); err != nil {
 		return nil, err
 	}
-	return listOf(entries, newEntry), nil
-}
-
-func (a *API) entries(ctx context.Context, in *journalInput) ([]journal.Entry, error) {
-	switch {
-	case in.Device != "":
-		return a.Journal.OfDevice(ctx, subject.DeviceID(in.Device), in.Limit)
-	case in.User != "":
+	if in.User != "" {
 		u, err := a.Users.User(ctx, in.User)
 		if err != nil {
 			return nil, err
 		}
-		return a.Journal.OfUser(ctx, u.ID, in.Limit)
+		q.User = u.ID
 	}
-	return a.Journal.Latest(ctx, in.Limit)
+	lines, err := a.Journal.Lines(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return partOf(lines, in.Limit, newEntry, func(l journal.Line) string { return place(l.At, l.ID) }), nil
 }

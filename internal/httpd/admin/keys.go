@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
@@ -48,7 +49,7 @@ func (a *API) keys() {
 		faults: []*fault.Error{directory.ErrUserUnknown}}, a.importKeys)
 	register(a, operation{id: "listKeys", tag: "keys", method: http.MethodGet, path: "/users/{user}/keys",
 		summary: "List the imported certificates of a user", permission: access.KeyRead,
-		faults: []*fault.Error{directory.ErrUserUnknown}}, a.listKeys)
+		faults: []*fault.Error{directory.ErrUserUnknown, ErrCursor}}, a.listKeys)
 	register(a, operation{id: "removeKey", tag: "keys", method: http.MethodDelete, path: "/users/{user}/keys/{cert}",
 		summary: "Destroy an imported key for ever", permission: access.KeyImport,
 		faults: []*fault.Error{directory.ErrUserUnknown, pfxconnector.ErrKeyUnknown}}, a.removeKey)
@@ -78,13 +79,33 @@ func (a *API) importKeys(ctx context.Context, by journal.Actor, in *body[NewImpo
 	return &body[pfxconnector.FileReport]{report}, err
 }
 
-func (a *API) listKeys(ctx context.Context, _ journal.Actor, in *userPath) (*body[list[pfxconnector.Item]], error) {
+// listKeys cuts the list of one user, which is as long as his history: where
+// each key stands depends on all of them.
+func (a *API) listKeys(ctx context.Context, _ journal.Actor, in *struct {
+	Part
+	User string `path:"user" maxLength:"320" doc:"Our id, an address or a UPN"`
+}) (*body[list[pfxconnector.Item]], error) {
+	after, err := in.text()
+	if err != nil {
+		return nil, err
+	}
 	u, err := a.Users.User(ctx, in.User)
 	if err != nil {
 		return nil, err
 	}
 	items, err := a.Keys.List(ctx, u)
-	return &body[list[pfxconnector.Item]]{list[pfxconnector.Item]{items}}, err
+	if err != nil {
+		return nil, err
+	}
+	if after != "" {
+		i := slices.IndexFunc(items, func(k pfxconnector.Item) bool { return k.Cert == after })
+		if i < 0 {
+			return nil, ErrCursor // or it was removed meanwhile
+		}
+		items = items[i+1:]
+	}
+	same := func(k pfxconnector.Item) pfxconnector.Item { return k }
+	return partOf(items, in.Limit, same, func(k pfxconnector.Item) string { return placeText(k.Cert) }), nil
 }
 
 func (a *API) removeKey(ctx context.Context, by journal.Actor, in *struct {

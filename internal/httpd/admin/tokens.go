@@ -15,8 +15,9 @@ import (
 type Tokens interface {
 	// CreateToken gives the token with its secret, which is not kept.
 	CreateToken(ctx context.Context, by journal.Actor, name, role string, life time.Duration) (access.Token, seal.Secret, error)
-	// Tokens lists all, newest first; never nil.
-	Tokens(ctx context.Context) ([]access.Token, error)
+	// Tokens lists at most limit, newest first, those that follow the one that
+	// was made at before and has that id; the newest for the zero time.
+	Tokens(ctx context.Context, before time.Time, id string, limit int) ([]access.Token, error)
 	// RevokeToken ends a token at once.
 	RevokeToken(ctx context.Context, by journal.Actor, id string) error
 }
@@ -60,7 +61,7 @@ func when(t time.Time) *time.Time {
 
 func (a *API) tokens() {
 	register(a, operation{id: "listTokens", tag: "access", method: http.MethodGet, path: "/tokens", summary: "List API tokens",
-		permission: access.TokenManage}, a.listTokens)
+		permission: access.TokenManage, faults: []*fault.Error{ErrCursor}}, a.listTokens)
 	register(a, operation{id: "createToken", tag: "access", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
 		permission: access.TokenManage, maxBody: small, status: http.StatusCreated,
 		faults: []*fault.Error{access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry}}, a.createToken)
@@ -69,12 +70,16 @@ func (a *API) tokens() {
 		faults:     []*fault.Error{access.ErrTokenUnknown}}, a.revokeToken)
 }
 
-func (a *API) listTokens(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[list[Token]], error) {
-	tokens, err := a.Tokens.Tokens(ctx)
+func (a *API) listTokens(ctx context.Context, _ journal.Actor, in *Part) (*body[list[Token]], error) {
+	before, id, err := in.position()
 	if err != nil {
 		return nil, err
 	}
-	return listOf(tokens, newToken), nil
+	tokens, err := a.Tokens.Tokens(ctx, before, id, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return partOf(tokens, in.Limit, newToken, func(t access.Token) string { return place(t.Created, t.ID) }), nil
 }
 
 func (a *API) createToken(ctx context.Context, by journal.Actor, in *body[NewToken]) (*body[MadeToken], error) {

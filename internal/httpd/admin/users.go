@@ -18,8 +18,9 @@ type Users interface {
 	Add(ctx context.Context, by journal.Actor, u subject.User) (subject.User, error)
 	// User finds a user by our id, an address or a UPN.
 	User(ctx context.Context, key string) (subject.User, error)
-	// Users lists all, ordered by address; never nil.
-	Users(ctx context.Context) ([]subject.User, error)
+	// Users lists at most limit, ordered by address, those whose address
+	// follows after; never nil.
+	Users(ctx context.Context, after string, limit int) ([]subject.User, error)
 	// SetGroup makes the group have exactly these members.
 	SetGroup(ctx context.Context, by journal.Actor, name string, members []subject.UserID) (subject.GroupID, error)
 }
@@ -64,22 +65,8 @@ type Group struct {
 	Members int    `json:"members" doc:"How many"`
 }
 
-// list is the body of every list; it leaves room for paging.
-type list[T any] struct {
-	Items []T `json:"items" nullable:"false" doc:"In a stable order"`
-}
-
 // body is an answer, or a request, that is nothing but its body.
 type body[T any] struct{ Body T }
-
-// listOf is the body of a list that shows each of these.
-func listOf[A, B any](all []A, show func(A) B) *body[list[B]] {
-	items := make([]B, len(all))
-	for i, a := range all {
-		items[i] = show(a)
-	}
-	return &body[list[B]]{list[B]{items}}
-}
 
 // userPath is the parameter of operations on one user.
 type userPath struct {
@@ -88,7 +75,7 @@ type userPath struct {
 
 func (a *API) users() {
 	register(a, operation{id: "listUsers", tag: "users", method: http.MethodGet, path: "/users", summary: "List users",
-		permission: access.UserRead}, a.listUsers)
+		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listUsers)
 	register(a, operation{id: "addUser", tag: "users", method: http.MethodPost, path: "/users", summary: "Add a user",
 		permission: access.UserWrite, maxBody: small, status: http.StatusCreated,
 		faults: []*fault.Error{directory.ErrUserExists, directory.ErrUserName, subject.ErrAddress}}, a.addUser)
@@ -100,12 +87,16 @@ func (a *API) users() {
 		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserName}}, a.setGroup)
 }
 
-func (a *API) listUsers(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[list[User]], error) {
-	users, err := a.Users.Users(ctx)
+func (a *API) listUsers(ctx context.Context, _ journal.Actor, in *Part) (*body[list[User]], error) {
+	after, err := in.text()
 	if err != nil {
 		return nil, err
 	}
-	return listOf(users, newUser), nil
+	users, err := a.Users.Users(ctx, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return partOf(users, in.Limit, newUser, func(u subject.User) string { return placeText(u.Mail) }), nil
 }
 
 func (a *API) addUser(ctx context.Context, by journal.Actor, in *body[NewUser]) (*body[User], error) {

@@ -43,7 +43,7 @@ func testAccess(t *testing.T, open Open) {
 				t.Errorf("revoking %s: got %v, want ErrTokenUnknown", id, err)
 			}
 		}
-		if list, err := db.Access().Tokens(t.Context()); err != nil || len(list) != 1 {
+		if list, err := db.Access().Tokens(t.Context(), time.Time{}, "", 10); err != nil || len(list) != 1 {
 			t.Errorf("got %d tokens, %v; want 1", len(list), err)
 		}
 	})
@@ -110,7 +110,7 @@ func testAccess(t *testing.T, open Open) {
 		if opened != 1 {
 			t.Errorf("%d sessions were opened, want 1", opened)
 		}
-		log, err := db.Journal().OfUser(t.Context(), subject.UserID("u-1"), 10)
+		log, err := db.Journal().Lines(t.Context(), journal.Query{User: "u-1", Limit: 10})
 		if err != nil || len(log) != 1 || log[0].Actor.ID != "u-1" {
 			t.Errorf("journal: got %v, %v; want one entry of the user", log, err)
 		}

@@ -43,7 +43,7 @@ func testDirectory(t *testing.T, open Open) {
 				t.Errorf("%s: got %v, want ErrUserExists", name, err)
 			}
 		}
-		if list, err := db.Directory().Users(t.Context()); err != nil || len(list) != 1 {
+		if list, err := db.Directory().Users(t.Context(), "", 10); err != nil || len(list) != 1 {
 			t.Errorf("after the refusals: %d users, %v; want 1", len(list), err)
 		}
 	})
@@ -59,7 +59,7 @@ func testDirectory(t *testing.T, open Open) {
 		if err != nil || again != id {
 			t.Fatalf("same name: got %s, %v; want %s", again, err, id)
 		}
-		list, err := db.Directory().Users(t.Context())
+		list, err := db.Directory().Users(t.Context(), "", 10)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,14 +19,21 @@ func testJournal(t *testing.T, open Open) {
 	if err := db.Journal().Record(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	for name, list := range map[string]func() ([]journal.Entry, error){
-		"user":   func() ([]journal.Entry, error) { return db.Journal().OfUser(t.Context(), u.ID, 10) },
-		"device": func() ([]journal.Entry, error) { return db.Journal().OfDevice(t.Context(), "d-1", 10) },
-		"latest": func() ([]journal.Entry, error) { return db.Journal().Latest(t.Context(), 1) },
+	for name, q := range map[string]journal.Query{
+		"user": {User: u.ID, Limit: 10}, "device": {Device: "d-1", Limit: 10}, "both": {User: u.ID, Device: "d-1", Limit: 10}, "latest": {Limit: 1},
 	} {
-		got, err := list()
-		if diff := cmp.Diff([]journal.Entry{e}, got); err != nil || diff != "" {
-			t.Errorf("%s: %v\n%s", name, err, diff)
+		got, err := db.Journal().Lines(t.Context(), q)
+		if err != nil || len(got) == 0 {
+			t.Errorf("%s: got %v, %v", name, got, err)
+			continue
+		}
+		if diff := cmp.Diff(e, got[0].Entry); diff != "" || got[0].ID == "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for name, q := range map[string]journal.Query{"another user": {User: "u-2", Limit: 10}, "another device": {Device: "d-2", Limit: 10}} {
+		if got, err := db.Journal().Lines(t.Context(), q); err != nil || got == nil || len(got) != 0 {
+			t.Errorf("%s: got %v, %v; want an empty list", name, got, err)
 		}
 	}
 }

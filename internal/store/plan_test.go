@@ -1,0 +1,58 @@
+package store
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/mdm"
+)
+
+// A part of a list costs the same wherever it is: it is found in an index and
+// read in the order of that index, without sorting.
+func TestListsAreIndexed(t *testing.T) {
+	db, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	type list struct {
+		query  string
+		values []any
+	}
+	of := func(query string, values []any) list { return list{query, values} }
+	now := time.Now()
+	for name, l := range map[string]list{
+		"users":                {userPage, []any{"a", 1}},
+		"tokens":               of(tokenPage(time.Time{}, "", 1)),
+		"more tokens":          of(tokenPage(now, "x", 1)),
+		"journal":              of(linePage(journal.Query{Limit: 1})),
+		"more of the journal":  of(linePage(journal.Query{Before: now, ID: "x", Limit: 1})),
+		"journal of a user":    of(linePage(journal.Query{User: "u", Before: now, ID: "x", Limit: 1})),
+		"journal of a device":  of(linePage(journal.Query{Device: "d", Before: now, ID: "x", Limit: 1})),
+		"devices":              of(devicePage(mdm.Query{Limit: 1})),
+		"more devices":         of(devicePage(mdm.Query{Before: now, ID: "x", Limit: 1})),
+		"devices in one state": of(devicePage(mdm.Query{State: mdm.Enrolled, Before: now, ID: "x", Limit: 1})),
+	} {
+		plan := explain(t, db, l.query, l.values)
+		if strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, " INDEX ") || strings.Contains(plan, "SCAN e") {
+			t.Errorf("%s: %s\n%s", name, l.query, plan)
+		}
+	}
+}
+
+// explain gives how SQLite would run a query.
+func explain(t *testing.T, db *DB, query string, values []any) string {
+	t.Helper()
+	scan := func(row scanner) (detail string, err error) {
+		var id, parent, unused int
+		return detail, row.Scan(&id, &parent, &unused, &detail)
+	}
+	lines, err := all(t.Context(), db.read, scan, "EXPLAIN QUERY PLAN "+query, values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
