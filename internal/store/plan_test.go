@@ -36,15 +36,15 @@ func TestListsAreIndexed(t *testing.T) {
 		"more devices":         of(devicePage(mdm.Query{Before: now, ID: "x", Limit: 1})),
 		"devices in one state": of(devicePage(mdm.Query{State: mdm.Enrolled, Before: now, ID: "x", Limit: 1})),
 	} {
-		plan := explain(t, db, l.query, l.values)
+		plan := planOf(t, db, l.query, l.values)
 		if strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, " INDEX ") || strings.Contains(plan, "SCAN e") {
 			t.Errorf("%s: %s\n%s", name, l.query, plan)
 		}
 	}
 }
 
-// explain gives how SQLite would run a query.
-func explain(t *testing.T, db *DB, query string, values []any) string {
+// planOf gives how SQLite would run a query.
+func planOf(t *testing.T, db *DB, query string, values []any) string {
 	t.Helper()
 	scan := func(row scanner) (detail string, err error) {
 		var id, parent, unused int

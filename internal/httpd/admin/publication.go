@@ -3,10 +3,13 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector"
 )
 
@@ -15,6 +18,7 @@ import (
 type Publication struct {
 	Users   []PublicUser `json:"users" nullable:"false" doc:"Everybody, also who has no certificate"`
 	Issuers [][]byte     `json:"issuers" nullable:"false" doc:"CA certificates that came with them, DER in base64; not verified"`
+	Next    string       `json:"next,omitempty" doc:"Give it as after to get what follows; left out at the end"`
 }
 
 // PublicUser is a person with his certificates.
@@ -32,19 +36,25 @@ type PublicCertificate struct {
 
 func (a *API) publication() {
 	register(a, operation{id: "publication", tag: "certificates", method: http.MethodGet, path: "/publication",
-		summary: "List the certificates that Exchange and a directory are to know", permission: access.KeyRead}, a.getPublication)
+		summary: "List the certificates that Exchange and a directory are to know", permission: access.KeyRead,
+		faults: []*fault.Error{ErrCursor}}, a.getPublication)
 }
 
-func (a *API) getPublication(ctx context.Context, _ journal.Actor, _ *struct{}) (*body[Publication], error) {
-	users, err := a.Users.Users(ctx)
+func (a *API) getPublication(ctx context.Context, _ journal.Actor, in *Part) (*body[Publication], error) {
+	after, err := in.text()
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.Keys.Publications(ctx, users)
+	users, err := a.Users.Users(ctx, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
-	out := Publication{Users: make([]PublicUser, len(list)), Issuers: [][]byte{}}
+	part := partOf(users, in.Limit, func(u subject.User) subject.User { return u }, func(u subject.User) string { return placeText(u.Mail) }).Body
+	list, err := a.Keys.Publications(ctx, part.Items)
+	if err != nil {
+		return nil, err
+	}
+	out := Publication{Users: make([]PublicUser, len(list)), Issuers: [][]byte{}, Next: part.Next}
 	seen := map[cert.Fingerprint]bool{}
 	for i, p := range list {
 		out.Users[i] = newPublicUser(p)
@@ -73,7 +83,23 @@ func newPublicUser(p pfxconnector.Publication) PublicUser {
 }
 
 // Publication lists the certificates that Exchange and a directory are to
-// know.
+// know, of everybody.
 func (c *Client) Publication(ctx context.Context) (Publication, error) {
-	return get[Publication](ctx, c, "/publication")
+	all, seen := Publication{Users: []PublicUser{}, Issuers: [][]byte{}}, map[string]bool{}
+	for after := ""; ; {
+		part, err := get[Publication](ctx, c, with("/publication", "limit", strconv.Itoa(perPart), "after", after))
+		if err != nil {
+			return all, err
+		}
+		all.Users = append(all.Users, part.Users...)
+		for _, der := range part.Issuers {
+			if !seen[string(der)] {
+				seen[string(der)] = true
+				all.Issuers = append(all.Issuers, der)
+			}
+		}
+		if after = part.Next; after == "" {
+			return all, nil
+		}
+	}
 }
