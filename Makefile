@@ -2,10 +2,10 @@
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test bench check fuzz fixtures demo clean
+.PHONY: build test bench check fuzz fixtures demo clean deb container packages reproducible
 
 build:
-	go build -trimpath -o signet ./cmd/signet
+	@scripts/build signet
 
 # Installs what the tests need (as root on Debian), then runs everything.
 test:
@@ -26,6 +26,21 @@ fuzz:
 fixtures:
 	testdata/history/remake.sh
 	testdata/pfx/remake.sh
+
+# The Debian package and the container image, each made and judged.
+packages: deb container
+
+deb:
+	@rm -f .build/*.deb
+	@packaging/deb .build
+	@packaging/check .build/*.deb
+
+container:
+	@packaging/container/build --check
+
+# Builds the last commit in two folders and compares.
+reproducible:
+	@scripts/reproducible
 
 demo:
 	go run ./cmd/signet demo

@@ -60,6 +60,7 @@ type server struct {
 	metrics *metrics.Metrics
 	pulse   pulse
 	served  getCertificate // of the HTTPS listener, once it is open
+	files   *tlsFiles      // what served reads; nil for a certificate of our own
 }
 
 // assemble opens a data directory. With a wrong key nothing is written.

@@ -22,7 +22,7 @@ const maxSecretFile = 64 << 10
 
 // dataDir is the data directory that was asked for.
 func (a *app) dataDir() string {
-	return cmp.Or(a.data, a.getenv("SIGNET_DATA"), config.Default().Data)
+	return cmp.Or(a.data, a.getenv("SIGNET_DATA"), packagedData, config.Default().Data)
 }
 
 // client gives the way to the server: --server, or the socket.

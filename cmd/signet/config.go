@@ -14,7 +14,7 @@ import (
 
 // addSettings gives c a flag for each setting and --config.
 func addSettings(c *cobra.Command) {
-	c.Flags().String("config", "", "configuration `FILE`; SIGNET_CONFIG (default signet.toml in the data directory)")
+	c.Flags().String("config", "", "configuration `FILE`; SIGNET_CONFIG (default "+cmp.Or(packagedConfig, "signet.toml in the data directory")+")")
 	for _, f := range config.Fields() {
 		if f.Key == "data" {
 			continue // every command has it
@@ -43,6 +43,9 @@ func (a *app) configFile(c *cobra.Command) string {
 	given := ""
 	if f := c.Flags().Lookup("config"); f != nil {
 		given = f.Value.String()
+	}
+	if packagedConfig != "" && a.dataDir() == packagedData {
+		given = cmp.Or(given, a.getenv("SIGNET_CONFIG"), packagedConfig)
 	}
 	return cmp.Or(given, a.getenv("SIGNET_CONFIG"), filepath.Join(a.dataDir(), "signet.toml"))
 }

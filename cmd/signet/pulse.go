@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -51,14 +53,34 @@ func (p *pulse) beat(name string, err error, now time.Time) {
 
 // check says which step is not well, nil when all are.
 func (p *pulse) check(now time.Time) error {
+	if err := p.silent(now); err != nil {
+		return err
+	}
+	return p.first(func(b beat) error {
+		if failing := now.Sub(b.good); b.err != nil && failing > b.every+maxFailing {
+			return fmt.Errorf("has failed for %s", failing.Round(time.Second))
+		}
+		return nil
+	})
+}
+
+// silent says which step hangs, nil when none does.
+func (p *pulse) silent(now time.Time) error {
+	return p.first(func(b beat) error {
+		if silent := now.Sub(b.ended); silent > b.every+maxSilence {
+			return fmt.Errorf("has not ended a run for %s", silent.Round(time.Second))
+		}
+		return nil
+	})
+}
+
+// first gives what ails the first step, by name, that something ails.
+func (p *pulse) first(ails func(beat) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name, b := range p.steps {
-		if silent := now.Sub(b.ended); silent > b.every+maxSilence {
-			return fmt.Errorf("%s has not ended a run for %s", name, silent.Round(time.Second))
-		}
-		if failing := now.Sub(b.good); b.err != nil && failing > b.every+maxFailing {
-			return fmt.Errorf("%s has failed for %s", name, failing.Round(time.Second))
+	for _, name := range slices.Sorted(maps.Keys(p.steps)) {
+		if err := ails(p.steps[name]); err != nil {
+			return fmt.Errorf("%s %w", name, err)
 		}
 	}
 	return nil

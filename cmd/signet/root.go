@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,7 @@ func (a *app) commands() []*cobra.Command {
 		a.demoCommand(), a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(),
 		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.caCommand(), a.exchangeCommand(), a.tokenCommand(), a.auditCommand(),
 		a.configCommand(), a.versionCommand(),
+		a.manCommand(),
 	}
 }
 
@@ -77,7 +79,7 @@ func (a *app) root() *cobra.Command {
 		RunE:          needsCommand,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.data, "data", "", "data `DIR`; SIGNET_DATA (default ./signet-data)")
+	f.StringVar(&a.data, "data", "", "data `DIR`; SIGNET_DATA (default "+cmp.Or(packagedData, "./signet-data")+")")
 	f.StringVar(&a.server, "server", "", "speak to the server at `URL` instead of the local socket; SIGNET_SERVER")
 	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the API token for --server; SIGNET_TOKEN_FILE")
 	f.StringVar(&a.ca, "ca", "", "PEM `FILE` of the CA certificates to trust for --server; SIGNET_CA")

@@ -47,14 +47,18 @@ func (a *app) serveCommand() *cobra.Command {
 				return err
 			}
 			cfg.Data = a.dataDir()
-			log := newLog(cfg, a)
+			level := new(slog.LevelVar)
+			level.Set(logLevel(cfg))
+			log := logx.New(a.stderr, cfg.Log.Format == "json", level)
 			s, err := assemble(c.Context(), cfg, log, a.getenv)
 			if err != nil {
 				return err
 			}
 			defer s.db.Close()
+			manager := service{log, &s.pulse, func() error { return a.reload(c, s, level) }}
 			return s.run(c.Context(), func(at net.Addr) {
 				log.Info("serving", logx.Addr, at.String(), logx.URL, cfg.Base())
+				manager.ready(c.Context())
 			})
 		},
 	}
@@ -77,12 +81,13 @@ func (a *app) initialised(c *cobra.Command) error {
 	return nil
 }
 
-func newLog(cfg config.Config, a *app) *slog.Logger {
+// logLevel is the least that is logged.
+func logLevel(cfg config.Config) slog.Level {
 	level := slog.LevelInfo
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
-		level = slog.LevelInfo // checked before
+		return slog.LevelInfo // checked before
 	}
-	return logx.New(a.stderr, cfg.Log.Format == "json", level)
+	return level
 }
 
 // run listens, works and serves until ctx ends, then drains. It tells ready
@@ -185,9 +190,9 @@ func (s *server) plainURL() string {
 // when its file changes, or one of our own CA.
 func (s *server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
 	if s.cfg.TLS.Cert != "" {
-		files := &tlsFiles{cert: s.cfg.TLS.Cert, key: s.cfg.TLS.Key, log: s.log}
-		_, err := files.get(nil)
-		return files.get, err
+		s.files = &tlsFiles{cert: s.cfg.TLS.Cert, key: s.cfg.TLS.Key, log: s.log}
+		_, err := s.files.get(nil)
+		return s.files.get, err
 	}
 	key, err := s.ring.Signer(tlsKey)
 	if err != nil {

@@ -44,6 +44,14 @@ func (f *tlsFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.current, nil
 }
 
+// reread reads the files whether they seem to have changed or not.
+func (f *tlsFiles) reread() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looked, f.changed = time.Now(), time.Time{}
+	return f.read()
+}
+
 func (f *tlsFiles) read() error {
 	info, err := os.Stat(f.cert)
 	if err != nil {

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
+
+// Version and commit of a release; set when it is built, by -ldflags -X. A
+// build of one's own has what the go command writes into it.
+var version, commit string
 
 // build is what the binary knows of itself.
 type build struct {
@@ -17,8 +23,14 @@ type build struct {
 	Platform string `json:"platform"`
 }
 
-func newBuild() build {
-	b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+func newBuild() (b build) {
+	b = build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	defer func() {
+		b.Version, b.Commit = cmp.Or(version, b.Version), cmp.Or(commit, b.Commit)
+		if of, changed := strings.CutSuffix(b.Commit, "-changed"); changed {
+			b.Commit, b.Modified = of, true
+		}
+	}()
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
