@@ -48,39 +48,50 @@ func Verify(ber []byte, a Accept) (*Signed, error) {
 	return m.verify(m.content)
 }
 
-// VerifyDetached verifies a signature over content. A message that brings
-// other content along is refused.
-//
-// Quirk: iOS writes Mdm-Signature in BER with indefinite lengths, with SHA-1
-// and without signed attributes.
+// VerifyDetached verifies a signature over content: [ReadDetached] and
+// [Detached.Verify] in one.
 func VerifyDetached(sig, content []byte, a Accept) (*Signed, error) {
-	m, err := parseSigned(sig, a)
+	d, err := ReadDetached(sig, a)
 	if err != nil {
 		return nil, err
 	}
-	if len(m.content) > 0 && !bytes.Equal(m.content, content) {
-		return nil, ErrSignature
-	}
-	return m.verify(content)
+	return d.Verify(content)
 }
 
-// SignerCertificate gives the certificate that a message says its signer has,
-// with nothing verified: whoever must know the signer before he spends work on
-// the content asks here first. [VerifyDetached] of the same message takes the
-// same one.
-func SignerCertificate(ber []byte, a Accept) (*x509.Certificate, error) {
+// Detached is a signature that was read but not verified.
+type Detached struct {
+	message *message
+	signer  *x509.Certificate
+}
+
+// ReadDetached reads a signature over content that comes from elsewhere. It
+// verifies nothing: whoever must know the signer before he spends work on the
+// content, reads first. Errors are those of [Verify], but ErrSignature.
+//
+// Quirk: iOS writes Mdm-Signature in BER with indefinite lengths, with SHA-1
+// and without signed attributes.
+func ReadDetached(ber []byte, a Accept) (*Detached, error) {
 	m, err := parseSigned(ber, a)
 	if err != nil {
 		return nil, err
 	}
-	c := m.info.certificate(m.certificates)
-	switch {
-	case c == nil:
-		return nil, ErrSigner
-	case !a.size(c.PublicKey):
-		return nil, ErrAlgorithm
+	c, err := m.signer()
+	if err != nil {
+		return nil, err
 	}
-	return c, nil
+	return &Detached{m, c}, nil
+}
+
+// Signer gives the certificate that the message says its signer has.
+func (d *Detached) Signer() *x509.Certificate { return d.signer }
+
+// Verify verifies the signature over content. A message that brings other
+// content along is refused.
+func (d *Detached) Verify(content []byte) (*Signed, error) {
+	if len(d.message.content) > 0 && !bytes.Equal(d.message.content, content) {
+		return nil, ErrSignature
+	}
+	return d.message.verify(content)
 }
 
 // size tells whether the key is no larger than accepted: the work of a check
@@ -120,13 +131,22 @@ type message struct {
 	accept       Accept
 }
 
-func (m *message) verify(content []byte) (*Signed, error) {
-	signer := m.info.certificate(m.certificates)
-	if signer == nil {
+// signer finds the certificate of the one who signed.
+func (m *message) signer() (*x509.Certificate, error) {
+	c := m.info.certificate(m.certificates)
+	switch {
+	case c == nil:
 		return nil, ErrSigner
-	}
-	if !m.accept.size(signer.PublicKey) {
+	case !m.accept.size(c.PublicKey):
 		return nil, ErrAlgorithm
+	}
+	return c, nil
+}
+
+func (m *message) verify(content []byte) (*Signed, error) {
+	signer, err := m.signer()
+	if err != nil {
+		return nil, err
 	}
 	s := &Signed{
 		Content: content, Signer: signer, Certificates: m.certificates,

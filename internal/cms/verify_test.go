@@ -105,7 +105,7 @@ func TestVerifyVersionOneSelfSigned(t *testing.T) {
 
 // Whoever asks for the signer first is told whom verification will take, and
 // hears of a key that is too large before its signature costs anything.
-func TestSignerCertificate(t *testing.T) {
+func TestReadDetached(t *testing.T) {
 	one, other := rsaOne(), rsaTwo()
 	sig, err := cms.SignDetached([]byte("body"), one.signer())
 	if err != nil {
@@ -127,8 +127,8 @@ func TestSignerCertificate(t *testing.T) {
 		"message over its limit": {sig, cms.Accept{MaxBytes: 100}, cms.ErrTooLarge, cms.ErrTooLarge},
 		"no message":             {[]byte("AAAA"), cms.Accept{}, cms.ErrMalformed, cms.ErrMalformed},
 	} {
-		got, err := cms.SignerCertificate(c.sig, c.accept)
-		if !errors.Is(err, c.signer) || err == nil && (!got.Equal(one.cert) || got.Equal(other.cert)) {
+		d, err := cms.ReadDetached(c.sig, c.accept)
+		if !errors.Is(err, c.signer) || err == nil && (!d.Signer().Equal(one.cert) || d.Signer().Equal(other.cert)) {
 			t.Errorf("%s: got %v, want %v", name, err, c.signer)
 		}
 		if _, err := cms.VerifyDetached(c.sig, []byte("body"), c.accept); !errors.Is(err, c.verify) {

@@ -31,7 +31,7 @@ var accepted = cms.Accept{SHA1: true, MaxBytes: maxSignature, MaxRSABits: 4096}
 // proof is what a request shows of its sender.
 type proof struct {
 	certificate *x509.Certificate // who the sender says he is
-	signature   []byte            // of the body; nil when TLS has proved the key
+	signature   *cms.Detached     // of the body; nil when TLS has proved the key
 }
 
 // proofOf reads the proof out of the header: mutual TLS, else Mdm-Signature.
@@ -66,11 +66,11 @@ func readProof(header string) (proof, error) {
 	if err != nil {
 		return proof{}, ErrSignature.With(errors.New("header is no base64"))
 	}
-	c, err := cms.SignerCertificate(der, accepted)
+	sig, err := cms.ReadDetached(der, accepted)
 	if err != nil {
 		return proof{}, ErrSignature.With(err)
 	}
-	return proof{c, der}, nil
+	return proof{sig.Signer(), sig}, nil
 }
 
 // covers tells what is wrong with the proof as one of this body.
@@ -78,7 +78,7 @@ func (p proof) covers(body []byte) error {
 	if p.signature == nil {
 		return nil
 	}
-	if _, err := cms.VerifyDetached(p.signature, body, accepted); err != nil {
+	if _, err := p.signature.Verify(body); err != nil {
 		return ErrSignature.With(err)
 	}
 	return nil
