@@ -40,7 +40,7 @@ var rooms = map[string]string{
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
 	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
 	"appconfig/exchange":     "internal/subject internal/cert",
-	"notify":                 "internal/seal",
+	"notify":                 "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal",
 	"notify/apns":            "notify",
 	"notify/apns/apnstest":   "notify",
 	"internal/directory":     "internal/fault internal/subject internal/journal",
@@ -50,7 +50,7 @@ var rooms = map[string]string{
 
 	"internal/metrics": "",
 
-	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan",
+	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan notify",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",

@@ -68,6 +68,9 @@ const (
 	PlanStored         Action = "delivery.planned"
 	ParcelSealed       Action = "delivery.sealed"
 	ParcelFailed       Action = "delivery.failed"
+	PushKeyMade        Action = "push.key_made"
+	PushImported       Action = "push.certificate_imported"
+	PushTokenRefused   Action = "push.token_refused" // nothing is pushed until the device brings another
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

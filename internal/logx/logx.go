@@ -13,6 +13,7 @@ import (
 
 // Log keys. The comment gives the type of the value.
 const (
+	Account   = "account"    // string, an Apple Account
 	Addr      = "addr"       // string, host:port
 	Bytes     = "bytes"      // int
 	Cert      = "cert"       // string, SHA-256 hex of a certificate
@@ -24,12 +25,15 @@ const (
 	Method    = "method"     // string, HTTP method or MDM message type
 	Parcel    = "parcel"     // string, parcel id
 	Profile   = "profile"    // string, certificate profile name
+	Reason    = "reason"     // string, what another service gave as its reason
 	Remote    = "remote"     // string, peer address without port
 	RequestID = "request_id" // string
 	Role      = "role"       // string, which part of the server
 	Route     = "route"      // string, path template, never the path itself
 	Serial    = "serial"     // string, certificate serial, hex
 	Status    = "status"     // int, HTTP status
+	Topic     = "topic"      // string, of a push certificate
+	Until     = "until"      // time or date
 	URL       = "url"        // string, our own address
 	User      = "user"       // string, our user id
 )

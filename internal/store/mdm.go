@@ -137,13 +137,21 @@ func (s MDM) TokensUpdated(ctx context.Context, t mdm.Tokens, e journal.Entry) e
 		if err != nil {
 			return fmt.Errorf("storing push token: %w", err)
 		}
+		if err := tokenRenewed(ctx, tx, t); err != nil {
+			return err
+		}
 		return record(ctx, tx, e)
 	})
 }
 
 // seal gives the boxed form of a column.
 func (s MDM) seal(v seal.Secret, id subject.DeviceID, column string) []byte {
-	return s.box.Close(v, "enrollment "+string(id)+" "+column)
+	return s.box.Close(v, enrollmentColumn(id, column))
+}
+
+// enrollmentColumn names a boxed column of a row.
+func enrollmentColumn(id subject.DeviceID, column string) string {
+	return "enrollment " + string(id) + " " + column
 }
 
 // DeviceRemoved implements [mdm.Enrollments].

@@ -14,7 +14,8 @@ import (
 )
 
 // insertCommand queues a command behind those of its device and wants the
-// device woken for it. CreatedAt must be set.
+// device woken for it; for a parcel that is not sealed yet the sealing does.
+// CreatedAt must be set.
 func insertCommand(ctx context.Context, tx *sql.Tx, c mdm.Command) error {
 	body, err := c.EncodeFields()
 	if err != nil {
@@ -29,6 +30,9 @@ func insertCommand(ctx context.Context, tx *sql.Tx, c mdm.Command) error {
 		c.UUID, c.Device, c.RequestType, body, c.Parcel, micros(c.NotBefore), micros(c.CreatedAt), c.Device)
 	if err != nil {
 		return fmt.Errorf("inserting command: %w", err)
+	}
+	if c.Parcel != "" {
+		return nil
 	}
 	return wantWake(ctx, tx, c.Device, c.CreatedAt)
 }

@@ -81,6 +81,13 @@ func (s *Server) Play(scenes ...Scene) {
 	s.scenes = append(s.scenes, scenes...)
 }
 
+// Clear forgets the scenes that were not played.
+func (s *Server) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scenes = nil
+}
+
 // Unregister makes a token answer 410 from now on, as that of a device that
 // was erased at that time. A zero time is not told.
 func (s *Server) Unregister(token []byte, since time.Time) {

@@ -1,0 +1,9 @@
+package notify
+
+import "time"
+
+// After is what follows from an answer.
+func (w Wish) After(a Answer, now time.Time) Result { return w.after(a, now) }
+
+// Settling is how old a wish must be.
+const Settling = settling
