@@ -22,6 +22,7 @@ import (
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/mdm/profile"
+	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
@@ -55,6 +56,7 @@ type server struct {
 	opener    *opener.Opener
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer
+	outbox    *notify.Outbox // nil: no mail is configured
 
 	wake    nudger
 	metrics *metrics.Metrics
@@ -100,7 +102,7 @@ func (s *server) wire(keys string) error {
 	s.directory = directory.New(s.db.Directory(), time.Now)
 	s.access = access.New(s.db.Access(), time.Now)
 	s.policies = appconfig.New(s.db.AppConfig(), s.directory, time.Now)
-	for _, part := range []func() error{s.wireSigner, s.wireSCEP, s.wireMDM, func() error { return s.wirePFX(keys) }} {
+	for _, part := range []func() error{s.wireSigner, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -128,11 +128,15 @@ func (s *server) listen() (list []*httpd.Listener, err error) {
 }
 
 func (s *server) api() *admin.API {
-	return admin.New(admin.Config{
+	c := admin.Config{
 		Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
 		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(),
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
-	})
+	}
+	if s.outbox != nil {
+		c.Mails = s.outbox
+	}
+	return admin.New(c)
 }
 
 // landing gives the pages of the people whose devices are enrolled.

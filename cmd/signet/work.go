@@ -28,12 +28,13 @@ func (s *server) wireDelivery() {
 
 // steps is all background work of this process.
 func (s *server) steps() []step {
-	return []step{
+	list := []step{
 		{"plan", time.Second, s.delivery.Reconcile},
 		{"seal", time.Second, s.sealer.Seal},
 		{"clock", time.Second, s.delivery.Tick},
 		{"crl", time.Minute, s.scep.Refresh},
 	}
+	return append(list, s.mailSteps()...)
 }
 
 // wakes nudges the background work after each request that may have left some.

@@ -17,7 +17,7 @@ type Role string
 // The roles. The first four can be given to API tokens.
 const (
 	Admin    Role = "admin"    // everything but approving
-	Helpdesk Role = "helpdesk" // looks, and asks devices again; sees states, never certificates
+	Helpdesk Role = "helpdesk" // looks, invites where links go by mail, asks devices again; never sees certificates
 	Auditor  Role = "auditor"  // reads everything, changes nothing
 	Approver Role = "approver" // looks at what it is asked to approve
 
@@ -44,8 +44,9 @@ const (
 	DeviceRead     Permission = "device.read"
 	DeviceWrite    Permission = "device.write"
 	DeviceInvite   Permission = "device.invite"
-	DeviceRefresh  Permission = "device.refresh" // ask a device about itself again
-	KeyRead        Permission = "key.read"       // which certificates are held; nobody reads keys
+	InviteSeen     Permission = "device.invite_seen" // and be shown link and code together
+	DeviceRefresh  Permission = "device.refresh"     // ask a device about itself again
+	KeyRead        Permission = "key.read"           // which certificates are held; nobody reads keys
 	KeyImport      Permission = "key.import"
 	PolicyRead     Permission = "policy.read"
 	PolicyWrite    Permission = "policy.write"
@@ -54,22 +55,23 @@ const (
 	AuditRead      Permission = "audit.read"
 	CARead         Permission = "ca.read"
 	CARevoke       Permission = "ca.revoke"
+	MailRead       Permission = "mail.read" // what became of mails, never what is in them
+	MailWrite      Permission = "mail.write"
 	OwnPage        Permission = "own.page"   // one's own devices and certificates
 	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
 )
 
-var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead}
+var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, MailRead}
 
-var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, DeviceRefresh, KeyImport,
-	PolicyWrite, ChallengeIssue, CARevoke, TokenManage)
+var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport,
+	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{
 	Admin: managing,
-	// Not DeviceInvite: who invites sees link and code together, and with both
-	// he could enroll a device of his own and be given the user's keys. It comes
-	// back when the two travel apart.
-	Helpdesk:  {UserRead, DeviceRead, DeviceRefresh},
+	// Not InviteSeen: with link and code together one could enroll a device of
+	// one's own and be given the user's keys.
+	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead},
 	Auditor:   reading,
 	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead},
 	Socket:    managing,

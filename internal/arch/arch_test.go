@@ -41,6 +41,8 @@ var rooms = map[string]string{
 	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
 	"appconfig/exchange":     "internal/subject internal/cert",
 	"notify":                 "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal",
+	"notify/mail":            "internal/seal internal/subject notify",
+	"notify/mail/mailtest":   "",
 	"notify/apns":            "notify",
 	"notify/apns/apnstest":   "notify",
 	"internal/directory":     "internal/fault internal/subject internal/journal",
@@ -57,7 +59,7 @@ var rooms = map[string]string{
 
 	"internal/httpd":         "internal/fault internal/logx internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory appconfig pfxconnector scep mdm",
+	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory appconfig pfxconnector scep mdm notify",
 	"internal/httpd/landing": "internal/httpd internal/seal internal/subject internal/access internal/delivery",
 
 	"internal/phone":  "",
@@ -73,6 +75,8 @@ var doors = map[string]string{
 	"github.com/groob/plist":                                  "internal/plist internal/phone",
 	"github.com/smallstep/pkcs7":                              "internal/cms",
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
+	"github.com/wneessen/go-mail":                             "notify/mail",
+	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
 	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/phone cmd/signet notify/apns notify/apns/apnstest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",

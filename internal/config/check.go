@@ -21,7 +21,7 @@ func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
 // Check judges the settings as a whole, in the order of their keys; nothing
 // found is nil.
 func (c Config) Check() []Problem {
-	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkNumbers())
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkNumbers(), c.checkMail())
 	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }
@@ -48,7 +48,8 @@ func (c Config) checkFiles() (list []Problem) {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		list = append(list, Problem{"tls.cert", "A certificate needs its key, and a key its certificate.", "Set both tls.cert and tls.key, or neither."})
 	}
-	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile} {
+	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile,
+		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile} {
 		if _, err := os.Stat(file); file != "" && err != nil {
 			list = append(list, Problem{key, fmt.Sprintf("The file %s cannot be read.", file), "Check its name and who may read it."})
 		}
@@ -62,6 +63,7 @@ func (c Config) checkChoices() (list []Problem) {
 		allowed    []string
 	}{
 		{"enroll.auth", c.Enroll.Auth, []string{"code", "lab"}},
+		{"mail.tls", c.Mail.TLS, []string{"starttls", "tls", "none"}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
 		{"log.format", c.Log.Format, []string{"text", "json"}},
 	} {

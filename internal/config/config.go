@@ -23,10 +23,13 @@ type Config struct {
 	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
 	Organization string `toml:"organization" doc:"Your organisation's name, shown on pages, profiles and certificates."`
 
+	HelpContact string `toml:"help_contact" doc:"Whom people turn to for help: a telephone number, an address or a page. Shown in mails."`
+
 	TLS    TLS    `toml:"tls"`
 	Enroll Enroll `toml:"enroll"`
 	SCEP   SCEP   `toml:"scep"`
 	MDM    MDM    `toml:"mdm"`
+	Mail   Mail   `toml:"mail"`
 	Keys   Keys   `toml:"keys"`
 	Log    Log    `toml:"log"`
 	Limits Limits `toml:"limits"`

@@ -144,7 +144,16 @@ func TestCheck(t *testing.T) {
 		"choices":         {func(c *config.Config) { c.Enroll.Auth, c.Log.Level = "none", "loud" }, []string{"enroll.auth", "log.level"}},
 		"numbers":         {func(c *config.Config) { c.Enroll.InvitationDays = 0 }, []string{"enroll.invitation_days"}},
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
-		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "url"}},
+		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "url"}},
+		"mail": {func(c *config.Config) {
+			c.Mail = config.Mail{Server: "smtp.example.org", TLS: "none", CA: "no.pem", Username: "signet", ReplyTo: "a b"}
+		}, []string{"mail.ca", "mail.from", "mail.reply_to", "mail.tls", "mail.username"}},
+		"mail server": {func(c *config.Config) {
+			c.Mail = config.Mail{Server: "smtp://x", TLS: "tls", From: "a@example.org"}
+		}, []string{"mail.server"}},
+		"mail here in clear": {func(c *config.Config) {
+			c.Mail = config.Mail{Server: "[::1]:2525", TLS: "none", From: "Secure mail <a@example.org>"}
+		}, []string{}},
 	} {
 		bad := good
 		c.change(&bad)
@@ -179,4 +188,21 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("described and read again: %+v, %v; want %+v\n%s", again, err, c, &out)
 		}
 	})
+}
+
+func TestMailServer(t *testing.T) {
+	for server, want := range map[[2]string][2]string{
+		{"smtp.example.org", "starttls"}:   {"smtp.example.org", "587"},
+		{"smtp.example.org", "tls"}:        {"smtp.example.org", "465"},
+		{"localhost", "none"}:              {"localhost", "25"},
+		{"smtp.example.org:2525", "tls"}:   {"smtp.example.org", "2525"},
+		{"[2001:db8::1]:2525", "starttls"}: {"2001:db8::1", "2525"},
+		{"[2001:db8::1]", "starttls"}:      {"2001:db8::1", "587"},
+		{"smtp.example.org:", "starttls"}:  {"smtp.example.org", "587"},
+	} {
+		c := config.Config{Mail: config.Mail{Server: server[0], TLS: server[1]}}
+		if host, port := c.MailServer(); [2]string{host, port} != want {
+			t.Errorf("%v: got %s and %s, want %v", server, host, port, want)
+		}
+	}
 }

@@ -71,6 +71,10 @@ const (
 	PushKeyMade        Action = "push.key_made"
 	PushImported       Action = "push.certificate_imported"
 	PushTokenRefused   Action = "push.token_refused" // nothing is pushed until the device brings another
+	MailQueued         Action = "mail.queued"
+	MailSent           Action = "mail.sent"
+	MailFailed         Action = "mail.failed"
+	MailRetried        Action = "mail.retried"
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

@@ -22,6 +22,7 @@ const (
 	Duration  = "duration"   // time.Duration
 	Err       = "err"        // error
 	Kind      = "kind"       // string
+	Mail      = "mail"       // string, our id of a mail
 	Method    = "method"     // string, HTTP method or MDM message type
 	Parcel    = "parcel"     // string, parcel id
 	Profile   = "profile"    // string, certificate profile name

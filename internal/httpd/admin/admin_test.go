@@ -42,6 +42,7 @@ type world struct {
 	keys     *fakeKeys
 	policies *fakePolicies
 	issuing  *fakeIssuing
+	mails    *fakeMails
 	url      string
 	log      *bytes.Buffer
 }
@@ -161,7 +162,10 @@ func (fakeDeliveries) Status(context.Context, subject.UserID) ([]admin.DeviceSta
 
 const maxFile = 300
 
-func newWorld(t *testing.T) *world {
+// newWorld is a server without mail.
+func newWorld(t *testing.T) *world { return newWorldWith(t, nil) }
+
+func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	t.Helper()
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
 	if err != nil {
@@ -170,8 +174,12 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
 	w := &world{users: directory.New(db.Directory(), now), tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
-	w.api = admin.New(admin.Config{Users: w.users, Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"})
+	config := admin.Config{Users: w.users, Tokens: w.tokens,
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"}
+	if w.mails = mails; mails != nil {
+		config.Mails = mails
+	}
+	w.api = admin.New(config)
 	site := httpd.NewSite(logx.New(w.log, false, slog.LevelDebug), nil, w.api.Area(httpd.Bearer(w.tokens)))
 	srv := httptest.NewServer(site)
 	t.Cleanup(srv.Close)
@@ -229,7 +237,7 @@ func code(err error) string {
 // Every operation, asked by every role without doing harm: who may not, is
 // told so before anything else is looked at.
 func TestWhoMayCall(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldWith(t, &fakeMails{})
 	routes := w.api.Area(httpd.Local).Routes
 	if len(routes) < 15 {
 		t.Fatalf("only %d routes", len(routes))

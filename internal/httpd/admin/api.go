@@ -23,7 +23,7 @@ const (
 	large = 1 << 20
 )
 
-// Config is what the API is about. All but PlainURL and Authorities is
+// Config is what the API is about. All but Mails, PlainURL and Authorities is
 // required.
 type Config struct {
 	Users       Users
@@ -34,6 +34,7 @@ type Config struct {
 	Policies    Policies
 	Deliveries  Deliveries
 	Journal     Journal
+	Mails       Mails       // nil: no mail is configured
 	MaxFile     int64       // bytes of an imported file
 	PlainURL    string      // of the listener without TLS, no slash at its end; empty: none
 	Authorities []Authority // in the order to list them
@@ -67,6 +68,7 @@ func (a *API) build() *API {
 	a.status()
 	a.authorities()
 	a.journal()
+	a.mails()
 	a.describe()
 	return a
 }

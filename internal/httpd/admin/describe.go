@@ -34,6 +34,7 @@ var tags = []*huma.Tag{
 	{Name: "keys", Description: "Imported encryption keys, which nobody reads back"},
 	{Name: "policies", Description: "What holds for whom"},
 	{Name: "certificates", Description: "Our CAs and what they issue"},
+	{Name: "mails", Description: "What is sent to people"},
 	{Name: "access", Description: "API tokens and the journal"},
 }
 

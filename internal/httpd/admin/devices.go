@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/notify"
 )
 
 // Devices is the mobile device management.
@@ -33,7 +35,8 @@ type Devices interface {
 type Invitation struct {
 	User    string    `json:"user" doc:"Address"`
 	Device  string    `json:"device" doc:"Our id of the device to be"`
-	Link    string    `json:"link" doc:"Good once; shown this once"`
+	Mailed  bool      `json:"mailed" doc:"The link goes to the user by mail, and to nobody else"`
+	Link    string    `json:"link,omitempty" doc:"Good once; shown this once; not there when it was mailed"`
 	Code    string    `json:"code,omitempty" doc:"Give it to the user on another way; shown this once"`
 	Expires time.Time `json:"expires" doc:"Until when the link can be redeemed"`
 }
@@ -124,7 +127,7 @@ type devicePath struct {
 func (a *API) devices() {
 	register(a, operation{id: "invite", tag: "devices", method: http.MethodPost, path: "/users/{user}/invitations",
 		summary: "Invite a user to enroll a device", permission: access.DeviceInvite, status: http.StatusCreated,
-		faults: []*fault.Error{directory.ErrUserUnknown, mdm.ErrUserDisabled}}, a.invite)
+		faults: []*fault.Error{directory.ErrUserUnknown, mdm.ErrUserDisabled, ErrSeesBoth, notify.ErrLimit}}, a.invite)
 	register(a, operation{id: "listDevices", tag: "devices", method: http.MethodGet, path: "/devices", summary: "List devices",
 		permission: access.DeviceRead,
 		faults:     []*fault.Error{directory.ErrUserUnknown, ErrCursor}}, a.listDevices)
@@ -140,13 +143,27 @@ func (a *API) devices() {
 }
 
 func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body[Invitation], error) {
+	if a.Mails == nil && !callOf(ctx).caller.May(access.InviteSeen) {
+		return nil, ErrSeesBoth
+	}
 	u, err := a.Users.User(ctx, in.User)
 	if err != nil {
 		return nil, err
 	}
 	inv, link, code, err := a.Devices.Invite(ctx, by, u)
-	return &body[Invitation]{Invitation{User: u.Mail, Device: string(inv.Device.ID), Link: link.RevealString(),
-		Code: code.RevealString(), Expires: inv.ExpiresAt}}, err
+	if err != nil {
+		return nil, err
+	}
+	out := Invitation{User: u.Mail, Device: string(inv.Device.ID), Code: code.RevealString(), Expires: inv.ExpiresAt}
+	if a.Mails == nil {
+		out.Link = link.RevealString()
+		return &body[Invitation]{out}, nil
+	}
+	if err := a.Mails.Invite(ctx, by, u, inv.Device.ID, link, inv.ExpiresAt); err != nil {
+		return nil, errors.Join(err, a.Devices.Remove(ctx, by, inv.Device.ID)) // nobody has its link
+	}
+	out.Mailed = true
+	return &body[Invitation]{out}, nil
 }
 
 type devicesInput struct {

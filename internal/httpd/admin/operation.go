@@ -42,7 +42,7 @@ func register[I, O any](a *API, op operation, handle func(ctx context.Context, b
 	}
 	huma.Register(a.huma, a.operation(op), func(ctx context.Context, in *I) (*O, error) {
 		c := callOf(ctx)
-		out, err := handle(ctx, c.by, in)
+		out, err := handle(ctx, c.caller.Actor, in)
 		if err != nil {
 			c.err = err
 			return nil, problem{ProblemBody: httpd.ProblemOf(httpd.FaultOf(err), c.requestID)}
@@ -70,7 +70,7 @@ func (a *API) operation(op operation) huma.Operation {
 
 // call is one request on its way through huma, which hands on a context only.
 type call struct {
-	by        journal.Actor
+	caller    httpd.Caller
 	requestID string
 	err       error // what was answered with a problem, for the log
 }
@@ -89,7 +89,7 @@ func (a *API) Handle(op *huma.Operation, run func(huma.Context)) {
 			if err != nil {
 				return err
 			}
-			c := &call{by: by.Actor, requestID: w.Header().Get(httpd.RequestIDHeader)}
+			c := &call{caller: by, requestID: w.Header().Get(httpd.RequestIDHeader)}
 			r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			run(humamux.NewContext(op, r, w))

@@ -27,6 +27,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("push", func(t *testing.T) { testPush(t, open) })
 	t.Run("delivery", func(t *testing.T) { testDelivery(t, open) })
 	t.Run("operations", func(t *testing.T) { testOperations(t, open) })
+	t.Run("mail", func(t *testing.T) { testMail(t, open) })
 }
 
 // at is the instant of all entries here.

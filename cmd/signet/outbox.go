@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/notify"
+	"github.com/signet-mdm/signet/notify/mail"
+)
+
+// wireMail makes the outbox when a mail server is configured. What mails hold
+// is boxed under a key of its own.
+func (s *server) wireMail() error {
+	if s.cfg.Mail.Server == "" {
+		s.log.Warn("no mail is configured: who invites sees link and code together, and nobody is told of new devices")
+		return nil
+	}
+	box, err := seal.NewBox(s.ring.ColumnRoot(), "mail")
+	if err != nil {
+		return err
+	}
+	server, err := s.mailServer()
+	if err != nil {
+		return err
+	}
+	s.outbox = notify.NewOutbox(notify.OutboxConfig{
+		Store: s.db.Mail(box), Server: server, Host: s.cfg.Host(), Organization: s.cfg.Organization, Help: s.cfg.HelpContact,
+		Log: s.log, Now: time.Now,
+	})
+	return nil
+}
+
+func (s *server) mailServer() (*mail.Server, error) {
+	m := s.cfg.Mail
+	c := mail.Config{Security: mail.Security(m.TLS), Username: m.Username, From: m.From, ReplyTo: m.ReplyTo,
+		Hello: cmp.Or(m.Hello, greetingName(s.cfg.Host()))}
+	c.Host, c.Port = s.cfg.MailServer()
+	if c.Security == mail.Clear {
+		s.log.Warn("mails go to the mail server on this machine without TLS")
+	}
+	var err error
+	if c.Roots, err = roots(m.CA); err != nil {
+		return nil, fmt.Errorf("reading mail.ca: %w", err)
+	}
+	if m.PasswordFile != "" {
+		b, err := os.ReadFile(m.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading mail.password_file: %w", err)
+		}
+		c.Password = seal.SecretString(strings.TrimRight(string(b), "\r\n"))
+	}
+	return mail.New(c)
+}
+
+// greetingName is how a host greets a mail server.
+//
+// Spec: RFC 5321 section 4.1.3
+func greetingName(host string) string {
+	ip := net.ParseIP(host)
+	switch {
+	case ip == nil:
+		return host
+	case ip.To4() == nil:
+		return "[IPv6:" + host + "]"
+	}
+	return "[" + host + "]"
+}
+
+// mailSteps is the background work on mails; none without a mail server.
+func (s *server) mailSteps() []step {
+	if s.outbox == nil {
+		return nil
+	}
+	return []step{
+		{"mail", time.Second, s.outbox.Send},
+		{"mail clock", time.Hour, s.outbox.Forget},
+	}
+}
