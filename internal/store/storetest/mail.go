@@ -148,9 +148,9 @@ func testMail(t *testing.T, open Open) {
 				t.Fatal(err)
 			}
 		}
-		got := make([][]notify.Due, 6)
+		got := make([][]notify.Due, 7)
 		var wg sync.WaitGroup
-		for i := range got {
+		for i := range got[:6] {
 			wg.Go(func() {
 				var err error
 				if got[i], err = s.MailsLeased(t.Context(), at, at.Add(time.Minute), 2); err != nil {
@@ -159,6 +159,10 @@ func testMail(t *testing.T, open Open) {
 			})
 		}
 		wg.Wait()
+		var err error // who lost all its rows to others leaves some
+		if got[6], err = s.MailsLeased(t.Context(), at, at.Add(time.Minute), 2); err != nil {
+			t.Fatal(err)
+		}
 		seen := map[string]bool{}
 		for _, d := range slices.Concat(got...) {
 			if seen[d.ID] {
