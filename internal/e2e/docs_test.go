@@ -1,0 +1,275 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/judge"
+	"github.com/signet-mdm/signet/internal/phone"
+	"github.com/signet-mdm/signet/testdata"
+)
+
+// TestDocs runs every command of the documentation, page by page, in the order
+// of the page. A fence with the language sh is run; a comment on the line before
+// may say otherwise:
+//
+//	<!-- test: no, WHY -->        it is not run
+//	<!-- test: background -->     it runs until the end of the page
+//	<!-- test: file NAME -->      it is a file that later commands use
+//	<!-- test: phone -->          what it prints are a link and a code: a phone
+//	                              enrolls with them and takes what it is sent
+//
+// Addresses and folders that are the reader's own become those of the test;
+// nothing else in a command is changed.
+func TestDocs(t *testing.T) {
+	judge.Need(t, "bash", "openssl", "curl", "jq", "pki")
+	bin := build(t)
+	for _, page := range []string{"docs/quickstart.md"} {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Parallel()
+			newReader(t, bin).follow(page)
+		})
+	}
+}
+
+// reader is somebody who does what a page says.
+type reader struct {
+	t       *testing.T
+	home    string
+	port    string
+	swap    *strings.Replacer
+	env     []string
+	printed string // by the last command
+	phone   *handset
+}
+
+func newReader(t *testing.T, bin string) *reader {
+	t.Helper()
+	r := &reader{t: t, home: t.TempDir()}
+	var plain string
+	for _, p := range []*string{&r.port, &plain} {
+		var err error
+		if *p, err = freePort(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.swap = strings.NewReplacer(
+		"https://mdm.example.org", "https://127.0.0.1:"+r.port,
+		"--listen :443", "--listen 127.0.0.1:"+r.port,
+		"--http-listen :80", "--http-listen 127.0.0.1:"+plain,
+		"/var/lib/signet", filepath.Join(r.home, "var/lib/signet"),
+		"/backup", filepath.Join(r.home, "backup"),
+		"/elsewhere", filepath.Join(r.home, "elsewhere"),
+	)
+	r.env = append(os.Environ(), "HOME="+r.home, "PATH="+bin+":"+os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0")
+	r.prepare()
+	return r
+}
+
+// prepare gives the reader what he has before he starts.
+func (r *reader) prepare() {
+	for _, dir := range []string{"var/lib", "old-certificates", "backup", "elsewhere"} {
+		if err := os.MkdirAll(filepath.Join(r.home, dir), 0o700); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	newest := testdata.History()[len(testdata.History())-1]
+	r.write("old-certificates/"+newest.Name, newest.Data)
+	r.write("password.txt", []byte(newest.Password+"\n"))
+	for _, f := range testdata.History() {
+		r.write(f.Name, f.Data)
+	}
+}
+
+func (r *reader) write(name string, data []byte) {
+	r.t.Helper()
+	if err := os.WriteFile(filepath.Join(r.home, name), data, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// fence is a block of a page.
+type fence struct {
+	line     int
+	language string
+	what     string // the comment's word: "", no, background, file, phone
+	rest     string // what follows the word
+	text     string
+}
+
+var comment = regexp.MustCompile(`^<!-- test: (no|background|file|phone)[, ]*(.*?) *-->$`)
+
+func fences(t *testing.T, page string) []fence {
+	t.Helper()
+	data, err := os.ReadFile("../../" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []fence
+	var open *fence
+	before := ""
+	for i, line := range strings.Split(string(data), "\n") {
+		language, fenced := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case open != nil && fenced:
+			list, open = append(list, *open), nil
+		case open != nil:
+			open.text += line + "\n"
+		case fenced:
+			open = &fence{line: i + 1, language: language}
+			if m := comment.FindStringSubmatch(before); m != nil {
+				open.what, open.rest = m[1], m[2]
+			}
+		}
+		before = strings.TrimSpace(line)
+	}
+	return list
+}
+
+func (r *reader) follow(page string) {
+	ran := 0
+	for _, f := range fences(r.t, page) {
+		at := fmt.Sprintf("%s:%d", page, f.line)
+		switch {
+		case f.what == "file":
+			r.write(f.rest, []byte(r.swap.Replace(f.text)))
+		case f.language != "sh":
+		case f.what == "no" && f.rest == "":
+			r.t.Errorf("%s is not run, and does not say why", at)
+		case f.what == "no":
+		case f.what == "background":
+			r.background(at, f.text)
+			ran++
+		default:
+			r.run(at, f.text)
+			ran++
+		}
+		if f.what == "phone" {
+			r.enroll(at)
+		}
+	}
+	if ran == 0 {
+		r.t.Errorf("%s has no command that is run", page)
+	}
+}
+
+// shell prepares a block: what earlier ones exported, and where they went, is
+// still so.
+func (r *reader) shell(ctx context.Context, text string) *exec.Cmd {
+	c := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c",
+		`cd "$HOME"; if [ -f .exported ]; then . ./.exported; cd "$(cat .where)"; fi
+trap 'export -p >"$HOME/.exported"; pwd >"$HOME/.where"' EXIT
+`+r.swap.Replace(text))
+	c.Env, c.Dir = r.env, r.home
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.WaitDelay = time.Second
+	return c
+}
+
+func (r *reader) run(at, text string) {
+	r.t.Helper()
+	ctx, stop := context.WithTimeout(r.t.Context(), 2*patience)
+	defer stop()
+	var out, all bytes.Buffer
+	c := r.shell(ctx, text)
+	c.Stdout, c.Stderr = &both{&out, &all}, &all
+	if err := c.Run(); err != nil {
+		r.t.Fatalf("%s: %v\n%s\n%s", at, err, r.swap.Replace(text), all.String())
+	}
+	r.printed = out.String()
+}
+
+// both writes to two buffers.
+type both struct{ one, other *bytes.Buffer }
+
+func (b *both) Write(p []byte) (int, error) {
+	b.one.Write(p)
+	return b.other.Write(p)
+}
+
+func (r *reader) background(at, text string) {
+	r.t.Helper()
+	var log bytes.Buffer
+	c := r.shell(context.Background(), text)
+	c.Stdout, c.Stderr = &log, &log
+	if err := c.Start(); err != nil {
+		r.t.Fatalf("%s: %v", at, err)
+	}
+	r.t.Cleanup(func() {
+		syscall.Kill(-c.Process.Pid, syscall.SIGTERM)
+		err := c.Wait()
+		if r.t.Failed() {
+			r.t.Logf("%s ended with %v\n%s", at, err, log.String())
+		}
+	})
+	r.await(at)
+}
+
+// await waits until the server answers.
+func (r *reader) await(at string) {
+	r.t.Helper()
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(pause) {
+		c, err := net.Dial("tcp", "127.0.0.1:"+r.port)
+		if err == nil {
+			c.Close()
+			return
+		}
+	}
+	r.t.Fatalf("%s: nothing listens", at)
+}
+
+var printedLink, printedCode = regexp.MustCompile(`(?m)^link +(\S+)`), regexp.MustCompile(`(?m)^code +(\S.*)$`)
+
+// enroll lets a phone do what its user would with the link and the code.
+func (r *reader) enroll(at string) {
+	r.t.Helper()
+	link, code := printedLink.FindStringSubmatch(r.printed), printedCode.FindStringSubmatch(r.printed)
+	if link == nil || code == nil {
+		r.t.Fatalf("%s printed no link and code:\n%s", at, r.printed)
+	}
+	r.phone = &handset{}
+	r.phone.Phone = phone.New(phone.Config{Keys: keys(), VisitAnyway: true, Log: r.phone.note})
+	r.t.Cleanup(r.phone.Close)
+	ctx, stop := context.WithTimeout(r.t.Context(), patience)
+	defer stop()
+	profile, err := r.phone.Open(ctx, link[1], strings.TrimSpace(code[1]))
+	if err == nil {
+		err = r.phone.Enroll(ctx, profile)
+	}
+	if err != nil {
+		r.t.Fatalf("%s: enrolling: %v", at, err)
+	}
+	if err := r.settle(ctx); err != nil {
+		r.t.Fatalf("%s: %v\n%s", at, err, r.phone.told(0))
+	}
+}
+
+// settle polls until the phone has keys and there is nothing more for it.
+func (r *reader) settle(ctx context.Context) error {
+	for quiet := 0; quiet < 3; quiet++ {
+		n, err := r.phone.Poll(ctx)
+		if err != nil {
+			return fmt.Errorf("polling: %w", err)
+		}
+		if n > 0 || len(r.phone.Identities()) < 2 {
+			quiet = 0
+		}
+		time.Sleep(300 * time.Millisecond)
+		if ctx.Err() != nil {
+			return errors.New("the phone was not served in time")
+		}
+	}
+	return nil
+}
