@@ -52,6 +52,12 @@ type ErrorItem struct {
 	Description string `json:"description"` // in English where the device told so
 }
 
+// What an ErrorItem of ours says, where the device says too little.
+const (
+	OwnDomain  = "signet"
+	CodeFormat = 1 // CommandFormatError
+)
+
 // NewCommand makes a command that is to be queued. Fields must be fit for a
 // property list.
 func NewCommand(device subject.DeviceID, requestType string, fields map[string]any) Command {
@@ -74,6 +80,11 @@ func RemoveProfile(device subject.DeviceID, identifier string) Command {
 // that a key arrived.
 func CertificateList(device subject.DeviceID) Command {
 	return NewCommand(device, "CertificateList", map[string]any{"ManagedOnly": true})
+}
+
+// ProfileList asks which of our profiles are there: the proof that one is gone.
+func ProfileList(device subject.DeviceID) Command {
+	return NewCommand(device, "ProfileList", map[string]any{"ManagedOnly": true})
 }
 
 // DeviceInformation asks for what [Information] holds.

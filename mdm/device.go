@@ -31,7 +31,7 @@ type Device struct {
 	SeenAt     time.Time // last message, exact to a minute
 	WakeAt     time.Time // from when on a push is wanted; zero: none is
 	Open       int       // commands that are not done
-	LastError  *Command  // the last that failed; nil: none. Lists only.
+	LastError  *Command  // the last that failed; nil: none, or not looked for
 }
 
 // Query says which devices to list, newest first.

@@ -122,8 +122,8 @@ func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.Devic
 	return s.Store.DeviceRemoved(ctx, id, farewell, s.entry(by, journal.DeviceRemoved, d))
 }
 
-// Refresh asks an enrolled device about itself and its certificates again, and
-// makes it due. ErrDeviceUnknown or ErrNotEnrolled when it cannot be asked.
+// Refresh asks an enrolled device about itself and its certificates again, makes
+// it due, and lets what it refused too often be tried again. ErrDeviceUnknown or ErrNotEnrolled when it cannot be asked.
 func (s *Service) Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID) error {
 	d, err := s.Store.Device(ctx, id)
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Service) Refresh(ctx context.Context, by journal.Actor, id subject.Devi
 	for i := range commands {
 		commands[i].CreatedAt = s.Now()
 	}
-	return s.Store.Queued(ctx, commands, s.entry(by, journal.DeviceRefresh, d))
+	return s.Store.Refreshed(ctx, id, commands, s.entry(by, journal.DeviceRefresh, d))
 }
 
 // Refused writes down that a stranger was turned away: remote is its address,

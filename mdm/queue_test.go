@@ -269,7 +269,7 @@ func TestFailures(t *testing.T) {
 			{Code: 4001, Domain: "MCInstallationErrorDomain", Description: "ProfileInstallation Failed"}, {Code: -1, Domain: "X", Description: "nur deutsch"}}},
 		"error without a chain": {"InstallProfile", "Error", nil, silent},
 		"chain of another type": {"InstallProfile", "Error", map[string]any{"ErrorChain": "no"}, silent},
-		"malformed command":     {"InstallProfile", "CommandFormatError", nil, silent},
+		"malformed command":     {"InstallProfile", "CommandFormatError", nil, []mdm.ErrorItem{{Code: 1, Domain: "signet", Description: "The device cannot read the command."}}},
 		"setting, as array": {"Settings", "Acknowledged", map[string]any{"Settings": []any{
 			map[string]any{"Status": "Acknowledged"}, map[string]any{"Status": "Error", "ErrorChain": []any{map[string]any{"ErrorCode": 7, "ErrorDomain": "S"}}}}},
 			[]mdm.ErrorItem{{Code: 7, Domain: "S"}}},
@@ -291,6 +291,44 @@ func TestFailures(t *testing.T) {
 				t.Errorf("the list's last error: %v, %v", list, err)
 			}
 		})
+	}
+}
+
+// What becomes of a command never depends on the code of its error: Apple changes
+// them. It ends with the device's reason, the next one follows, and whether it
+// is brought again is for the planner, by how often it failed.
+func TestErrorCodes(t *testing.T) {
+	p := newPhone(t)
+	for domain, codes := range map[string][]int{
+		"MCInstallationErrorDomain": {4000, 4001, 4008, 4012, 4015, 4017, 4018, 4025, 4026},
+		"MCProfileErrorDomain":      {1000, 1009, 1010},
+		"MCPayloadErrorDomain":      {2001, 2002, 2003, 2004, 2007},
+		"MCCertificateErrorDomain":  {9000, 9005, 9006},
+		"MCSCEPErrorDomain":         {22000, 22004, 22007, 22008, 22013},
+		"MCMDMErrorDomain":          {12000, 12001, 12007, 12010, 12013, 12021, 12022, 12026, 12052, 12064, 12081},
+		"NSPOSIXErrorDomain":        {28},
+		"NSOSStatusErrorDomain":     {-25299, -26275},
+		"unheard of":                {0, 1<<62 + 1},
+	} {
+		for _, code := range codes {
+			waiting := p.queue("InstallProfile", "Next")
+			p.ask("Idle", "", nil)
+			chain := map[string]any{"ErrorChain": []any{map[string]any{"ErrorCode": code, "ErrorDomain": domain, "USEnglishDescription": "No"}}}
+			for range 2 {
+				if next := p.ask("Error", waiting[0].UUID, chain); next.CommandUUID != waiting[1].UUID {
+					t.Errorf("%s %d: then got %q, want Next", domain, code, next.kind())
+				}
+			}
+			p.ask("Acknowledged", waiting[1].UUID, nil)
+			got, want := p.command(waiting[0].UUID), []mdm.ErrorItem{{Code: int64(code), Domain: domain, Description: "No"}}
+			if got.State != mdm.Failed || !cmp.Equal(got.Errors, want) {
+				t.Errorf("%s %d: got %s, %v", domain, code, got.State, got.Errors)
+			}
+			p.w.now = p.w.now.Add(time.Second)
+		}
+	}
+	if d := p.stored(); d.LastError == nil || d.LastError.RequestType != "InstallProfile" || d.Open != 0 {
+		t.Errorf("the device has %d open commands and the last error %v", d.Open, d.LastError)
 	}
 }
 
@@ -325,6 +363,28 @@ func TestCertificateList(t *testing.T) {
 	}
 	if d := p.report(mdm.CertificateList(""), map[string]any{"CertificateList": []any{}}); len(d.Certificates) != 0 {
 		t.Errorf("an empty list left %v", d.Certificates)
+	}
+}
+
+func TestProfileList(t *testing.T) {
+	p := newPhone(t)
+	listed := func() ([]string, time.Time) {
+		f, err := p.w.db.Delivery().Facts(t.Context(), []subject.DeviceID{p.id.Holder.Device})
+		p.w.must(err)
+		return f[0].Profiles, f[0].ProfilesAt
+	}
+	item := func(id any) map[string]any { return map[string]any{"PayloadIdentifier": id, "IsManaged": true} }
+	p.report(mdm.ProfileList(""), map[string]any{"ProfileList": []any{item("org.example.mail"), item("org.example.mail"), item("bad\nid"), item(7), "stray"}})
+	if got, when := listed(); !cmp.Equal(got, []string{"org.example.mail"}) || !when.Equal(p.w.now) {
+		t.Errorf("got %v at %v", got, when)
+	}
+	p.report(mdm.ProfileList(""), nil)
+	if got, _ := listed(); len(got) != 1 {
+		t.Errorf("an answer without a list changed it to %v", got)
+	}
+	p.report(mdm.ProfileList(""), map[string]any{"ProfileList": []any{}})
+	if got, _ := listed(); len(got) != 0 {
+		t.Errorf("an empty list left %v", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package mdm
 
 import (
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -92,12 +93,16 @@ func (r report) outcome(c Command, now time.Time) Outcome {
 	case statusNotNow:
 		o.State, o.NotBefore = Queued, now.Add(patience(c.Attempts))
 		return o
-	case statusError, statusFormat:
+	case statusError:
 		return o.failed(errorChain(r.keys))
+	case statusFormat:
+		return o.failed([]ErrorItem{{Code: CodeFormat, Domain: OwnDomain, Description: "The device cannot read the command."}})
 	}
 	switch c.RequestType {
 	case "CertificateList":
 		o.Certificates, o.Listed = r.certificates()
+	case "ProfileList":
+		o.Profiles, o.Shown = r.profiles()
 	case "DeviceInformation":
 		o.Information = r.information()
 	case "ManagedApplicationList":
@@ -116,7 +121,7 @@ func (r report) outcome(c Command, now time.Time) Outcome {
 // failed makes it a failure that has a reason in any case.
 func (o Outcome) failed(chain []ErrorItem) Outcome {
 	if len(chain) == 0 {
-		chain = []ErrorItem{{Domain: "signet", Description: "The device gave no reason."}}
+		chain = []ErrorItem{{Domain: OwnDomain, Description: "The device gave no reason."}}
 	}
 	o.State, o.Errors = Failed, chain[:min(len(chain), maxErrors)]
 	return o
@@ -159,6 +164,23 @@ func (r report) certificates() ([]Held, bool) {
 	}
 	return held, ok
 }
+
+// profiles gives the identifiers of what a device has; ours are all plain.
+//
+// Spec: Apple MDM, ProfileList
+func (r report) profiles() ([]string, bool) {
+	list, ok := r.keys.dicts("ProfileList")
+	ids := []string{}
+	for _, item := range list {
+		if id := item.text("PayloadIdentifier"); id != "" && plain(id) && !slices.Contains(ids, id) && len(ids) < maxProfiles {
+			ids = append(ids, id)
+		}
+	}
+	return ids, ok
+}
+
+// maxProfiles bounds what is kept of a ProfileList.
+const maxProfiles = 1000
 
 // Spec: Apple MDM, DeviceInformation
 func (r report) information() *Information {

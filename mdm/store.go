@@ -85,6 +85,9 @@ type Tokens struct {
 type Queue interface {
 	// Queued puts commands behind those of their devices. All or none.
 	Queued(ctx context.Context, commands []Command, e journal.Entry) error
+	// Refreshed puts commands behind those of the device, and lets what it
+	// refused too often be brought again.
+	Refreshed(ctx context.Context, id subject.DeviceID, commands []Command, e journal.Entry) error
 	// Command gives a command without its Payload. ErrCommandUnknown when there
 	// is none.
 	Command(ctx context.Context, uuid string) (Command, error)
@@ -111,6 +114,8 @@ type Outcome struct {
 	At           time.Time
 	Certificates []Held       // all it holds, when Listed
 	Listed       bool         // Certificates counts
+	Profiles     []string     // identifiers of all it has of ours, when Shown
+	Shown        bool         // Profiles counts
 	Apps         []App        // what it told of apps
 	Configured   bool         // and of their configuration; else only their State counts
 	Gone         []string     // bundles that it does not manage any more

@@ -77,7 +77,11 @@ func (a *app) deviceShow() *cobra.Command {
 func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	writeRecord(w, "user", d.User, "state", d.State, "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
 		"udid", d.UDID, "id", d.ID, "invited", moment(d.Created), "enrolled", maybe(d.Enrolled), "seen", maybe(d.Seen),
-		"open commands", strconv.Itoa(d.Open))
+		"open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error))
+	if len(d.Parcels) > 0 {
+		fmt.Fprintln(w, "\nwhat it should have")
+		writeParcels(w, d.Parcels)
+	}
 	if len(d.Certificates) > 0 {
 		fmt.Fprintf(w, "\ncertificates it said it holds (%s)\n", maybe(d.Listed))
 		for _, h := range d.Certificates {
@@ -100,8 +104,16 @@ func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	}
 }
 
+// lastError is a line about the last command that failed.
+func lastError(c *admin.Command) string {
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %s: %s", maybe(c.Done), c.Type, plain(strings.Join(c.Errors, "; ")))
+}
+
 func (a *app) deviceRefresh() *cobra.Command {
-	return a.onOne("refresh DEVICE", "Ask a device about itself and its certificates again", "asked", (*admin.Client).RefreshDevice)
+	return a.onOne("refresh DEVICE", "Ask a device about itself again, and bring it again what it refused too often", "asked", (*admin.Client).RefreshDevice)
 }
 
 func (a *app) deviceRemove() *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,17 +41,41 @@ func writeStatus(w io.Writer, s admin.Status) {
 	for _, d := range s.Devices {
 		fmt.Fprintf(w, "\n%s  %s  iOS %s  seen %s  %d of %d\n", plain(cmp.Or(d.Name, d.ID)), plain(d.Model), plain(cmp.Or(d.OS, "?")),
 			cmp.Or(maybe(d.Seen), "never"), d.Installed, len(d.Parcels))
-		rows := make([][]string, len(d.Parcels))
-		for i, p := range d.Parcels {
-			rows[i] = []string{"  " + p.State, p.Words, cmp.Or(p.Reason, p.Why)}
-		}
-		writeTable(w, nil, rows)
+		writeParcels(w, d.Parcels)
 		for _, note := range append(d.Notes, d.Hint) {
 			if note != "" {
 				fmt.Fprintf(w, "  %s\n", note)
 			}
 		}
 	}
+}
+
+func writeParcels(w io.Writer, list []admin.ParcelLine) {
+	rows := make([][]string, len(list))
+	for i, p := range list {
+		rows[i] = []string{"  " + p.State, p.Words, explained(p)}
+	}
+	writeTable(w, nil, rows)
+}
+
+// explained says why a parcel is where it is, and what comes next.
+func explained(p admin.ParcelLine) string {
+	switch {
+	case p.Reason == "":
+		return p.Why
+	case p.Next != nil:
+		return fmt.Sprintf("%s; failed %s, tried again from %s on", strings.TrimSuffix(p.Reason, "."), times(p.Tries), moment(*p.Next))
+	case p.Tries > 0:
+		return fmt.Sprintf("%s; failed %s and given up, signet device refresh tries it again", strings.TrimSuffix(p.Reason, "."), times(p.Tries))
+	}
+	return p.Reason
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // deliveries shows the progress of deliveries as the admin API does.
@@ -76,7 +101,11 @@ func deviceStatus(p delivery.Progress) admin.DeviceStatus {
 		s.Seen = &p.Seen
 	}
 	for _, l := range p.Lines {
-		s.Parcels = append(s.Parcels, admin.ParcelLine{Words: l.Words, Kind: string(l.Kind), State: string(l.State), Reason: l.Reason, Why: l.Why})
+		line := admin.ParcelLine{Words: l.Words, Kind: string(l.Kind), State: string(l.State), Reason: l.Reason, Why: l.Why, Tries: l.Tries}
+		if !l.Next.IsZero() {
+			line.Next = &l.Next
+		}
+		s.Parcels = append(s.Parcels, line)
 	}
 	return s
 }

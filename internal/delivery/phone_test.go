@@ -105,6 +105,8 @@ func (p *phone) obey(c mdm.Command, o *mdm.Outcome) error {
 				}
 			}
 		}
+	case "ProfileList":
+		o.Profiles, o.Shown = p.installed(), true
 	case "DeviceInformation":
 		o.Information = &mdm.Information{OSVersion: "18.2"}
 	case "ManagedApplicationList":

@@ -38,6 +38,8 @@ type Line struct {
 	State      State            `json:"state"`
 	Reason     string           `json:"reason"` // of a failure
 	Why        string           `json:"why"`    // what the planner says, for administrators
+	Tries      int              `json:"tries"`  // how often it failed
+	Next       time.Time        `json:"next"`   // when it is tried again after that; zero: not by itself
 }
 
 // State is what people see of a parcel.
@@ -132,15 +134,21 @@ func Show(f plan.Facts) Progress {
 }
 
 // lines shows one thing; the mail profile is as many as it has parts, and the
-// enrollment is between the device and us.
+// enrollment is between the device and us unless it fails.
 func lines(step plan.Step, f plan.Facts) []Line {
-	if step.Item.Kind == plan.Enrollment || step.Parcel.Kind == plan.Enrollment {
+	if (step.Item.Kind == plan.Enrollment || step.Parcel.Kind == plan.Enrollment) && step.State != plan.Failed {
 		return nil
 	}
 	l := Line{Words: step.Item.Label, Kind: step.Item.Kind, Identifier: step.Item.Identifier,
 		State: shown[step.State], Reason: f.Reason(step.Parcel), Why: step.Why}
 	if step.Do == plan.Replace || step.Do == plan.Send {
 		l.State, l.Reason = Queued, ""
+	}
+	if l.State == Failed {
+		l.Tries = step.Parcel.Attempts + 1
+		if !f.GivenUp(step.Parcel) {
+			l.Next = step.Parcel.NextTry()
+		}
 	}
 	if step.Item.Kind == "" {
 		l.Words, l.Kind, l.Identifier = step.Parcel.Label, step.Parcel.Kind, step.Parcel.Identifier

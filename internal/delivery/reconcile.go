@@ -171,6 +171,8 @@ func question(d subject.DeviceID, q plan.Question) mdm.Command {
 	switch q {
 	case plan.Information:
 		return mdm.DeviceInformation(d)
+	case plan.Profiles:
+		return mdm.ProfileList(d)
 	case plan.Apps:
 		return mdm.ManagedApplicationList(d, appconfig.OutlookBundle)
 	}

@@ -123,6 +123,11 @@ func (s MDM) Detail(ctx context.Context, key string) (mdm.Detail, error) {
 	if d.Device, err = s.device(ctx, ` WHERE d.id = ? OR d.udid = ? OR (d.serial = ? AND d.serial <> '') ORDER BY d.created_at DESC LIMIT 1`, key, key, key); err != nil {
 		return d, err
 	}
+	one := []mdm.Device{d.Device}
+	if err := s.lastErrors(ctx, one, ` AND c.device_id = ?`, d.ID); err != nil {
+		return d, err
+	}
+	d.Device = one[0]
 	if d.Commands, err = all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.device_id = ?
 		ORDER BY c.seq DESC LIMIT ?`, d.ID, shownCommands); err != nil {
 		return d, fmt.Errorf("listing commands: %w", err)

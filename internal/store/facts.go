@@ -41,9 +41,11 @@ func (l *loader) devices() (err error) {
 		d.os_version, d.seen_at, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
 		COALESCE(i.certificates_at, 0), COALESCE(i.apps_at, 0), COALESCE(i.information_at, 0),
 		COALESCE(a.state, ''), COALESCE(a.has_configuration, 0), COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.topic, ''),
+		COALESCE(l.identifiers, '[]'), COALESCE(l.at, 0),
 		(SELECT COUNT(*) FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
 		FROM device d JOIN users u ON u.id = d.user_id LEFT JOIN device_inventory i ON i.device_id = d.id
 		LEFT JOIN enrollment e ON e.device_id = d.id
+		LEFT JOIN device_profiles l ON l.device_id = d.id
 		LEFT JOIN device_app a ON a.device_id = d.id AND a.bundle_id = ? WHERE d.id`+l.in+` ORDER BY d.id`,
 		append([]any{appconfig.OutlookBundle}, l.ids...)...)
 	if err != nil {
@@ -58,19 +60,22 @@ func (l *loader) devices() (err error) {
 func scanFacts(row scanner) (plan.Facts, error) {
 	var f plan.Facts
 	var state mdm.State
-	var identity string
-	var seen, certificates, apps, information, identityAt int64
+	var identity, profiles string
+	var seen, certificates, apps, information, identityAt, listed int64
 	d, u := &f.Device, &f.User
 	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &seen,
 		&u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled,
-		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &f.Open)
+		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &profiles, &listed, &f.Open)
 	if err != nil {
 		return f, err
 	}
 	u.ID = d.User
 	f.Enrolled, f.Removed = state == mdm.Enrolled, state == mdm.Removed
 	f.Seen, f.HeldAt, f.AppsAt, f.InformedAt = instant(seen), instant(certificates), instant(apps), instant(information)
-	f.IdentityAt = instant(identityAt)
+	f.IdentityAt, f.ProfilesAt = instant(identityAt), instant(listed)
+	if err := json.Unmarshal([]byte(profiles), &f.Profiles); err != nil {
+		return f, fmt.Errorf("reading profiles: %w", err)
+	}
 	f.Identity, err = parseFingerprint(identity)
 	return f, err
 }
@@ -202,9 +207,19 @@ func (c *commandRow) facts() (plan.Command, error) {
 	}
 	c.command.SentAt, c.command.DoneAt, c.command.Refused = instant(c.sent), instant(c.done), c.notBefore > 0
 	if len(chain) > 0 {
-		c.command.Error = fmt.Sprintf("%s (%s %d)", chain[0].Description, chain[0].Domain, chain[0].Code)
+		c.command.Odd = chain[0].Domain == mdm.OwnDomain && chain[0].Code == mdm.CodeFormat
+		c.command.Error = failure(chain)
 	}
 	return c.command, nil
+}
+
+// failure says what failed and, innermost, why.
+func failure(chain []mdm.ErrorItem) string {
+	words := func(e mdm.ErrorItem) string { return fmt.Sprintf("%s (%s %d)", e.Description, e.Domain, e.Code) }
+	if last := len(chain) - 1; last > 0 {
+		return words(chain[0]) + ": " + words(chain[last])
+	}
+	return words(chain[0])
 }
 
 func (l *loader) questions() error {
@@ -219,8 +234,8 @@ func (l *loader) questions() error {
 		return v, err
 	}
 	list, err := all(l.ctx, l.q, scan, `SELECT device_id, request_type, MIN(done_at) = 0, MAX(done_at) FROM command
-		WHERE request_type IN (?, ?, ?) AND device_id`+l.in+` GROUP BY device_id, request_type`,
-		append([]any{plan.Information, plan.Certificates, plan.Apps}, l.ids...)...)
+		WHERE request_type IN (?, ?, ?, ?) AND device_id`+l.in+` GROUP BY device_id, request_type`,
+		append([]any{plan.Information, plan.Certificates, plan.Profiles, plan.Apps}, l.ids...)...)
 	if err != nil {
 		return fmt.Errorf("reading questions: %w", err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 
 	"github.com/signet-mdm/signet/mdm"
@@ -12,6 +13,11 @@ func saveInventory(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
 	if o.Listed {
 		if err := saveHeld(ctx, tx, o); err != nil {
 			return fmt.Errorf("storing the certificates of %s: %w", o.Device, err)
+		}
+	}
+	if o.Shown {
+		if err := saveProfiles(ctx, tx, o); err != nil {
+			return fmt.Errorf("storing the profiles of %s: %w", o.Device, err)
 		}
 	}
 	if len(o.Apps)+len(o.Gone) > 0 {
@@ -42,6 +48,19 @@ func saveHeld(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
 		}
 	}
 	return nil
+}
+
+func saveProfiles(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {
+	ids, err := json.Marshal(o.Profiles)
+	if err != nil {
+		return err
+	}
+	n, err := changed(ctx, tx, `UPDATE device_profiles SET identifiers = ?, at = ? WHERE device_id = ?`, string(ids), micros(o.At), o.Device)
+	if err != nil || n > 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO device_profiles (device_id, identifiers, at) VALUES (?, ?, ?)`, o.Device, string(ids), micros(o.At))
+	return err
 }
 
 func saveApps(ctx context.Context, tx *sql.Tx, o mdm.Outcome) error {

@@ -92,6 +92,21 @@ func (s MDM) Queued(ctx context.Context, commands []mdm.Command, e journal.Entry
 	})
 }
 
+// Refreshed implements [mdm.Queue].
+func (s MDM) Refreshed(ctx context.Context, id subject.DeviceID, commands []mdm.Command, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		for _, c := range commands {
+			if err := insertCommand(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE parcel SET attempts = 0 WHERE device_id = ? AND ended_at = 0`, id); err != nil {
+			return fmt.Errorf("forgetting refusals: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
 // Reported implements [mdm.Queue].
 func (s MDM) Reported(ctx context.Context, o mdm.Outcome, e journal.Entry) (taken bool, err error) {
 	if o.State == mdm.Queued {
@@ -250,9 +265,12 @@ func (s MDM) seen(ctx context.Context, tx *sql.Tx, p mdm.Poll) error {
 		return err
 	}
 	const due = `CASE WHEN c.not_before > c.lease_until THEN c.not_before ELSE c.lease_until END`
-	_, err := tx.ExecContext(ctx, `UPDATE enrollment SET wake_at = COALESCE((SELECT MIN(`+due+`)`+fromQueue+` AND `+due+` > 0), 0)
-		WHERE device_id = ?`, p.Device, p.Device)
+	var wake int64
+	err := tx.QueryRowContext(ctx, `SELECT COALESCE(MIN(`+due+`), 0)`+fromQueue+` AND `+due+` > 0`, p.Device).Scan(&wake)
 	if err != nil {
+		return fmt.Errorf("looking for the next wake-up: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE enrollment SET wake_at = ? WHERE device_id = ?`, wake, p.Device); err != nil {
 		return fmt.Errorf("noting the next wake-up: %w", err)
 	}
 	return nil

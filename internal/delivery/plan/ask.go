@@ -32,6 +32,9 @@ func (v *view) asks(steps []Step) (asks []Ask) {
 	if since, why := v.showCertificates(steps); why != "" {
 		add(Certificates, since, why)
 	}
+	if since, why := showProfiles(steps); why != "" {
+		add(Profiles, since, why)
+	}
 	if since, why := v.showApps(steps); why != "" {
 		add(Apps, since, why)
 	}
@@ -60,12 +63,20 @@ func (v *view) showCertificates(steps []Step) (since time.Time, why string) {
 		case p.Kind == Outlook || s.Do == Replace:
 		case s.State == Arrived && p.Command.DoneAt.After(since):
 			since, why = p.Command.DoneAt, "It proves what arrived."
-		case s.State == Removing && !p.Removal.open() && p.Removal.DoneAt.After(since):
-			since, why = p.Removal.DoneAt, "It proves what was removed."
 		}
 	}
 	if why == "" && slices.ContainsFunc(steps, func(s Step) bool { return s.State == Installed && s.Parcel.Kind != Outlook }) {
 		return v.HeldAt.Add(inventoryLife), "It is looked at once a week."
+	}
+	return since, why
+}
+
+// showProfiles tells since when the list of profiles is needed.
+func showProfiles(steps []Step) (since time.Time, why string) {
+	for _, s := range steps {
+		if r := s.Parcel.Removal; s.Parcel.Kind != Outlook && s.State == Removing && !r.open() && r.DoneAt.After(since) {
+			since, why = r.DoneAt, "It proves what was removed."
+		}
 	}
 	return since, why
 }

@@ -32,7 +32,9 @@ type Facts struct {
 
 	Held       []Held    // certificates that the device said it holds
 	HeldAt     time.Time // when; zero: never
-	App        App       // Outlook, as the device told
+	Profiles   []string  // of ours that the device said it has
+	ProfilesAt time.Time
+	App        App // Outlook, as the device told
 	AppsAt     time.Time
 	InformedAt time.Time // when it told about itself
 }
@@ -91,6 +93,7 @@ type Command struct {
 	SentAt  time.Time
 	DoneAt  time.Time
 	Refused bool   // the device said "not now"
+	Odd     bool   // the device could not read it, and will not read another
 	Error   string // what the device said of a failure
 }
 
@@ -115,6 +118,7 @@ type Question string
 const (
 	Information  Question = "DeviceInformation"
 	Certificates Question = "CertificateList"
+	Profiles     Question = "ProfileList"
 	Apps         Question = "ManagedApplicationList"
 )
 

@@ -175,29 +175,61 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// What a device refuses is tried again after longer and longer pauses, and given
+// up after some days, until it is refreshed.
 func TestBackOff(t *testing.T) {
 	w := newWorld(t, 1, everything, current)
 	var tries []time.Duration
 	begin := w.now
-	for range 400 {
+	for w.now.Sub(begin) < 30*24*time.Hour {
 		for w.plan() || w.seal(false) {
 		}
 		before := w.command(w.mail().Command.UUID).DoneAt
 		for w.poll(fails) {
 			w.plan()
 		}
-		if after := w.command(w.mail().Command.UUID).DoneAt; after != before {
+		if after := w.command(w.mail().Command.UUID).DoneAt; after != before && !after.IsZero() {
 			tries = append(tries, w.now.Sub(begin).Round(time.Minute))
 		}
 		w.now = plan.Make(w.look()).Next
 	}
-	if len(tries) < 12 || tries[1]-tries[0] > 2*time.Minute || tries[11]-tries[10] < 23*time.Hour || tries[11]-tries[10] > 25*time.Hour {
+	if n := len(tries); n != 10 || tries[1]-tries[0] > 6*time.Minute || tries[9]-tries[8] < 23*time.Hour || tries[9]-tries[8] > 25*time.Hour {
 		t.Errorf("tries came after %v", tries)
+	}
+	if f := w.look(); !f.GivenUp(w.mail()) || f.State(w.mail()) != plan.Failed {
+		w.fail("the mail profile is %s", f.State(w.mail()))
+	}
+	for i := range w.facts.Parcels { // refreshed
+		w.facts.Parcels[i].Attempts = 0
+	}
+	w.settleDown()
+	w.rightly()
+}
+
+// A command that the device cannot read is tried once more, in case that was an
+// accident.
+func TestOddCommand(t *testing.T) {
+	w := newWorld(t, 1, everything, current)
+	tries := 0
+	for begin := w.now; w.now.Sub(begin) < 30*24*time.Hour; {
+		for w.plan() || w.seal(false) {
+		}
+		for w.poll(fails) {
+			for _, c := range w.queue {
+				if c.payload.Kind == plan.Mail && c.State == plan.CommandFailed && !c.Odd {
+					c.Odd, tries = true, tries+1
+				}
+			}
+		}
+		w.now = plan.Make(w.look()).Next
+	}
+	if tries != 2 || !w.look().GivenUp(w.mail()) {
+		t.Errorf("it was tried %d times, want 2", tries)
 	}
 }
 
 func (w *world) mail() plan.Parcel {
-	for _, p := range w.facts.Parcels {
+	for _, p := range w.look().Parcels {
 		if p.Kind == plan.Mail {
 			return p
 		}

@@ -49,6 +49,7 @@ var rules = []rule{
 	{same, Installed, (*view).hasBytes, Drop, "The device has it."},
 	{same, Installed, nil, Wait, "The device has it."},
 	{same, Failed, (*view).late, Wait, late},
+	{same, Failed, (*view).givenUp, Wait, "It failed too often and rests until the device is refreshed."},
 	{same, Failed, (*view).patient, Wait, "It failed and is tried again later."},
 	{same, Failed, nil, Again, "It failed and is tried again."},
 	{same, "", (*view).held, Wait, "It was taken away."},
@@ -137,7 +138,10 @@ func renewal(r cert.Record) time.Time {
 var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
 // patient tells whether it is too early to try again.
-func (v *view) patient(p Parcel, _ Item) bool {
+func (v *view) patient(p Parcel, _ Item) bool { return !v.clock.passed(p.NextTry()) }
+
+// NextTry is when p, which failed, is tried again.
+func (p Parcel) NextTry() time.Time {
 	since := p.Command.DoneAt
 	switch {
 	case p.Removal.UUID != "":
@@ -145,8 +149,24 @@ func (v *view) patient(p Parcel, _ Item) bool {
 	case !p.FailedAt.IsZero():
 		since = p.FailedAt
 	}
-	return !v.clock.passed(since.Add(pauses[min(p.Attempts, len(pauses)-1)]))
+	return since.Add(pauses[min(p.Attempts, len(pauses)-1)])
 }
+
+// maxTries is how often a device may refuse something until that rests: four
+// days, with the pauses.
+const maxTries = 10
+
+// GivenUp tells whether p rests until somebody asks for it. Only what the device
+// refused does: what the keeper could not seal heals by itself, a device must
+// not get lost, and a key that is to go has to go.
+func (f Facts) GivenUp(p Parcel) bool {
+	if f.State(p) != Failed || !p.FailedAt.IsZero() || p.Kind == Enrollment {
+		return false
+	}
+	return p.Attempts >= maxTries-1 || p.Command.Odd && p.Attempts > 0
+}
+
+func (v *view) givenUp(p Parcel, _ Item) bool { return v.GivenUp(p) }
 
 // untouched tells whether nothing of p ever went to the device.
 func (v *view) untouched(p Parcel, _ Item) bool { return !p.OnDevice && p.Command.SentAt.IsZero() }

@@ -102,21 +102,17 @@ func (f Facts) appProof(p Parcel) State {
 	return Arrived // on its way, or waiting for the user
 }
 
-// removal asks whether something is off the device. What another profile
-// brings as well, or a root of the enrollment, may still be listed. A device
-// refuses to remove what it does not have.
+// removal asks whether something is off the device. What counts is what the
+// device shows, not how it answered: it refuses to remove what it does not have.
 func (f Facts) removal(p Parcel) State {
-	own := f.own(p)
 	switch {
 	case p.Removal.open():
 		return Removing
 	case p.Kind == Outlook:
 		return f.appRemoval(p)
-	case len(own) > 0 && !f.HeldAt.After(p.Removal.DoneAt):
+	case !f.ProfilesAt.After(p.Removal.DoneAt):
 		return Removing
-	case slices.ContainsFunc(own, func(c cert.Fingerprint) bool { return f.holds(c, true) }):
-		return Lingering
-	case p.Removal.State != CommandAcknowledged && p.Attempts < enough:
+	case slices.Contains(f.Profiles, p.Identifier):
 		return Lingering
 	}
 	return Gone
@@ -132,16 +128,6 @@ func (f Facts) appRemoval(p Parcel) State {
 		return Lingering
 	}
 	return Gone
-}
-
-// own are the identities that only p brings.
-func (f Facts) own(p Parcel) []cert.Fingerprint {
-	if p.Kind == Roots {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(p.Certs), func(c cert.Fingerprint) bool {
-		return slices.ContainsFunc(f.Parcels, func(o Parcel) bool { return o.ID != p.ID && slices.Contains(o.Certs, c) })
-	})
 }
 
 // Reason says in a sentence why p failed, "" when it did not.

@@ -150,7 +150,7 @@ func (w *world) command(uuid string) plan.Command {
 }
 
 func (w *world) asked() (list []plan.Asked) {
-	for _, q := range []plan.Question{plan.Information, plan.Certificates, plan.Apps} {
+	for _, q := range []plan.Question{plan.Information, plan.Certificates, plan.Profiles, plan.Apps} {
 		a, found := plan.Asked{Question: q}, false
 		for _, c := range w.queue {
 			if c.kind != string(q) {
@@ -423,6 +423,8 @@ func (w *world) settle(c *command, s plan.CommandState) {
 		w.facts.InformedAt = w.now
 	case string(plan.Certificates):
 		w.facts.Held, w.facts.HeldAt = w.list(), w.now
+	case string(plan.Profiles):
+		w.facts.Profiles, w.facts.ProfilesAt = slices.Collect(maps.Keys(w.device.profiles)), w.now
 	case string(plan.Apps):
 		w.facts.App, w.facts.AppsAt = w.device.app, w.now
 	}

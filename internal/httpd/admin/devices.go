@@ -56,15 +56,17 @@ type Device struct {
 	Enrolled *time.Time `json:"enrolled,omitempty" doc:"When its enrollment was complete"`
 	Seen     *time.Time `json:"seen,omitempty" doc:"Last message, to the minute"`
 	Open     int        `json:"openCommands" doc:"How many commands are not done"`
+	Error    *Command   `json:"lastError,omitempty" doc:"The last command that failed"`
 }
 
 // DeviceDetail is everything about one device.
 type DeviceDetail struct {
 	Device
-	Commands     []Command  `json:"commands" nullable:"false" doc:"Newest first, at most 100"`
-	Certificates []Held     `json:"certificates" nullable:"false" doc:"That the device said it holds"`
-	Listed       *time.Time `json:"certificatesListed,omitempty" doc:"When it said so"`
-	Apps         []App      `json:"apps" nullable:"false" doc:"Managed apps that it told of"`
+	Parcels      []ParcelLine `json:"parcels" nullable:"false" doc:"What it should have, and how far that is, while it is enrolled"`
+	Commands     []Command    `json:"commands" nullable:"false" doc:"Newest first, at most 100"`
+	Certificates []Held       `json:"certificates" nullable:"false" doc:"That the device said it holds"`
+	Listed       *time.Time   `json:"certificatesListed,omitempty" doc:"When it said so"`
+	Apps         []App        `json:"apps" nullable:"false" doc:"Managed apps that it told of"`
 }
 
 // Command is one MDM command without what it carries.
@@ -92,12 +94,17 @@ type App struct {
 }
 
 func newDevice(d mdm.Device) Device {
-	return Device{ID: string(d.ID), User: d.Owner, UserID: string(d.User), State: string(d.State), Name: d.Name, Model: d.Model,
+	out := Device{ID: string(d.ID), User: d.Owner, UserID: string(d.User), State: string(d.State), Name: d.Name, Model: d.Model,
 		OS: d.OSVersion, Serial: d.Serial, UDID: d.UDID, Created: d.CreatedAt, Enrolled: when(d.EnrolledAt), Seen: when(d.SeenAt), Open: d.Open}
+	if d.LastError != nil {
+		c := newCommand(*d.LastError)
+		out.Error = &c
+	}
+	return out
 }
 
 func newDetail(d mdm.Detail) DeviceDetail {
-	out := DeviceDetail{Device: newDevice(d.Device), Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Apps: []App{}}
+	out := DeviceDetail{Device: newDevice(d.Device), Parcels: []ParcelLine{}, Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Apps: []App{}}
 	for _, c := range d.Commands {
 		out.Commands = append(out.Commands, newCommand(c))
 	}
@@ -195,7 +202,17 @@ func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *devicesInput
 
 func (a *API) getDevice(ctx context.Context, _ journal.Actor, in *devicePath) (*body[DeviceDetail], error) {
 	d, err := a.Devices.Device(ctx, in.Device)
-	return &body[DeviceDetail]{newDetail(d)}, err
+	if err != nil {
+		return nil, err
+	}
+	out := newDetail(d)
+	devices, err := a.Deliveries.Status(ctx, d.User)
+	for _, s := range devices {
+		if s.ID == out.ID {
+			out.Parcels = s.Parcels
+		}
+	}
+	return &body[DeviceDetail]{out}, err
 }
 
 func (a *API) refreshDevice(ctx context.Context, by journal.Actor, in *devicePath) (*struct{}, error) {

@@ -40,11 +40,13 @@ type DeviceStatus struct {
 
 // ParcelLine is one thing that a device should have, or is to lose.
 type ParcelLine struct {
-	Words  string `json:"words" doc:"What it is, for people"`
-	Kind   string `json:"kind" doc:"roots, mail, history or outlook"`
-	State  string `json:"state" enum:"queued,sealed,sent,installed,failed,removing,removed" doc:"How far it is"`
-	Reason string `json:"reason,omitempty" doc:"Of a failure"`
-	Why    string `json:"why,omitempty" doc:"What the planner says"`
+	Words  string     `json:"words" doc:"What it is, for people"`
+	Kind   string     `json:"kind" doc:"roots, mail, history or outlook"`
+	State  string     `json:"state" enum:"queued,sealed,sent,installed,failed,removing,removed" doc:"How far it is"`
+	Reason string     `json:"reason,omitempty" doc:"Of a failure"`
+	Why    string     `json:"why,omitempty" doc:"What the planner says"`
+	Tries  int        `json:"tries,omitempty" doc:"How often it failed"`
+	Next   *time.Time `json:"nextTry,omitempty" doc:"When it is tried again after that; absent when only refreshing the device does that"`
 }
 
 func (a *API) status() {

@@ -172,6 +172,60 @@ func testDelivery(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("what was refused too often is tried again when asked for", func(t *testing.T) {
+		d := deliver(t, open(t))
+		p := d.send(parcelOf("x"))
+		d.fetch()
+		d.report(mdm.Outcome{State: mdm.Failed, Errors: []mdm.ErrorItem{{Code: mdm.CodeFormat, Domain: mdm.OwnDomain, Description: "No"}}})
+		for range 3 {
+			c := mdm.InstallProfile(d.id, p.ID)
+			c.CreatedAt = at
+			d.move(delivery.Move{Do: plan.Again, Parcel: p.ID, Command: &c})
+		}
+		before := d.facts()
+		if got := before.Parcels[0]; got.Attempts != 3 {
+			t.Errorf("before: %d tries, want 3", got.Attempts)
+		}
+		c := mdm.ProfileList(d.id)
+		c.CreatedAt = at
+		e := entry(journal.DeviceRefresh)
+		e.Due = subject.OfDevice(d.id)
+		d.must(facet(t, d.db).Refreshed(t.Context(), d.id, []mdm.Command{c}, e))
+		if got := d.facts(); got.Parcels[0].Attempts != 0 || got.Open != before.Open+1 {
+			t.Errorf("after: %d tries, %d commands; want 0 and %d", got.Parcels[0].Attempts, got.Open, before.Open+1)
+		}
+		isDue(t, d.db, map[subject.DeviceID]bool{d.id: true})
+	})
+
+	t.Run("a command that cannot be read stands out", func(t *testing.T) {
+		d := deliver(t, open(t))
+		d.send(parcelOf("x"))
+		d.fetch()
+		d.report(mdm.Outcome{State: mdm.Failed, Errors: []mdm.ErrorItem{{Code: mdm.CodeFormat, Domain: mdm.OwnDomain, Description: "No"}}})
+		if got := d.facts().Parcels[0].Command; !got.Odd || got.State != plan.CommandFailed {
+			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("profiles are those listed last", func(t *testing.T) {
+		d := deliver(t, open(t))
+		if got := d.facts(); len(got.Profiles) != 0 || !got.ProfilesAt.IsZero() {
+			t.Errorf("never asked: got %v at %v", got.Profiles, got.ProfilesAt)
+		}
+		for _, list := range [][]string{{"org.example.a", "org.example.b"}, {}, {"org.example.b"}} {
+			d.ask(mdm.ProfileList(d.id))
+			d.report(mdm.Outcome{State: mdm.Acknowledged, Profiles: list, Shown: true})
+			if got := d.facts(); !slices.Equal(got.Profiles, list) || !got.ProfilesAt.Equal(at) {
+				t.Errorf("got %v at %v, want %v", got.Profiles, got.ProfilesAt, list)
+			}
+		}
+		d.ask(mdm.ProfileList(d.id))
+		d.report(mdm.Outcome{State: mdm.Failed})
+		if got := d.facts(); len(got.Profiles) != 1 {
+			t.Errorf("after a failure: got %v", got.Profiles)
+		}
+	})
+
 	t.Run("only the renewal is handed out", func(t *testing.T) {
 		d := deliver(t, open(t))
 		d.send(parcelOf("x"))
