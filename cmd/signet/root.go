@@ -65,7 +65,7 @@ func (a *app) commands() []*cobra.Command {
 		a.demoCommand(), a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(),
 		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.mailCommand(), a.caCommand(), a.exchangeCommand(), a.tokenCommand(), a.auditCommand(),
 		a.configCommand(), a.versionCommand(),
-		a.manCommand(),
+		a.doctorCommand(), a.manCommand(),
 	}
 }
 

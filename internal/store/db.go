@@ -29,6 +29,7 @@ type dialect struct {
 	name   string
 	schema string               // folder below schema/
 	size   string               // query that gives the bytes it takes
+	check  string               // query that gives "ok" or what is damaged; empty: the server knows
 	again  func(err error) bool // the transaction lost and may run again
 	unique func(err error) bool // a unique key is taken
 	upsert func(key, set string) string

@@ -12,6 +12,7 @@ var sqlite = dialect{
 	name:   "sqlite3",
 	schema: "sqlite",
 	size:   `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
+	check:  `PRAGMA quick_check(1)`,
 	again: func(err error) bool {
 		e, ok := errors.AsType[*driver.Error](err)
 		return ok && (e.Code()&0xff == lib.SQLITE_BUSY || e.Code()&0xff == lib.SQLITE_LOCKED)

@@ -100,6 +100,19 @@ func testOperations(t *testing.T, open Open) {
 			t.Errorf("got %v, %v", f.CRLs, err)
 		}
 	})
+	t.Run("the newest entry and no damage", func(t *testing.T) {
+		db := open(t)
+		if newest, err := db.Operations().Newest(t.Context()); err != nil || !newest.IsZero() {
+			t.Errorf("of nothing: got %v, %v", newest, err)
+		}
+		addUser(t, db, "alice@example.com")
+		if newest, err := db.Operations().Newest(t.Context()); err != nil || !newest.Equal(at) {
+			t.Errorf("got %v, %v; want %v", newest, err, at)
+		}
+		if damage, err := db.Operations().Damage(t.Context()); err != nil || damage != "" {
+			t.Errorf("got %q, %v", damage, err)
+		}
+	})
 	t.Run("the schema is this program's", func(t *testing.T) {
 		have, want, err := open(t).Operations().Schema(t.Context())
 		if err != nil || have != want || have < 7 {

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/doctor"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/store"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look at everything a server needs, and say what is wrong and what helps",
+		Long: `Looks at configuration, keys, database, certificates, network, clock, disk and
+queue: each numbered check is OK, WARN or FAIL, with its cause and a command to
+run. It changes nothing, and works beside a running server and without one; run
+it as the service's user or as root. The exit status is 1 when a check failed.`,
+		Args: takes(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var opened []io.Closer
+			err := a.examine(c.Context(), a.patient(c, &opened))
+			for _, o := range opened {
+				err = errors.Join(err, o.Close())
+			}
+			return err
+		},
+	}
+	addSettings(c)
+	return c
+}
+
+// diagnosis is what -o json shows.
+type diagnosis struct {
+	OK     bool            `json:"ok"` // no check failed
+	Checks []doctor.Result `json:"checks"`
+}
+
+// examine makes all checks and shows each as it comes.
+func (a *app) examine(ctx context.Context, patient *doctor.Case) error {
+	all := diagnosis{OK: true}
+	found := map[doctor.Status]int{}
+	doctor.Run(ctx, patient.Checks(), func(r doctor.Result) {
+		r.Cause, r.Command = plain(r.Cause), plain(r.Command)
+		all.Checks = append(all.Checks, r)
+		found[r.Status]++
+		if a.output != "json" {
+			writeResult(a.stdout, r)
+		}
+	})
+	all.OK = found[doctor.Fail] == 0
+	err := a.show(all, func(w io.Writer) {
+		fmt.Fprintf(w, "\n%d OK, %d WARN, %d FAIL\n", found[doctor.OK], found[doctor.Warn], found[doctor.Fail])
+	})
+	if err == nil && !all.OK {
+		err = fmt.Errorf("%s failed", count(found[doctor.Fail], "check"))
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+func writeResult(w io.Writer, r doctor.Result) {
+	fmt.Fprintf(w, "%2d  %-28s %-4s  %s\n", r.Number, r.Group+": "+r.Name, r.Status, r.Cause)
+	if r.Command != "" {
+		fmt.Fprintf(w, "%38stry: %s\n", "", r.Command)
+	}
+}
+
+// patient is the installation that the flags of c name. What it opens is to be
+// closed.
+func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
+	cfg, err := a.settings(c)
+	if err == nil {
+		err = a.initialised(c)
+	}
+	cfg.Data = a.dataDir()
+	keys := cfg.In("keys")
+	p := &doctor.Case{
+		Config: cfg, File: a.configFile(c), Err: err, Root: rootKey, Now: time.Now,
+		Unlock: keyring.FindUnlock(cfg.Keys.UnlockFile, keys, a.getenv), Lookup: net.DefaultResolver.LookupHost,
+	}
+	p.Keys = func() (*keyring.Ring, error) { return keyring.Open(keys, p.Unlock) }
+	p.Running = func() bool { return answers(cfg.Socket()) }
+	p.Database = func(ctx context.Context) (doctor.Database, error) {
+		db, err := inspectDatabase(ctx, cfg)
+		if err == nil {
+			*opened = append(*opened, db)
+		}
+		return db, err
+	}
+	p.Served = func(ring *keyring.Ring) (*tls.Certificate, error) { return servedBy(cfg, ring) }
+	p.Fetch = func(ctx context.Context) ([]byte, error) { return fetchRoot(ctx, cfg) }
+	if cfg.MDM.Topic != "" {
+		p.Services = append(p.Services, doctor.Service{
+			Name: "apple push", Addr: pushGateway, Lacks: "No device can be woken.", Try: "openssl s_client -connect " + pushGateway,
+			Reach: func(ctx context.Context) error { return doctor.ReachTLS(ctx, pushGateway, nil) },
+		})
+	}
+	return p
+}
+
+// pushGateway is where Apple takes pushes.
+const pushGateway = "api.push.apple.com:443"
+
+// answers tells whether a server listens on the socket of a data directory.
+func answers(socket string) bool {
+	c, err := net.Dial("unix", socket)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+// inspectDatabase opens the configured database to look at it.
+func inspectDatabase(ctx context.Context, cfg config.Config) (db store.Inspection, err error) {
+	file := cfg.In("signet.db")
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return db, errNoDatabase.Saying("The database " + file + " is missing.")
+	}
+	return store.InspectSQLite(ctx, file)
+}
+
+// servedBy gives the certificate that a server with these settings shows.
+func servedBy(cfg config.Config, ring *keyring.Ring) (*tls.Certificate, error) {
+	get, err := (&server{cfg: cfg, ring: ring, log: slog.New(slog.DiscardHandler)}).certificate()
+	if err != nil {
+		return nil, err
+	}
+	return get(nil)
+}
+
+// maxRoot bounds what is taken for a root certificate.
+const maxRoot = 64 << 10
+
+// fetchRoot asks the server's public address for the root certificate, which
+// shows who answers there. The TLS certificate is judged elsewhere.
+func fetchRoot(ctx context.Context, cfg config.Config) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.Base()+"/pki/"+rootKey+".cer", nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it answers %s", resp.Status)
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, maxRoot))
+}

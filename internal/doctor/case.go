@@ -1,0 +1,118 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/metrics"
+)
+
+// Database is what is looked at of it. Nothing is changed.
+type Database interface {
+	// Schema gives the migration it is at and the one this program brings.
+	Schema(ctx context.Context) (have, want int64, err error)
+	// Damage says what is damaged, empty when nothing is.
+	Damage(ctx context.Context) (string, error)
+	// Figures counts.
+	Figures(ctx context.Context) (metrics.Figures, error)
+	// Newest gives the instant of the newest journal entry; zero for none.
+	Newest(ctx context.Context) (time.Time, error)
+}
+
+// Service is another server that ours needs.
+type Service struct {
+	Name  string
+	Addr  string                      // host:port
+	Reach func(context.Context) error // connects as the server would
+	Lacks string                      // what does not work without it
+	Try   string
+}
+
+// Case is one installation, and the ways to look at it. All but Push is
+// required; a function is called only when what comes before it was well.
+type Case struct {
+	Config config.Config
+	File   string // of the configuration
+	Err    error  // why it cannot be read, or there is no installation
+	Unlock string // file of the unlock key
+	Keys   func() (*keyring.Ring, error)
+	Root   string // name of the root's key in the ring
+	// Running tells whether a server runs on the data directory.
+	Running  func() bool
+	Database func(ctx context.Context) (Database, error)
+	// Served gives the certificate that the server shows, with its chain.
+	Served func(*keyring.Ring) (*tls.Certificate, error)
+	// Push gives the push certificate; nil for none.
+	Push func(ctx context.Context) (*x509.Certificate, error)
+	// Fetch gets the root certificate from the server's own address, without
+	// judging the server's certificate.
+	Fetch    func(ctx context.Context) ([]byte, error)
+	Services []Service
+	Lookup   func(ctx context.Context, host string) ([]string, error)
+	Now      func() time.Time
+
+	ring *keyring.Ring // once it was opened
+	db   Database
+}
+
+// Checks lists what there is to look at. They are to be made in order: later
+// ones use what earlier ones opened, and say so when it did not open. Without a
+// configuration nothing else means anything.
+func (c *Case) Checks() []Check {
+	if c.Err != nil {
+		return []Check{{"configuration", "settings", c.settings}}
+	}
+	list := []Check{
+		{"configuration", "settings", c.settings},
+		{"configuration", "address", c.address},
+		{"configuration", "enrollment", c.enrollment},
+		{"keys", "unlock key", c.open},
+		{"keys", "escrow", c.withKeys(c.canary)},
+		{"keys", "recovery", c.recovery},
+		{"keys", "apart", c.apart},
+		{"database", "connection", c.connect},
+		{"database", "schema", c.withDatabase(c.schema)},
+		{"database", "latency", c.withDatabase(c.latency)},
+		{"database", "integrity", c.withDatabase(c.integrity)},
+		{"certificates", "tls", c.withKeys(c.tls)},
+		{"certificates", "authorities", c.withKeys(c.authorities)},
+		{"certificates", "push", c.withDatabase(c.push)},
+		{"server", "process", c.process},
+		{"network", "name", c.name},
+		{"network", "own address", c.withKeys(c.reachable)},
+	}
+	for _, s := range c.Services {
+		list = append(list, Check{"network", s.Name, s.look})
+	}
+	return append(list,
+		Check{"clock", "time", c.withDatabase(c.clock)},
+		Check{"clock", "synchronised", synchronised},
+		Check{"disk", "space", c.space},
+		Check{"disk", "rights", c.rights},
+		Check{"queue", "deliveries", c.withDatabase(c.deliveries)},
+		Check{"queue", "planning", c.withDatabase(c.planning)})
+}
+
+// withKeys looks only when the keys are open.
+func (c *Case) withKeys(look func(context.Context) Finding) func(context.Context) Finding {
+	return func(ctx context.Context) Finding {
+		if c.ring == nil {
+			return warn("Not looked at: the keys do not open.", "")
+		}
+		return look(ctx)
+	}
+}
+
+// withDatabase looks only when the database is open.
+func (c *Case) withDatabase(look func(context.Context) Finding) func(context.Context) Finding {
+	return func(ctx context.Context) Finding {
+		if c.db == nil {
+			return warn("Not looked at: the database does not open.", "")
+		}
+		return look(ctx)
+	}
+}

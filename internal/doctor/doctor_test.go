@@ -1,0 +1,211 @@
+package doctor_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/doctor"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/metrics"
+)
+
+var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// installation is a healthy one, for tests to spoil.
+type installation struct {
+	*doctor.Case
+	t    *testing.T
+	ring *keyring.Ring
+	ca   *x509.Certificate
+	key  *ecdsa.PrivateKey
+	tls  *x509.Certificate // as a template
+	db   *database
+	now  time.Time
+	up   bool
+}
+
+type database struct {
+	have, want int64
+	damage     string
+	figures    metrics.Figures
+	newest     time.Time
+	err        error
+	takes      func()
+}
+
+func (d *database) Schema(context.Context) (int64, int64, error) { return d.have, d.want, d.err }
+func (d *database) Damage(context.Context) (string, error)       { return d.damage, d.err }
+func (d *database) Newest(context.Context) (time.Time, error)    { d.takes(); return d.newest, d.err }
+func (d *database) Figures(context.Context) (metrics.Figures, error) {
+	return d.figures, d.err
+}
+
+func healthy(t *testing.T) *installation {
+	t.Helper()
+	i := &installation{t: t, now: start, up: true, db: &database{have: 7, want: 7, newest: start, takes: func() {}}}
+	data := filepath.Join(t.TempDir(), "data")
+	apart := filepath.Join(t.TempDir(), "unlock.key")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.Create(filepath.Join(data, "keys"), apart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.ring = ring
+	i.authority(start.AddDate(10, 0, 0))
+	i.tls = &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{"mdm.example.org"},
+		NotBefore: start.Add(-time.Hour), NotAfter: start.AddDate(0, 3, 0), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	cfg := config.Default()
+	cfg.Data, cfg.URL, cfg.Keys.Recovery, cfg.MDM.Topic = data, "https://mdm.example.org", "age1example", "com.apple.mgmt.External.x"
+	i.Case = &doctor.Case{
+		Config: cfg, File: "signet.toml", Unlock: apart, Root: "root",
+		Keys:     func() (*keyring.Ring, error) { return i.ring, nil },
+		Running:  func() bool { return i.up },
+		Database: func(context.Context) (doctor.Database, error) { return i.db, nil },
+		Served: func(*keyring.Ring) (*tls.Certificate, error) {
+			return &tls.Certificate{Certificate: [][]byte{i.sign(i.tls, i.ca)}}, nil
+		},
+		Fetch:  func(context.Context) ([]byte, error) { return i.ca.Raw, nil },
+		Lookup: func(context.Context, string) ([]string, error) { return []string{"203.0.113.7"}, nil },
+		Now:    func() time.Time { return i.now },
+	}
+	return i
+}
+
+// authority makes the root of the ring.
+func (i *installation) authority(until time.Time) {
+	i.t.Helper()
+	var err error
+	if i.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		i.t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Root"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: start.Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageCertSign}
+	if i.ca, err = x509.ParseCertificate(i.sign(template, template)); err != nil {
+		i.t.Fatal(err)
+	}
+	if err := i.ring.Add("root", i.key, []*x509.Certificate{i.ca}); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+func (i *installation) sign(template, parent *x509.Certificate) []byte {
+	i.t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, i.key.Public(), i.key)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return der
+}
+
+// look runs all checks and gives those of a name.
+func (i *installation) look() map[string]doctor.Result {
+	all := map[string]doctor.Result{}
+	doctor.Run(i.t.Context(), i.Checks(), func(r doctor.Result) { all[r.Group+": "+r.Name] = r })
+	return all
+}
+
+func TestHealthy(t *testing.T) {
+	for name, r := range healthy(t).look() {
+		if r.Status != doctor.OK && name != "clock: synchronised" { // that is about the machine the test runs on
+			t.Errorf("%d %s: %s %s", r.Number, name, r.Status, r.Cause)
+		}
+		if r.Cause == "" || r.Status == doctor.OK && r.Command != "" {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestAilments(t *testing.T) {
+	no := errors.New("no\nsuch thing")
+	for name, c := range map[string]struct {
+		spoil  func(*installation)
+		check  string
+		status doctor.Status
+		cause  string
+	}{
+		"no configuration": {func(i *installation) { i.Err = no }, "configuration: settings", doctor.Fail, "no such thing"},
+		"bad setting":      {func(i *installation) { i.Config.Listen = "x" }, "configuration: settings", doctor.Fail, `listen: "x" is no address`},
+		"two bad settings": {func(i *installation) { i.Config.Listen, i.Config.Log.Level = "x", "x" }, "configuration: settings", doctor.Fail, "(and 1 more)"},
+		"an address":       {func(i *installation) { i.Config.URL = "https://192.0.2.1" }, "configuration: address", doctor.Warn, "192.0.2.1 is no name"},
+		"lab":              {func(i *installation) { i.Config.Enroll.Auth = "lab" }, "configuration: enrollment", doctor.Warn, "lab"},
+		"keys away":        {func(i *installation) { i.Keys = func() (*keyring.Ring, error) { return nil, keyring.ErrUnlockWrong } }, "keys: unlock key", doctor.Fail, "does not open these keys"},
+		"not looked at":    {func(i *installation) { i.Keys = func() (*keyring.Ring, error) { return nil, no } }, "keys: escrow", doctor.Warn, "Not looked at"},
+		"no recovery":      {func(i *installation) { i.Config.Keys.Recovery = "" }, "keys: recovery", doctor.Warn, "keys.recovery is empty"},
+		"together":         {func(i *installation) { i.Unlock = i.Config.In("keys", "unlock.key") }, "keys: apart", doctor.Warn, "lies in the data directory"},
+		"no database": {func(i *installation) {
+			i.Database = func(context.Context) (doctor.Database, error) { return nil, no }
+		}, "database: connection", doctor.Fail, "no such thing"},
+		"database not looked at": {func(i *installation) {
+			i.Database = func(context.Context) (doctor.Database, error) { return nil, no }
+		}, "queue: deliveries", doctor.Warn, "Not looked at"},
+		"old schema":   {func(i *installation) { i.db.have = 6 }, "database: schema", doctor.Warn, "this program brings 7"},
+		"newer schema": {func(i *installation) { i.db.have = 8 }, "database: schema", doctor.Fail, "a newer Signet made"},
+		"slow":         {func(i *installation) { i.db.takes = func() { i.now = i.now.Add(30 * time.Millisecond) } }, "database: latency", doctor.Warn, "A question takes 30ms"},
+		"very slow":    {func(i *installation) { i.db.takes = func() { i.now = i.now.Add(time.Second) } }, "database: latency", doctor.Fail, "A question takes 1s"},
+		"damage":       {func(i *installation) { i.db.damage = "page 7" }, "database: integrity", doctor.Fail, "page 7"},
+		"database err": {func(i *installation) { i.db.err = no }, "database: integrity", doctor.Fail, "no such thing"},
+		"tls for another": {func(i *installation) { i.tls.DNSNames = []string{"www.example.org"} },
+			"certificates: tls", doctor.Fail, "is for www.example.org, not for mdm.example.org"},
+		"tls without name": {func(i *installation) { i.tls.DNSNames = nil }, "certificates: tls", doctor.Fail, "nobody (it has no SAN)"},
+		"tls for devices":  {func(i *installation) { i.Config.MDM.TLSHost = "device.example.org" }, "certificates: tls", doctor.Fail, "not for device.example.org"},
+		"tls over":         {func(i *installation) { i.tls.NotAfter = start.Add(-time.Minute) }, "certificates: tls", doctor.Fail, "expired on 2026-11-24"},
+		"tls soon over":    {func(i *installation) { i.tls.NotAfter = start.Add(49 * time.Hour) }, "certificates: tls", doctor.Warn, "expires in 2 days"},
+		"tls not yet":      {func(i *installation) { i.tls.NotBefore = start.Add(time.Hour) }, "certificates: tls", doctor.Fail, "is good only from"},
+		"tls too long":     {func(i *installation) { i.tls.NotAfter = start.AddDate(3, 0, 0) }, "certificates: tls", doctor.Fail, "iPhones refuse more than 825"},
+		"tls of a stranger": {func(i *installation) {
+			stranger := healthy(i.t)
+			i.Served = stranger.Served
+		}, "certificates: tls", doctor.Fail, "The chain of the TLS certificate is not complete: CN=Root is missing"},
+		"tls gone": {func(i *installation) {
+			i.Served = func(*keyring.Ring) (*tls.Certificate, error) { return nil, no }
+		}, "certificates: tls", doctor.Fail, "no such thing"},
+		"authority soon over": {func(i *installation) { i.now = start.AddDate(10, 0, -10) }, "certificates: authorities", doctor.Warn, "root expires in 10 days"},
+		"no topic":            {func(i *installation) { i.Config.MDM.Topic = "" }, "certificates: push", doctor.Warn, "no push topic"},
+		"no push certificate": {func(i *installation) {
+			i.Push = func(context.Context) (*x509.Certificate, error) { return nil, nil }
+		}, "certificates: push", doctor.Warn, "There is no push certificate"},
+		"push soon over": {func(i *installation) {
+			i.Push = func(context.Context) (*x509.Certificate, error) {
+				return &x509.Certificate{NotAfter: start.Add(49 * time.Hour)}, nil
+			}
+		}, "certificates: push", doctor.Warn, "The push certificate expires in 2 days"},
+		"not running":    {func(i *installation) { i.up = false }, "server: process", doctor.Warn, "No server runs"},
+		"name unknown":   {func(i *installation) { i.Lookup = func(context.Context, string) ([]string, error) { return nil, no } }, "network: name", doctor.Fail, "mdm.example.org is in no DNS"},
+		"unreachable":    {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return nil, no } }, "network: own address", doctor.Fail, "The server runs, but not behind"},
+		"another there":  {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return []byte("x"), nil } }, "network: own address", doctor.Fail, "another server answers"},
+		"clock behind":   {func(i *installation) { i.db.newest = start.Add(time.Hour) }, "clock: time", doctor.Fail, "from 1h0m0s in the future"},
+		"open directory": {func(i *installation) { os.Chmod(i.Config.Data, 0o755) }, "disk: rights", doctor.Fail, "mode 0755"},
+		"directory gone": {func(i *installation) { i.Config.Data = "/no/such" }, "disk: space", doctor.Fail, "no such file"},
+		"old queue":      {func(i *installation) { i.db.figures.ParcelWaits = start.Add(-time.Hour) }, "queue: deliveries", doctor.Warn, "the first for 1h0m0s"},
+		"failed":         {func(i *installation) { i.db.figures.Parcels = map[string]int{"failed": 7} }, "queue: deliveries", doctor.Warn, "7 deliveries have failed"},
+		"nobody plans":   {func(i *installation) { i.db.figures.DevicesDue, i.up = 3, false }, "queue: planning", doctor.Warn, "3 devices wait for their plan, and no server runs"},
+		"service away": {func(i *installation) {
+			i.Services = []doctor.Service{{Name: "mail", Addr: "smtp.example.org:587", Lacks: "No mail is sent.", Try: "dig",
+				Reach: func(context.Context) error { return no }}}
+		}, "network: mail", doctor.Warn, "smtp.example.org:587 cannot be reached: no such thing. No mail is sent."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := healthy(t)
+			c.spoil(i)
+			r, made := i.look()[c.check]
+			if !made || r.Status != c.status || !strings.Contains(r.Cause, c.cause) {
+				t.Errorf("%s: got %s %q, want %s …%q…", c.check, r.Status, r.Cause, c.status, c.cause)
+			}
+		})
+	}
+}

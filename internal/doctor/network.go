@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/smtp"
+	"strings"
+	"time"
+)
+
+func (c *Case) process(context.Context) Finding {
+	if !c.Running() {
+		return warn("No server runs on "+c.Config.Data+".", "systemctl start signet, or signet serve")
+	}
+	return ok("it runs")
+}
+
+func (c *Case) name(ctx context.Context) Finding {
+	host := c.Config.Host()
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ok(host)
+	}
+	addrs, err := c.Lookup(ctx, host)
+	if err != nil || len(addrs) == 0 {
+		return fails(host+" is in no DNS that this machine asks.", "dig "+host)
+	}
+	return ok(strings.Join(addrs, ", "))
+}
+
+// reachable takes the way that a phone takes, as far as it begins here: what a
+// firewall does on the way in is not seen.
+func (c *Case) reachable(ctx context.Context) Finding {
+	root, err := c.Fetch(ctx)
+	own, ownErr := c.ring.Certificates(c.Root)
+	const try = "curl -v "
+	switch {
+	case err != nil && !c.Running():
+		return warn("Nothing answers at "+c.Config.Base()+": no server runs.", "systemctl start signet")
+	case err != nil:
+		return fails("The server runs, but not behind "+c.Config.Base()+": "+told(err)+".", try+c.Config.Base()+"/pki/"+c.Root+".cer")
+	case ownErr != nil:
+		return trouble(ownErr, "")
+	case !bytes.Equal(root, own[0].Raw):
+		return fails("At "+c.Config.Base()+" another server answers.", try+c.Config.Base()+"/pki/"+c.Root+".cer")
+	}
+	return ok("this server answers at " + c.Config.Base())
+}
+
+func (s Service) look(ctx context.Context) Finding {
+	if err := s.Reach(ctx); err != nil {
+		return warn(s.Addr+" cannot be reached: "+told(err)+". "+s.Lacks, s.Try)
+	}
+	return ok(s.Addr)
+}
+
+// dialTime bounds reaching one address.
+const dialTime = 5 * time.Second
+
+// ReachTLS wants a server that is who it should be behind an address.
+func ReachTLS(ctx context.Context, addr string, roots *x509.CertPool) error {
+	ctx, stop := context.WithTimeout(ctx, dialTime)
+	defer stop()
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: roots}}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// ReachSMTP wants a mail server that offers STARTTLS and proves who it is.
+func ReachSMTP(ctx context.Context, host, port string, roots *x509.CertPool) error {
+	ctx, stop := context.WithTimeout(ctx, dialTime)
+	defer stop()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return err
+	}
+	if at, limited := ctx.Deadline(); limited {
+		if err := conn.SetDeadline(at); err != nil {
+			return err
+		}
+	}
+	client, err := smtp.NewClient(conn, host)
+	if err != nil {
+		conn.Close()
+		return fmt.Errorf("greeting: %w", err)
+	}
+	defer client.Close()
+	if offered, _ := client.Extension("STARTTLS"); !offered {
+		return errors.New("it does not offer STARTTLS")
+	}
+	if err := client.StartTLS(&tls.Config{ServerName: host, RootCAs: roots}); err != nil {
+		return fmt.Errorf("STARTTLS: %w", err)
+	}
+	return client.Quit()
+}
