@@ -22,6 +22,14 @@ type Invitation struct {
 	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	RedeemedAt time.Time // zero: not yet
+
+	DownloadedAt time.Time // when the profile was fetched last; zero: not yet
+}
+
+// Stage is how far an invitation has come.
+type Stage struct {
+	State        State // of the device
+	DownloadedAt time.Time
 }
 
 // Invite makes a device for a user and an invitation to enroll it. The link,
@@ -137,7 +145,13 @@ func (s *Service) Download(ctx context.Context, device subject.DeviceID, remote 
 	if inv.State == Enrolled {
 		return Invitation{}, ErrInvitationOver
 	}
-	return inv, s.Store.Record(ctx, s.byInvited(inv, journal.ProfileDownloaded, remote))
+	return inv, s.Store.ProfileDownloaded(ctx, device, s.byInvited(inv, journal.ProfileDownloaded, remote))
+}
+
+// Stages tells how far the invitations of devices have come. Unknown devices
+// are left out.
+func (s *Service) Stages(ctx context.Context, devices []subject.DeviceID) (map[subject.DeviceID]Stage, error) {
+	return s.Store.Stages(ctx, devices)
 }
 
 // byInvited is done by the person who was invited, as far as we know.

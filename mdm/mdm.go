@@ -113,13 +113,33 @@ func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.Devic
 	if d.State == Removed {
 		return nil
 	}
-	var farewell *Command
-	if d.State == Enrolled {
-		c := RemoveProfile(id, s.enrollmentID())
-		c.CreatedAt = s.Now()
-		farewell = &c
+	return s.Store.DeviceRemoved(ctx, id, s.farewellTo(d), s.entry(by, journal.DeviceRemoved, d))
+}
+
+// Lost removes a device of that user because it is in strange hands: what was
+// issued to it gets revoked as compromised. ErrDeviceUnknown when the user has
+// no such device; one that was removed already stays as it is.
+func (s *Service) Lost(ctx context.Context, by journal.Actor, user subject.UserID, id subject.DeviceID) error {
+	d, err := s.Store.Device(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case d.User != user:
+		return ErrDeviceUnknown
+	case d.State == Removed:
+		return nil
 	}
-	return s.Store.DeviceRemoved(ctx, id, farewell, s.entry(by, journal.DeviceRemoved, d))
+	return s.Store.DeviceLost(ctx, id, s.farewellTo(d), s.entry(by, journal.DeviceLost, d))
+}
+
+// farewellTo is the last command to an enrolled device; nil to others.
+func (s *Service) farewellTo(d Device) *Command {
+	if d.State != Enrolled {
+		return nil
+	}
+	c := RemoveProfile(d.ID, s.enrollmentID())
+	c.CreatedAt = s.Now()
+	return &c
 }
 
 // Refresh asks an enrolled device about itself and its certificates again, makes

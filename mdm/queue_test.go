@@ -488,3 +488,23 @@ func TestSeen(t *testing.T) {
 		t.Errorf("after a minute: seen at %v, want %v", d.SeenAt, p.w.now)
 	}
 }
+
+// A device is lost by its own user only.
+func TestLost(t *testing.T) {
+	p := newPhone(t)
+	id, user := p.id.Holder.Device, p.id.Holder.User
+	wants(t, "another user", p.w.Lost(t.Context(), admin, subject.NewUserID(), id), mdm.ErrDeviceUnknown)
+	wants(t, "unknown", p.w.Lost(t.Context(), admin, user, subject.NewDeviceID()), mdm.ErrDeviceUnknown)
+	if d := p.stored(); d.State != mdm.Enrolled {
+		t.Fatalf("got %s", d.State)
+	}
+	for range 2 {
+		p.w.must(p.w.Lost(t.Context(), admin, user, id))
+	}
+	if last := p.ask("Idle", "", nil); last.kind() != "RemoveProfile" || p.stored().State != mdm.Removed {
+		t.Errorf("got %v, state %s", last.Command, p.stored().State)
+	}
+	if n := p.w.entries(journal.DeviceLost, "", ""); n != 1 {
+		t.Errorf("journal has %d losses, want 1", n)
+	}
+}

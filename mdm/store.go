@@ -31,6 +31,12 @@ type Invitations interface {
 	// not redeemed, not over and has tries left, and tells whether it did.
 	// Otherwise it counts the try. Atomic; one of many at once wins.
 	CodeTried(ctx context.Context, t Try) (redeemed bool, err error)
+	// ProfileDownloaded notes at e.At that the enrollment profile of a device
+	// was fetched.
+	ProfileDownloaded(ctx context.Context, device subject.DeviceID, e journal.Entry) error
+	// Stages gives how far the invitations of devices have come, in one
+	// statement; those that do not exist are left out.
+	Stages(ctx context.Context, devices []subject.DeviceID) (map[subject.DeviceID]Stage, error)
 }
 
 // Try is one attempt to redeem an invitation.
@@ -56,6 +62,9 @@ type Enrollments interface {
 	// is queued unless it is nil. A device that is Removed already stays as it
 	// is but for its queue, and no entry is written.
 	DeviceRemoved(ctx context.Context, id subject.DeviceID, farewell *Command, e journal.Entry) error
+	// DeviceLost does what DeviceRemoved does, and remembers that the device is
+	// in strange hands.
+	DeviceLost(ctx context.Context, id subject.DeviceID, farewell *Command, e journal.Entry) error
 	// Record writes an entry that has no other effect.
 	Record(ctx context.Context, e journal.Entry) error
 }

@@ -37,7 +37,7 @@ type PageStore interface {
 	// SessionOpened stores a session and forgets those that ended before it.
 	SessionOpened(ctx context.Context, s Session, hash seal.Hash) error
 	// Session gives the session of that hash, expired ones too; ErrSession
-	// when there is none.
+	// when there is none, its user is disabled, or its device was removed.
 	Session(ctx context.Context, hash seal.Hash) (Session, error)
 	// LinkMade stores a link to the page of a user.
 	LinkMade(ctx context.Context, l Link, hash seal.Hash) error

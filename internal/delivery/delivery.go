@@ -48,8 +48,9 @@ type Store interface {
 	// were dropped. It forgets parcels that are over since forget, and tells
 	// how many devices became due.
 	Ticked(ctx context.Context, now, stale, forget time.Time) (int, error)
-	// DevicesOf lists a user's devices, newest first; empty, never nil.
-	DevicesOf(ctx context.Context, user subject.UserID) ([]subject.DeviceID, error)
+	// DevicesOf lists the enrolled devices of users, newest first; empty, never
+	// nil. One statement.
+	DevicesOf(ctx context.Context, users ...subject.UserID) ([]subject.DeviceID, error)
 }
 
 // Lease is a due device that is ours for a while.

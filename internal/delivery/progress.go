@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/appconfig"
@@ -19,6 +20,7 @@ var ErrDevice = fault.New(fault.NotFound, "delivery_device_unknown",
 // Progress is how far the delivery to one device is, for people.
 type Progress struct {
 	Device    subject.Device `json:"device"`
+	Enrolled  time.Time      `json:"enrolled"`
 	Lines     []Line         `json:"lines"`
 	Installed int            `json:"installed"` // lines that are done
 	Hint      string         `json:"hint"`      // what the user can do now; "" for nothing
@@ -37,9 +39,13 @@ type Line struct {
 	Cert       cert.Fingerprint `json:"-"` // zero: none, or not known yet
 	State      State            `json:"state"`
 	Reason     string           `json:"reason"` // of a failure
+	Ask        string           `json:"ask"`    // what the user is to do so that it goes on; "" for nothing
 	Why        string           `json:"why"`    // what the planner says, for administrators
 	Tries      int              `json:"tries"`  // how often it failed
 	Next       time.Time        `json:"next"`   // when it is tried again after that; zero: not by itself
+
+	Certificate bool      `json:"certificate"` // it is one of the user's own
+	From, Until time.Time `json:"-"`           // its validity; zero: not known yet
 }
 
 // State is what people see of a parcel.
@@ -78,27 +84,45 @@ func (s *Service) Device(ctx context.Context, id subject.DeviceID) (Progress, er
 	return list[0], nil
 }
 
-// User tells the same for each of a user's devices that is enrolled; empty,
-// never nil.
+// User tells the same for each of a user's devices that is enrolled, newest
+// first; empty, never nil.
 func (s *Service) User(ctx context.Context, id subject.UserID) ([]Progress, error) {
-	ids, err := s.Store.DevicesOf(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("listing devices of %s: %w", id, err)
-	}
-	return s.progress(ctx, ids)
+	of, err := s.Users(ctx, []subject.UserID{id})
+	return append([]Progress{}, of[id]...), err
 }
 
-func (s *Service) progress(ctx context.Context, ids []subject.DeviceID) ([]Progress, error) {
-	list := []Progress{}
-	if len(ids) == 0 {
-		return list, nil
+// Users does that for many, in a number of statements that grows with every
+// fiftieth device only.
+func (s *Service) Users(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]Progress, error) {
+	devices, err := s.Store.DevicesOf(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("listing devices of users: %w", err)
 	}
+	of := make(map[subject.UserID][]Progress, len(ids))
+	for some := range slices.Chunk(devices, batch) {
+		list, err := s.progress(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list {
+			of[p.Device.User] = append(of[p.Device.User], p)
+		}
+	}
+	return of, nil
+}
+
+// progress keeps the order of ids.
+func (s *Service) progress(ctx context.Context, ids []subject.DeviceID) ([]Progress, error) {
 	facts, err := s.facts(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range facts {
-		list = append(list, Show(f))
+	slices.SortFunc(facts, func(a, b plan.Facts) int {
+		return slices.Index(ids, a.Device.ID) - slices.Index(ids, b.Device.ID)
+	})
+	list := make([]Progress, len(facts))
+	for i, f := range facts {
+		list[i] = Show(f)
 	}
 	return list, nil
 }
@@ -118,7 +142,7 @@ func (s *Service) Explain(ctx context.Context, id subject.DeviceID) ([]plan.Line
 
 // Show works out the progress from facts.
 func Show(f plan.Facts) Progress {
-	p := Progress{Device: f.Device, Lines: []Line{}, Notes: notes(f), Seen: f.Seen}
+	p := Progress{Device: f.Device, Enrolled: f.EnrolledAt, Lines: []Line{}, Notes: notes(f), Seen: f.Seen}
 	for _, step := range plan.Make(f).Steps {
 		p.Lines = append(p.Lines, lines(step, f)...)
 	}
@@ -128,7 +152,7 @@ func Show(f plan.Facts) Progress {
 		}
 	}
 	if !p.Done() {
-		p.Hint = hint(p, f)
+		p.Hint = hint(p)
 	}
 	return p
 }
@@ -140,9 +164,9 @@ func lines(step plan.Step, f plan.Facts) []Line {
 		return nil
 	}
 	l := Line{Words: step.Item.Label, Kind: step.Item.Kind, Identifier: step.Item.Identifier,
-		State: shown[step.State], Reason: f.Reason(step.Parcel), Why: step.Why}
+		State: shown[step.State], Reason: f.Reason(step.Parcel), Why: step.Why, Ask: ask(step, f)}
 	if step.Do == plan.Replace || step.Do == plan.Send {
-		l.State, l.Reason = Queued, ""
+		l.State, l.Reason, l.Ask = Queued, "", ""
 	}
 	if l.State == Failed {
 		l.Tries = step.Parcel.Attempts + 1
@@ -160,24 +184,34 @@ func lines(step plan.Step, f plan.Facts) []Line {
 	case step.Item.Kind == plan.Mail:
 		return mailLines(l, step.Item, f)
 	case step.Item.Kind == plan.History:
-		l.Cert, l.Words = step.Item.Encryption, "To read older mail"+years(step.Item.Encryption, f)
+		return []Line{l.certificate("To read older mail"+years(step.Item.Encryption, f), step.Item.Encryption, f)}
 	}
 	return []Line{l}
 }
 
+// certificate is the line of one of the user's certificates; c is zero when it
+// is not known yet.
+func (l Line) certificate(words string, c cert.Fingerprint, f plan.Facts) Line {
+	l.Words, l.Cert, l.Certificate = words, c, true
+	if r, known := record(c, f); known {
+		l.From, l.Until = r.NotBefore, r.NotAfter
+	}
+	return l
+}
+
 func mailLines(l Line, i plan.Item, f plan.Facts) (list []Line) {
-	part := func(words string, c cert.Fingerprint) {
-		l.Words, l.Cert = words, c
+	if i.Account.Kind != appconfig.None {
 		list = append(list, l)
 	}
-	if i.Account.Kind != appconfig.None {
-		part(i.Label, cert.Fingerprint{})
-	}
 	if i.Signs || !i.Signing.IsZero() {
-		part("To sign your mail", i.Signing)
+		c := i.Signing
+		if made, ok := f.Signing(); i.Signs && ok {
+			c = made
+		}
+		list = append(list, l.certificate("To sign your mail", c, f))
 	}
 	if !i.Encryption.IsZero() {
-		part("To read mail"+since(i.Encryption, f), i.Encryption)
+		list = append(list, l.certificate("To read mail"+since(i.Encryption, f), i.Encryption, f))
 	}
 	return list
 }
@@ -219,19 +253,27 @@ func notes(f plan.Facts) []string {
 }
 
 // hint tells the user what helps.
-func hint(p Progress, f plan.Facts) string {
-	for _, q := range f.Parcels {
-		if q.Command.Refused || q.Removal.Refused {
-			return "Unlock your device."
+func hint(p Progress) string {
+	for _, l := range p.Lines {
+		if l.Ask != "" {
+			return l.Ask
 		}
 	}
-	for _, l := range p.Lines {
-		if l.Kind == plan.Outlook && l.State == Sent {
-			return "Your device asks whether it may install Outlook."
-		}
-		if l.State == Sealed && f.Now.Sub(f.Seen) > silence {
-			return "Unlock your device."
-		}
+	return ""
+}
+
+// ask says what the user is to do about one thing.
+func ask(step plan.Step, f plan.Facts) string {
+	p, state := step.Parcel, shown[step.State]
+	switch {
+	case state == Installed || state == Removed:
+		return ""
+	case p.Command.Refused || p.Removal.Refused:
+		return "Unlock your " + f.Device.Word() + "."
+	case p.Kind == plan.Outlook && state == Sent:
+		return "Your " + f.Device.Word() + " asks whether it may install Outlook."
+	case state == Sealed && f.Now.Sub(f.Seen) > silence:
+		return "Unlock your " + f.Device.Word() + "."
 	}
 	return ""
 }

@@ -56,6 +56,7 @@ const (
 	DeviceRefused      Action = "device.refused"
 	DeviceLate         Action = "device.late" // its expired identity got it what renews it
 	DeviceRemoved      Action = "device.removed"
+	DeviceLost         Action = "device.lost" // its user said so, and it was removed
 	DeviceRefresh      Action = "device.refresh"
 	ChallengeIssued    Action = "scep.challenge_issued"
 	ChallengeRefused   Action = "scep.challenge_refused"

@@ -115,7 +115,8 @@ func (s Access) Session(ctx context.Context, hash seal.Hash) (access.Session, er
 	var session access.Session
 	var opened, expires int64
 	err := s.db.read.QueryRowContext(ctx, `SELECT role, user_id, device_id, opened_at, expires_at FROM session
-		WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = session.user_id AND users.disabled <> 0)`,
+		WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = session.user_id AND users.disabled <> 0)
+		AND NOT EXISTS (SELECT 1 FROM device WHERE device.id = session.device_id AND device.state = 'removed')`,
 		hash.String()).Scan(&session.Role, &session.User, &session.Device, &opened, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return session, access.ErrSession

@@ -59,9 +59,13 @@ func (s Delivery) DevicesLeased(ctx context.Context, now, until time.Time, limit
 }
 
 // DevicesOf implements [delivery.Store].
-func (s Delivery) DevicesOf(ctx context.Context, user subject.UserID) ([]subject.DeviceID, error) {
+func (s Delivery) DevicesOf(ctx context.Context, users ...subject.UserID) ([]subject.DeviceID, error) {
+	if len(users) == 0 {
+		return []subject.DeviceID{}, nil
+	}
 	scan := func(row scanner) (id subject.DeviceID, err error) { return id, row.Scan(&id) }
-	return all(ctx, s.db.read, scan, `SELECT id FROM device WHERE user_id = ? AND state = 'enrolled' ORDER BY created_at DESC, id DESC`, user)
+	return all(ctx, s.db.read, scan, `SELECT id FROM device WHERE user_id IN (`+marks(len(users))+`)
+		AND state = 'enrolled' ORDER BY created_at DESC, id DESC`, args(users)...)
 }
 
 // Planned implements [delivery.Store].

@@ -43,12 +43,12 @@ func (s MDM) InvitationOf(ctx context.Context, device subject.DeviceID) (mdm.Inv
 
 func (s MDM) invitation(ctx context.Context, where string, arg any) (inv mdm.Invitation, err error) {
 	var token, code string
-	var created, expires, redeemed int64
+	var created, expires, redeemed, downloaded int64
 	d := &inv.Device
 	err = s.db.read.QueryRowContext(ctx, `SELECT i.token, i.code, i.lab, i.tries, i.created_at, i.expires_at, i.redeemed_at,
-		d.state, d.id, d.user_id, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version
+		i.downloaded_at, d.state, d.id, d.user_id, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version
 		FROM invitation i JOIN device d ON d.id = i.device_id WHERE `+where, arg).Scan(
-		&token, &code, &inv.Lab, &inv.Tries, &created, &expires, &redeemed,
+		&token, &code, &inv.Lab, &inv.Tries, &created, &expires, &redeemed, &downloaded,
 		&inv.State, &d.ID, &d.User, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion)
 	if errors.Is(err, sql.ErrNoRows) {
 		return inv, mdm.ErrInvitation
@@ -56,7 +56,8 @@ func (s MDM) invitation(ctx context.Context, where string, arg any) (inv mdm.Inv
 	if err != nil {
 		return inv, fmt.Errorf("reading invitation: %w", err)
 	}
-	inv.CreatedAt, inv.ExpiresAt, inv.RedeemedAt = instant(created), instant(expires), instant(redeemed)
+	inv.CreatedAt, inv.ExpiresAt = instant(created), instant(expires)
+	inv.RedeemedAt, inv.DownloadedAt = instant(redeemed), instant(downloaded)
 	if inv.Token, err = parseHash(token); err != nil {
 		return inv, err
 	}
@@ -95,4 +96,36 @@ func (s MDM) CodeTried(ctx context.Context, t mdm.Try) (redeemed bool, err error
 		return record(ctx, tx, t.Failed)
 	})
 	return redeemed && err == nil, err
+}
+
+// ProfileDownloaded implements [mdm.Invitations].
+func (s MDM) ProfileDownloaded(ctx context.Context, device subject.DeviceID, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE invitation SET downloaded_at = ? WHERE device_id = ?`, micros(e.At), device); err != nil {
+			return fmt.Errorf("noting the download: %w", err)
+		}
+		return record(ctx, tx, e)
+	})
+}
+
+// Stages implements [mdm.Invitations].
+func (s MDM) Stages(ctx context.Context, devices []subject.DeviceID) (map[subject.DeviceID]mdm.Stage, error) {
+	stages := make(map[subject.DeviceID]mdm.Stage, len(devices))
+	if len(devices) == 0 {
+		return stages, nil
+	}
+	scan := func(row scanner) (id subject.DeviceID, err error) {
+		var stage mdm.Stage
+		var downloaded int64
+		err = row.Scan(&id, &stage.State, &downloaded)
+		stage.DownloadedAt = instant(downloaded)
+		stages[id] = stage
+		return id, err
+	}
+	_, err := all(ctx, s.db.read, scan, `SELECT d.id, d.state, i.downloaded_at FROM device d JOIN invitation i ON i.device_id = d.id
+		WHERE d.id IN (`+marks(len(devices))+`)`, args(devices)...)
+	if err != nil {
+		return nil, fmt.Errorf("reading invitations: %w", err)
+	}
+	return stages, nil
 }

@@ -156,8 +156,17 @@ func enrollmentColumn(id subject.DeviceID, column string) string {
 
 // DeviceRemoved implements [mdm.Enrollments].
 func (s MDM) DeviceRemoved(ctx context.Context, id subject.DeviceID, farewell *mdm.Command, e journal.Entry) error {
+	return s.removed(ctx, id, farewell, 0, e)
+}
+
+// DeviceLost implements [mdm.Enrollments].
+func (s MDM) DeviceLost(ctx context.Context, id subject.DeviceID, farewell *mdm.Command, e journal.Entry) error {
+	return s.removed(ctx, id, farewell, micros(e.At), e)
+}
+
+func (s MDM) removed(ctx context.Context, id subject.DeviceID, farewell *mdm.Command, lostAt int64, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		n, err := changed(ctx, tx, `UPDATE device SET state = 'removed' WHERE id = ? AND state <> 'removed'`, id)
+		n, err := changed(ctx, tx, `UPDATE device SET state = 'removed', lost_at = ? WHERE id = ? AND state <> 'removed'`, lostAt, id)
 		if err != nil {
 			return fmt.Errorf("removing device: %w", err)
 		}

@@ -7,6 +7,7 @@
 package subject
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,6 +62,17 @@ type Device struct {
 	Model     string // ProductName, such as "iPhone17,1"
 	Name      string
 	OSVersion string // such as "18.2"; empty when it did not say
+}
+
+// Word is what people call such a device: iPhone, iPad, or device when it did
+// not say.
+func (d Device) Word() string {
+	for _, w := range []string{"iPhone", "iPad"} {
+		if strings.HasPrefix(d.Model, w) {
+			return w
+		}
+	}
+	return "device"
 }
 
 // OSMajor gives the leading number of OSVersion, 0 when unknown.

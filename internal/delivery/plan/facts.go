@@ -16,6 +16,7 @@ type Facts struct {
 	Device   subject.Device
 	Enrolled bool      // it can be sent commands
 	Removed  bool      // it never comes back
+	Lost     bool      // and is in strange hands
 	Seen     time.Time // its last word
 	Open     int       // commands that are not done
 	User     subject.User
@@ -37,6 +38,8 @@ type Facts struct {
 	App        App // Outlook, as the device told
 	AppsAt     time.Time
 	InformedAt time.Time // when it told about itself
+
+	EnrolledAt time.Time // zero: never
 }
 
 // Held is a certificate on the device.
@@ -143,6 +146,16 @@ func (f Facts) signing() []cert.Record {
 	})
 	slices.SortStableFunc(list, func(a, b cert.Record) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return list
+}
+
+// Signing gives the newest certificate for signing that this device got, and
+// whether there is one.
+func (f Facts) Signing() (cert.Fingerprint, bool) {
+	list := f.signing()
+	if len(list) == 0 {
+		return cert.Fingerprint{}, false
+	}
+	return list[0].Fingerprint, true
 }
 
 // identity gives the record of the certificate that the device proves itself

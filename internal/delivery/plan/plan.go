@@ -68,6 +68,7 @@ type Revocation struct {
 const (
 	Superseded = "superseded"
 	Cessation  = "cessationOfOperation"
+	Compromise = "keyCompromise"
 )
 
 // Empty tells whether there is nothing to do now.

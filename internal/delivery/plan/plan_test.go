@@ -403,6 +403,25 @@ func TestVersionFirst(t *testing.T) {
 	w.rightly()
 }
 
+// What a lost device has is revoked as compromised, what a removed one has is
+// not.
+func TestLostDevice(t *testing.T) {
+	for lost, want := range map[bool]string{true: plan.Compromise, false: plan.Cessation} {
+		w := newWorld(t, 1, everything, current)
+		w.settleDown()
+		w.facts.Enrolled, w.facts.Removed, w.facts.Lost = false, true, lost
+		list := plan.Make(w.look()).Revoke
+		if len(list) == 0 {
+			t.Errorf("lost %v: nothing is revoked", lost)
+		}
+		for _, r := range list {
+			if r.Reason != want {
+				t.Errorf("lost %v: got %s, want %s", lost, r.Reason, want)
+			}
+		}
+	}
+}
+
 func TestRemovedDevice(t *testing.T) {
 	w := newWorld(t, 1, everything, old, current)
 	w.settleDown()

@@ -68,11 +68,15 @@ const farewellLife = 30 * 24 * time.Hour
 // revokeAll is for a device that never comes back. Its identity stays good
 // until it has fetched its last command.
 func (v *view) revokeAll() []Revocation {
-	list := v.those(v.signing(), Cessation)
+	reason := Cessation
+	if v.Lost {
+		reason = Compromise
+	}
+	list := v.those(v.signing(), reason)
 	if v.Open > 0 && !v.clock.passed(v.Seen.Add(farewellLife)) {
 		return list
 	}
-	return append(list, v.those(v.identities(), Cessation)...)
+	return append(list, v.those(v.identities(), reason)...)
 }
 
 func (v *view) those(certs []cert.Record, reason string) (list []Revocation) {

@@ -86,6 +86,21 @@ func testAccess(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("a removed device has no session", func(t *testing.T) {
+		db, secret := open(t), seal.Random()
+		f := facet(t, db)
+		d := f.enrolled("alice@example.com", "U-1")
+		session := access.Session{Role: access.Enrolling, User: "u", Device: string(d), Opened: at, Expires: at.Add(time.Hour)}
+		f.must(db.Access().SessionOpened(t.Context(), session, secret.Hash()))
+		if _, err := db.Access().Session(t.Context(), secret.Hash()); err != nil {
+			t.Errorf("before: %v", err)
+		}
+		f.must(f.DeviceRemoved(t.Context(), d, nil, entry(journal.DeviceRemoved)))
+		if _, err := db.Access().Session(t.Context(), secret.Hash()); !errors.Is(err, access.ErrSession) {
+			t.Errorf("afterwards: got %v, want ErrSession", err)
+		}
+	})
+
 	t.Run("of many who open a link one succeeds", func(t *testing.T) {
 		db, link := open(t), seal.Random()
 		if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at.Add(time.Hour)}, link.Hash()); err != nil {

@@ -542,8 +542,15 @@ func testDelivery(t *testing.T, open Open) {
 		if diff := cmp.Diff([]subject.DeviceID{id}, got); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}
-		if got, err := db.Delivery().DevicesOf(t.Context(), "nobody"); err != nil || got == nil || len(got) != 0 {
-			t.Errorf("of nobody: got %v, %v; want an empty list", got, err)
+		for _, nobody := range [][]subject.UserID{{"nobody"}, nil} {
+			if got, err := db.Delivery().DevicesOf(t.Context(), nobody...); err != nil || got == nil || len(got) != 0 {
+				t.Errorf("of %q: got %v, %v; want an empty list", nobody, got, err)
+			}
+		}
+		young := f.enrolled("carol@example.com", "2")
+		got, err = db.Delivery().DevicesOf(t.Context(), f.device(id).User, f.device(young).User)
+		if diff := cmp.Diff([]subject.DeviceID{young, id}, got); err != nil || diff != "" {
+			t.Errorf("of two users: %v\n%s", err, diff)
 		}
 	})
 }

@@ -37,6 +37,26 @@ func testMDM(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("an invitation tells how far it has come", func(t *testing.T) {
+		f := facet(t, open(t))
+		inv, enrolled := f.invite("alice@example.com"), f.enrolled("bob@example.com", "U-1")
+		e := entry(journal.ProfileDownloaded)
+		f.must(f.ProfileDownloaded(t.Context(), inv.Device.ID, e))
+		e.At = at.Add(time.Minute)
+		f.must(f.ProfileDownloaded(t.Context(), inv.Device.ID, e))
+		if got, err := f.Invitation(t.Context(), inv.Token); err != nil || !got.DownloadedAt.Equal(e.At) {
+			t.Errorf("downloaded: got %v, %v; want the last time", got.DownloadedAt, err)
+		}
+		got, err := f.Stages(t.Context(), []subject.DeviceID{inv.Device.ID, enrolled, subject.NewDeviceID()})
+		want := map[subject.DeviceID]mdm.Stage{inv.Device.ID: {State: mdm.Invited, DownloadedAt: e.At}, enrolled: {State: mdm.Enrolled}}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if got, err := f.Stages(t.Context(), nil); err != nil || len(got) != 0 {
+			t.Errorf("of none: got %v, %v", got, err)
+		}
+	})
+
 	t.Run("a code is tried so often and taken once", func(t *testing.T) {
 		f := facet(t, open(t))
 		inv := f.invite("alice@example.com")
@@ -240,6 +260,38 @@ func testMDM(t *testing.T, open Open) {
 		got, found, err := f.Next(t.Context(), poll)
 		if err != nil || !found || got.UUID != c.UUID || string(got.Payload) != "sealed" {
 			t.Errorf("got %+v, found %v, %v", got, found, err)
+		}
+	})
+
+	t.Run("a lost device is removed, and known to be lost", func(t *testing.T) {
+		db := open(t)
+		f := facet(t, db)
+		lost, removed := f.enrolled("alice@example.com", "U-1"), f.enrolled("bob@example.com", "U-2")
+		f.queue(lost, "A")
+		farewell := mdm.RemoveProfile(lost, "org.example.enroll")
+		farewell.CreatedAt = at
+		f.must(f.DeviceLost(t.Context(), lost, &farewell, entry(journal.DeviceLost)))
+		f.must(f.DeviceRemoved(t.Context(), removed, nil, entry(journal.DeviceRemoved)))
+		f.must(f.DeviceLost(t.Context(), removed, nil, entry(journal.DeviceLost))) // too late: no entry
+		for id, want := range map[subject.DeviceID]bool{lost: true, removed: false} {
+			facts, err := db.Delivery().Facts(t.Context(), []subject.DeviceID{id})
+			if err != nil || !facts[0].Removed || facts[0].Lost != want {
+				t.Errorf("got %+v, %v; want lost %v", facts, err, want)
+			}
+		}
+		if got := f.device(lost); got.State != mdm.Removed || got.Open != 1 {
+			t.Errorf("got %s with %d commands", got.State, got.Open)
+		}
+		log, err := db.Journal().Latest(t.Context(), 100)
+		f.must(err)
+		n := 0
+		for _, e := range log {
+			if e.Action == journal.DeviceLost {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d entries, want 1", n)
 		}
 	})
 
