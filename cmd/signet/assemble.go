@@ -16,6 +16,7 @@ import (
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -58,6 +59,7 @@ type server struct {
 	sealer    *delivery.Sealer
 	outbox    *notify.Outbox // nil: no mail is configured
 
+	live    *httpd.Live // pages that are open
 	wake    nudger
 	metrics *metrics.Metrics
 	pulse   pulse
@@ -68,7 +70,7 @@ type server struct {
 // assemble opens a data directory. With a wrong key nothing is written.
 func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv func(string) string) (*server, error) {
 	b := newBuild()
-	s := &server{cfg: cfg, log: log, metrics: metrics.New(b.Version, b.Commit, b.Go)}
+	s := &server{cfg: cfg, log: log, live: httpd.NewLive(), metrics: metrics.New(b.Version, b.Commit, b.Go)}
 	dir := cfg.In("keys")
 	var err error
 	if s.ring, err = keyring.Open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {

@@ -103,6 +103,7 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 		nudge := s.wake.add() // before anything serves and nudges
 		g.Go(func() error { loop(ctx, s.log, s.counted(w), nudge); return nil })
 	}
+	g.Go(func() error { <-ctx.Done(); s.live.Close(); return nil })
 	g.Go(func() error { return httpd.Serve(ctx, s.log, listeners...) })
 	return g.Wait()
 }
@@ -141,15 +142,24 @@ func (s *server) api() *admin.API {
 
 // landing gives the pages of the people whose devices are enrolled.
 func (s *server) landing() httpd.Area {
-	c := landing.Config{Sessions: s.access, Deliveries: s.delivery, Organization: s.cfg.Organization}
+	c := landing.Config{Sessions: s.access, Deliveries: s.delivery, Devices: s.mdm, Live: s.live, Now: time.Now,
+		House: httpd.House{Organization: s.cfg.Organization, Help: s.help()}}
 	if s.mdm.Lab {
-		c.Notice = device.LabNotice
+		c.House.Notice = device.LabNotice
 	}
+	c.Powers.Can, c.Powers.Cannot = s.mdm.Rights.Words()
 	return landing.Area(c)
 }
 
+// help is whom people turn to.
+func (s *server) help() httpd.Help {
+	h := s.cfg.Help
+	return httpd.Help{Name: h.Name, Phone: h.Phone, Mail: h.Mail, URL: h.URL}
+}
+
 func (s *server) deviceConfig() device.Config {
-	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: s.access, Progress: landing.Path}
+	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: s.access,
+		Live: s.live, Help: s.help(), Progress: landing.DevicePath}
 	if s.cfg.Enroll.SignProfile {
 		c.Signer = s.signer
 	}

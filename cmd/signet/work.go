@@ -32,6 +32,7 @@ func (s *server) steps() []step {
 		{"plan", time.Second, s.delivery.Reconcile},
 		{"seal", time.Second, s.sealer.Seal},
 		{"clock", time.Second, s.delivery.Tick},
+		{"pages", time.Second, s.live.Step},
 		{"crl", time.Minute, s.scep.Refresh},
 	}
 	return append(list, s.mailSteps()...)

@@ -61,7 +61,7 @@ var rooms = map[string]string{
 	"internal/httpd":         "internal/fault internal/logx internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
 	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory appconfig pfxconnector scep mdm notify",
-	"internal/httpd/landing": "internal/httpd internal/seal internal/subject internal/access internal/delivery",
+	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",
 
 	"internal/phone":  "",
 	"internal/config": "",

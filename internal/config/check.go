@@ -30,6 +30,12 @@ func (c Config) checkNames() (list []Problem) {
 	if msg := urlProblem(c.URL); msg != "" {
 		list = append(list, Problem{"url", msg, "Give the address that devices use, such as https://mdm.example.org."})
 	}
+	if u, err := url.Parse(c.Help.URL); c.Help.URL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		list = append(list, Problem{"help.url", "This is not a web page.", "Give an address that starts with https://, or none."})
+	}
+	if c.Help.Mail != "" && !strings.Contains(c.Help.Mail, "@") {
+		list = append(list, Problem{"help.mail", "This is not a mail address.", "Give one such as help@example.com, or none."})
+	}
 	if c.Data == "" {
 		list = append(list, Problem{"data", "There is no data directory.", "Name one; it is made when needed."})
 	}

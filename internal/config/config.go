@@ -27,6 +27,7 @@ type Config struct {
 
 	TLS    TLS    `toml:"tls"`
 	Enroll Enroll `toml:"enroll"`
+	Help   Help   `toml:"help"`
 	SCEP   SCEP   `toml:"scep"`
 	MDM    MDM    `toml:"mdm"`
 	Mail   Mail   `toml:"mail"`
@@ -47,6 +48,14 @@ type Enroll struct {
 	SignProfile bool   `toml:"sign_profile" default:"true" doc:"Whether enrollment profiles are signed."`
 
 	InvitationDays int `toml:"invitation_days" default:"7" doc:"How many days an invitation is good for."`
+}
+
+// Help is whom people turn to. It stands on every page for users.
+type Help struct {
+	Name  string `toml:"name" doc:"Whom users ask for help, such as \"the IT service desk\"."`
+	Phone string `toml:"phone" doc:"Their telephone number, such as +49 30 12345."`
+	Mail  string `toml:"mail" doc:"Their mail address."`
+	URL   string `toml:"url" doc:"Their web page, https://…"`
 }
 
 // SCEP is how certificates are issued.

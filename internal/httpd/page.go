@@ -2,16 +2,13 @@ package httpd
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/signet-mdm/signet/internal/fault"
 )
@@ -20,31 +17,61 @@ import (
 var web embed.FS
 
 // contentPolicy lets a page load our own files and nothing else.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// refresh is how many seconds a page that changes waits before it asks again
+// by itself, where no script runs.
+const refresh = 5
+
+// House is who runs this server, as every page says it.
+type House struct {
+	Organization string // at the head; may be empty
+	Notice       string // above everything; may be empty
+	Help         Help
+}
+
+// Help is whom people turn to. Every field may be empty.
+type Help struct {
+	Name, Phone, Mail, URL string
+}
+
+// Dial is the telephone number as a link has it.
+func (h Help) Dial() string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r == '+' {
+			return r
+		}
+		return -1
+	}, h.Phone)
+}
+
+// Powers is what an organisation can do on a device, and what it cannot, for
+// the shared template of that name.
+type Powers struct{ Can, Cannot []string }
 
 // Pages are the HTML pages of one area in the shared layout: the enrollment
 // and the landing pages look alike because both come from here.
 type Pages struct {
-	organization string
-	notice       string
-	pages        map[string]*template.Template
+	house House
+	pages map[string]*template.Template
 }
 
 // View is what one page shows. Data goes to the page's "main" template.
 type View struct {
-	Title   string
-	Refresh time.Duration // when the page asks again by itself; 0 for never
-	Data    any
+	Title string
+	Live  string // what a page that changes listens to, by [Address]; "" for one that does not
+	Data  any
 }
 
 // NewPages parses every web/*.html of files, each of which defines the template
-// "main"; it is known by its name without ".html". Organization stands at the
-// head of every page and notice above it, when not empty. It panics on a
+// "main"; it is known by its name without ".html". A template draws a file
+// web/NAME.svg, or one of our icons, with {{drawing "NAME"}}. It panics on a
 // template that does not parse: a programmer's mistake found at start.
-func NewPages(files fs.FS, organization, notice string) *Pages {
-	p := &Pages{organization: organization, notice: notice, pages: map[string]*template.Template{}}
-	layout := template.Must(template.ParseFS(web, "web/layout.html"))
+func NewPages(files fs.FS, house House) *Pages {
+	p := &Pages{house, map[string]*template.Template{}}
+	layout := template.New("layout.html").Funcs(template.FuncMap{"drawing": drawings(files)})
+	layout = template.Must(layout.ParseFS(web, "web/layout.html", "web/help.html", "web/powers.html"))
 	p.pages["error"] = template.Must(template.Must(layout.Clone()).ParseFS(web, "web/error.html"))
 	names, err := fs.Glob(files, "web/*.html")
 	if err != nil {
@@ -57,6 +84,18 @@ func NewPages(files fs.FS, organization, notice string) *Pages {
 	return p
 }
 
+// drawings gives what puts a drawing of the area, or one of ours, into a page:
+// in it, not beside it, so that it takes the page's colours.
+func drawings(files fs.FS) func(string) (template.HTML, error) {
+	return func(name string) (template.HTML, error) {
+		svg, err := fs.ReadFile(files, path.Join("web", name+".svg"))
+		if err != nil {
+			svg, err = web.ReadFile(path.Join("web", name+".svg"))
+		}
+		return template.HTML(svg), err
+	}
+}
+
 // Write answers with the page of that name. Nothing is written when it fails.
 func (p *Pages) Write(w http.ResponseWriter, status int, name string, v View) error {
 	page := p.pages[name]
@@ -65,8 +104,8 @@ func (p *Pages) Write(w http.ResponseWriter, status int, name string, v View) er
 	}
 	var out bytes.Buffer
 	err := page.ExecuteTemplate(&out, "layout.html", map[string]any{
-		"Title": v.Title, "Refresh": int(v.Refresh.Seconds()), "Data": v.Data,
-		"Organization": p.organization, "Notice": p.notice, "Style": styleURL,
+		"Title": v.Title, "Live": v.Live, "Refresh": refresh, "Data": v.Data, "House": p.house,
+		"Style": assetURL("signet.css"), "Script": assetURL("signet.js"),
 	})
 	if err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
@@ -78,44 +117,16 @@ func (p *Pages) Write(w http.ResponseWriter, status int, name string, v View) er
 	return err
 }
 
-// Fail is the [Render] of an area of pages: cause, what to do, and a code for
-// the help desk.
+// Fail is the [Render] of an area of pages: cause, what to do, who can help,
+// and a code for them.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, status int, f *fault.Error) {
-	problem := ProblemOf(f, w.Header().Get(RequestIDHeader))
-	err := p.Write(w, status, "error", View{Title: f.Msg, Data: map[string]string{
-		"Msg": f.Msg, "Hint": f.Hint, "Code": f.Code, "RequestID": problem.RequestID}})
+	err := p.Write(w, status, "error", View{Title: f.Msg, Data: map[string]any{
+		"Msg": f.Msg, "Hint": f.Hint, "Code": f.Code, "Request": supportCode(w.Header().Get(RequestIDHeader))}})
 	if err != nil {
 		Bare(w, r, status, f)
 	}
 }
 
-var (
-	styleSheet = must(web.ReadFile("web/signet.css"))
-	// styleURL changes with the content, so that it may be kept for ever.
-	styleURL = "/static/" + hashed(styleSheet) + "/signet.css"
-)
-
-func must(b []byte, err error) []byte {
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-func hashed(b []byte) string {
-	h := sha256.Sum256(b)
-	return hex.EncodeToString(h[:6])
-}
-
-// Static is the area of the files that pages load.
-func Static() Area {
-	return Area{Render: Bare, Routes: []Route{{
-		Method: http.MethodGet, Path: "/static/{hash}/signet.css", Permission: Anyone, MaxBody: NoBody,
-		Handle: func(w http.ResponseWriter, r *http.Request, _ Caller) error {
-			w.Header().Set("Content-Type", "text/css; charset=utf-8")
-			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			_, err := w.Write(styleSheet)
-			return err
-		},
-	}}}
-}
+// supportCode is as much of a request's id as people can read out, and enough
+// to find it in the log.
+func supportCode(id string) string { return id[:min(8, len(id))] }

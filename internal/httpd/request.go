@@ -30,7 +30,7 @@ func (s *Site) run(rt bound, w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Connection", "close") // nobody wants to read it
 		return ErrTooLarge
 	}
-	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, limit), all: &s.bodies, each: s.each.bodies, key: sharer(Remote(r))}
+	b := &body{ReadCloser: http.MaxBytesReader(w, r.Body, limit), all: &s.bodies, each: s.each, key: sharer(Remote(r))}
 	defer b.release()
 	r.Body = b
 	return rt.Handle(w, r, by)

@@ -42,14 +42,15 @@ const NoBody int64 = -1
 // caller as the area's guard found him; by.Actor.Remote is always set.
 type Handler func(w http.ResponseWriter, r *http.Request, by Caller) error
 
-// Route is one row of an area's table. Every field is required: a route that
-// does not say who may call it or how much it reads does not start.
+// Route is one row of an area's table. Every field but Stream is required: a
+// route that does not say who may call it or how much it reads does not start.
 type Route struct {
 	Method     string // GET answers HEAD as well
 	Path       string // gorilla/mux template, such as /scep/{profile}
 	Permission Permission
 	MaxBody    int64 // bytes, or NoBody
 	Handle     Handler
+	Stream     bool // the answer goes on for minutes: it takes a place among the streams, not the requests
 }
 
 // Area is a set of routes with one kind of caller.

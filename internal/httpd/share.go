@@ -10,6 +10,7 @@ import (
 // one is within it: a request takes milliseconds.
 const (
 	maxInFlightEach = 64       // requests
+	maxOpenEach     = 64       // streams; pages without one ask again by themselves
 	maxBodiesEach   = 32 << 20 // bytes of their bodies
 )
 
@@ -49,6 +50,31 @@ func (s *shares) give(key string, n int64) {
 	defer s.mu.Unlock()
 	if s.held[key] -= n; s.held[key] <= 0 {
 		delete(s.held, key)
+	}
+}
+
+// places are a number of things at a time, of which each address has its share.
+type places struct {
+	all  chan struct{}
+	each *shares
+}
+
+func newPlaces(all int, each int64) places { return places{make(chan struct{}, all), newShares(each)} }
+
+// enter takes a place; nil when there is none.
+func (p places) enter(key string) (leave func()) {
+	if !p.each.take(key, 1) {
+		return nil
+	}
+	select {
+	case p.all <- struct{}{}:
+	default:
+		p.each.give(key, 1)
+		return nil
+	}
+	return func() {
+		<-p.all
+		p.each.give(key, 1)
 	}
 }
 

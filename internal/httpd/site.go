@@ -24,6 +24,7 @@ const RequestIDHeader = "X-Request-Id"
 // Bounds of what one site works on at a time; more is told to come back.
 const (
 	maxInFlight = 1024      // requests
+	maxOpen     = 1024      // streams
 	maxBodies   = 128 << 20 // bytes of their bodies, so that many large ones cannot fill the memory
 )
 
@@ -34,9 +35,10 @@ type Site struct {
 	hosts    []string
 	router   *mux.Router
 	renders  map[string]Render // by first path segment
-	inFlight chan struct{}
+	requests places
+	streams  places
 	bodies   atomic.Int64 // bytes
-	each     struct{ inFlight, bodies *shares }
+	each     *shares      // of them
 	origin   *http.CrossOriginProtection
 	observe  Observer // nil for none
 }
@@ -60,8 +62,8 @@ func NewSite(log *slog.Logger, hosts []string, areas ...Area) *Site {
 		panic("httpd: nil log")
 	}
 	s := &Site{log: log, hosts: hosts, router: mux.NewRouter().SkipClean(true), renders: map[string]Render{},
-		inFlight: make(chan struct{}, maxInFlight), origin: http.NewCrossOriginProtection()}
-	s.each.inFlight, s.each.bodies = newShares(maxInFlightEach), newShares(maxBodiesEach)
+		requests: newPlaces(maxInFlight, maxInFlightEach), streams: newPlaces(maxOpen, maxOpenEach),
+		each: newShares(maxBodiesEach), origin: http.NewCrossOriginProtection()}
 	for _, a := range areas {
 		a.check()
 		for _, rt := range a.Routes {
@@ -138,12 +140,12 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 			render(w, r, Status(f), f)
 		}
 	}()
-	leave := s.enter(sharer(Remote(r)))
+	leave := s.requests.enter(sharer(Remote(r)))
 	if leave == nil {
 		w.Header().Set("Connection", "close") // and the body unread
 		return "", ErrBusy
 	}
-	defer leave()
+	defer func() { leave() }()
 	if err := s.admit(r); err != nil {
 		return "", err
 	}
@@ -151,25 +153,15 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if rt.Stream {
+		among := s.streams.enter(sharer(Remote(r)))
+		if among == nil {
+			return rt.Path, ErrBusy
+		}
+		leave()
+		leave = among
+	}
 	return rt.Path, s.run(rt, w, r)
-}
-
-// enter takes one of the places, of which each address has its share; nil when
-// there is none.
-func (s *Site) enter(key string) (leave func()) {
-	if !s.each.inFlight.take(key, 1) {
-		return nil
-	}
-	select {
-	case s.inFlight <- struct{}{}:
-	default:
-		s.each.inFlight.give(key, 1)
-		return nil
-	}
-	return func() {
-		<-s.inFlight
-		s.each.inFlight.give(key, 1)
-	}
 }
 
 // renderFor picks how failures look where no route matched.

@@ -30,6 +30,9 @@ var (
 		"The signature does not fit the message.", "")
 	ErrStranger = fault.New(fault.Invalid, "mdm_stranger",
 		"The certificate is no device identity of this server.", "Enroll the device again.")
+	ErrElsewhere = fault.New(fault.Unauthenticated, "enroll_session_over",
+		"This setup was begun in another browser, or more than an hour ago.",
+		"Go on in the browser in which you began. Otherwise ask for a new link: each works once.")
 	ErrOperation = fault.New(fault.NotFound, "scep_operation",
 		"The server does not know that SCEP operation.", "")
 )
@@ -54,13 +57,15 @@ type Config struct {
 	Sessions Sessions
 	Signer   Signer              // of enrollment profiles; nil: they go unsigned
 	Roots    []*x509.Certificate // that an enrolling device must trust
-	Progress string              // page that follows enrollment, for the same session; "": none
+	Live     *httpd.Live         // that keeps the pages up to date
+	Help     httpd.Help          // whom people turn to
+	Progress string              // the page that follows enrollment, with the device's id behind it; "": none
 }
 
 // Areas gives everything a device reaches over HTTPS. It panics on a missing
 // dependency.
 func Areas(c Config) []httpd.Area {
-	if c.MDM == nil || c.SCEP == nil || c.Sessions == nil {
+	if c.MDM == nil || c.SCEP == nil || c.Sessions == nil || c.Live == nil {
 		panic("device: nil dependency")
 	}
 	return append([]httpd.Area{management(c), enrollment(c)}, Plain(c.SCEP)...)

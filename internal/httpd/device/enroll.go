@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -25,39 +26,54 @@ var web embed.FS
 // LabNotice stands on every page while enroll.auth is "lab".
 const LabNotice = "Test mode: an enrollment link alone lets a device in, without a code."
 
-const (
-	maxForm      = 4 << 10
-	refreshSteps = 5 * time.Second
-)
+const maxForm = 4 << 10
+
+// downloadLife is how long iOS keeps a profile that waits in Settings.
+const downloadLife = 8 * time.Minute
 
 // Addresses of the pages; those with a session do not carry the token on.
 const (
+	linkPath    = "/enroll/{token}"
+	rightsPath  = "/enroll/rights"
 	stepsPath   = "/enroll/steps"
+	eventsPath  = "/enroll/events"
 	profilePath = "/enroll/profile"
 )
 
 // enrolling leads a person from the link to the profile.
 type enrolling struct {
 	Config
-	pages *httpd.Pages
+	pages  *httpd.Pages
+	events *httpd.Source
 }
 
 func enrollment(c Config) httpd.Area {
-	e := enrolling{c, newPages(c.MDM)}
-	return httpd.Area{Guard: httpd.Cookie(c.Sessions), Render: e.pages.Fail, Routes: []httpd.Route{
+	e := enrolling{Config: c, pages: newPages(c)}
+	e.events = c.Live.Source(e.versions)
+	return httpd.Area{Guard: httpd.Cookie(c.Sessions), Render: e.fail, Routes: []httpd.Route{
+		{Method: http.MethodGet, Path: rightsPath, Permission: httpd.OwnEnroll, MaxBody: httpd.NoBody, Handle: e.rights},
 		{Method: http.MethodGet, Path: stepsPath, Permission: httpd.OwnEnroll, MaxBody: httpd.NoBody, Handle: e.steps},
+		{Method: http.MethodGet, Path: eventsPath, Permission: httpd.OwnEnroll, MaxBody: httpd.NoBody, Handle: e.listen, Stream: true},
 		{Method: http.MethodGet, Path: profilePath, Permission: httpd.OwnEnroll, MaxBody: httpd.NoBody, Handle: e.profile},
-		{Method: http.MethodGet, Path: "/enroll/{token}", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: e.welcome},
-		{Method: http.MethodPost, Path: "/enroll/{token}", Permission: httpd.Anyone, MaxBody: maxForm, Handle: e.redeem},
+		{Method: http.MethodGet, Path: linkPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: e.welcome},
+		{Method: http.MethodPost, Path: linkPath, Permission: httpd.Anyone, MaxBody: maxForm, Handle: e.redeem},
 	}}
 }
 
-func newPages(m *mdm.Service) *httpd.Pages {
-	notice := ""
-	if m.Lab {
-		notice = LabNotice
+func newPages(c Config) *httpd.Pages {
+	house := httpd.House{Organization: c.MDM.Organization, Help: c.Help}
+	if c.MDM.Lab {
+		house.Notice = LabNotice
 	}
-	return httpd.NewPages(web, m.Organization, notice)
+	return httpd.NewPages(web, house)
+}
+
+// fail tells a person without a session that the link is used up.
+func (e enrolling) fail(w http.ResponseWriter, r *http.Request, status int, f *fault.Error) {
+	if f.Code == access.ErrSession.Code {
+		f = ErrElsewhere
+	}
+	e.pages.Fail(w, r, status, f)
 }
 
 func token(r *http.Request) seal.Secret { return seal.SecretString(mux.Vars(r)["token"]) }
@@ -72,14 +88,22 @@ func (e enrolling) welcome(w http.ResponseWriter, r *http.Request, _ httpd.Calle
 		http.Redirect(w, r, stepsPath, http.StatusSeeOther)
 		return nil
 	}
-	return e.ask(w, http.StatusOK, inv, "")
+	return e.ask(w, r, http.StatusOK, inv, "")
 }
 
 // ask shows the form for the code; problem says what was wrong with the last.
-func (e enrolling) ask(w http.ResponseWriter, status int, inv mdm.Invitation, problem string) error {
-	can, cannot := powers(e.MDM.Rights)
-	return e.pages.Write(w, status, "welcome", httpd.View{Title: "Set up secure mail", Data: map[string]any{
-		"Name": inv.User.Name, "Lab": inv.Lab, "Problem": problem, "Can": can, "Cannot": cannot}})
+func (e enrolling) ask(w http.ResponseWriter, r *http.Request, status int, inv mdm.Invitation, problem string) error {
+	address := e.MDM.BaseURL + "/enroll/" + mux.Vars(r)["token"]
+	data := map[string]any{"Name": inv.User.Name, "Organization": e.MDM.Organization, "Lab": inv.Lab, "Problem": problem,
+		"Place": placeOf(r.UserAgent()), "Address": address}
+	if data["Place"] == onAComputer {
+		drawn, err := qrCode(address)
+		if err != nil {
+			return err
+		}
+		data["QR"] = drawn
+	}
+	return e.pages.Write(w, status, "welcome", httpd.View{Title: "Set up secure mail", Data: data})
 }
 
 // redeem takes the code and begins the session.
@@ -103,7 +127,7 @@ func (e enrolling) redeem(w http.ResponseWriter, r *http.Request, by httpd.Calle
 		return fmt.Errorf("opening session for device %s: %w", inv.Device.ID, err)
 	}
 	httpd.SetSession(w, session.RevealString(), access.EnrollLife)
-	http.Redirect(w, r, stepsPath, http.StatusSeeOther)
+	http.Redirect(w, r, rightsPath, http.StatusSeeOther)
 	return nil
 }
 
@@ -113,24 +137,82 @@ func (e enrolling) again(w http.ResponseWriter, r *http.Request, wrong error) er
 	if err != nil {
 		return err
 	}
-	return e.ask(w, httpd.Status(fault.Of(wrong)), inv, fault.Of(wrong).Msg)
+	return e.ask(w, r, httpd.Status(fault.Of(wrong)), inv, fault.Of(wrong).Msg)
 }
 
-// steps shows what to do on the iPhone, and notices when it is done.
+// rights shows what the organisation will be able to do, before anything is
+// installed.
+func (e enrolling) rights(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
+	can, cannot := e.MDM.Rights.Words()
+	return e.pages.Write(w, http.StatusOK, "rights", httpd.View{Title: "What your organisation can see", Data: map[string]any{
+		"Organization": e.MDM.Organization, "Powers": httpd.Powers{Can: can, Cannot: cannot}, "Next": stepsPath}})
+}
+
+// steps shows what to do on the iPhone, and goes on when it is done.
 func (e enrolling) steps(w http.ResponseWriter, r *http.Request, by httpd.Caller) error {
 	inv, err := e.MDM.Redeemed(r.Context(), subject.DeviceID(by.Device))
 	if err != nil {
 		return err
 	}
-	if inv.State != mdm.Enrolled {
-		return e.pages.Write(w, http.StatusOK, "steps", httpd.View{Title: "Install the profile", Refresh: refreshSteps,
-			Data: map[string]any{"Profile": profilePath}})
-	}
-	if e.Progress != "" {
-		http.Redirect(w, r, e.Progress, http.StatusSeeOther)
+	stage := mdm.Stage{State: inv.State, DownloadedAt: inv.DownloadedAt}
+	switch {
+	case inv.State != mdm.Enrolled:
+		return e.pages.Write(w, http.StatusOK, "steps", httpd.View{Title: "Three steps",
+			Live: httpd.Address(eventsPath, e.version(stage)), Data: e.waiting(stage)})
+	case e.Progress != "":
+		http.Redirect(w, r, e.Progress+by.Device, http.StatusSeeOther)
 		return nil
 	}
 	return e.pages.Write(w, http.StatusOK, "done", httpd.View{Title: "This device is enrolled"})
+}
+
+// waiting is what the page of the three steps shows.
+type waiting struct {
+	Profile    string
+	Rights     string
+	Downloaded bool // the profile is in Settings, as far as we know
+	Left       int  // seconds until iOS drops it
+	Minutes    int  // the same, for who has no script
+	Dropped    bool
+	CheckedIn  bool // the device has spoken to us
+}
+
+func (e enrolling) waiting(s mdm.Stage) waiting {
+	v := waiting{Profile: profilePath, Rights: rightsPath, CheckedIn: s.State == mdm.Enrolling}
+	left := s.DownloadedAt.Add(downloadLife).Sub(e.MDM.Now())
+	v.Downloaded = !s.DownloadedAt.IsZero() && left > 0
+	v.Dropped = !s.DownloadedAt.IsZero() && !v.Downloaded
+	if v.Downloaded {
+		v.Left, v.Minutes = int(left.Seconds()), int((left + time.Minute - 1).Minutes())
+	}
+	return v
+}
+
+// version changes when the page of the three steps does; the time that runs
+// down does so by itself.
+func (e enrolling) version(s mdm.Stage) string {
+	return fmt.Sprintf("%s-%d-%t", s.State, s.DownloadedAt.Unix(), e.waiting(s).Dropped)
+}
+
+func (e enrolling) versions(ctx context.Context, devices []string) (map[string]string, error) {
+	ids := make([]subject.DeviceID, len(devices))
+	for i, d := range devices {
+		ids[i] = subject.DeviceID(d)
+	}
+	stages, err := e.MDM.Stages(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	list := make(map[string]string, len(stages))
+	for id, s := range stages {
+		list[string(id)] = e.version(s)
+	}
+	return list, nil
+}
+
+// listen tells the page of the three steps when to go on.
+func (e enrolling) listen(w http.ResponseWriter, r *http.Request, by httpd.Caller) error {
+	return e.events.Serve(w, r, by.Device)
 }
 
 // profile makes the enrollment profile with a challenge of its own; the one of
@@ -163,32 +245,4 @@ func (e enrolling) profile(w http.ResponseWriter, r *http.Request, by httpd.Call
 	}
 	_, err = w.Write(body)
 	return err
-}
-
-// powers puts into words what the access rights of the profile let an
-// organisation do, and what not: true by construction.
-func powers(rights profile.AccessRights) (can, cannot []string) {
-	for _, p := range []struct {
-		bit       profile.AccessRights
-		can, cant string
-	}{
-		{16, "see the model, the name, the serial number and the iOS version", ""},
-		{1, "see which profiles and certificates it has installed", ""},
-		{2, "install and remove mail certificates and settings", ""},
-		{4096, "install apps for work and set them up", ""},
-		{256, "see the names of installed apps", "see which apps you installed"},
-		{1024, "see whether a passcode is set", ""},
-		{4, "lock the device or remove its passcode", "lock the device or remove its passcode"},
-		{8, "erase the device", "erase the device"},
-		{32, "see phone number and network details", "see your phone number"},
-		{512, "see restrictions", ""},
-	} {
-		switch {
-		case rights&p.bit != 0:
-			can = append(can, p.can)
-		case p.cant != "":
-			cannot = append(cannot, p.cant)
-		}
-	}
-	return can, append(cannot, "read your messages, mails, photos or notes", "see where you are or which pages you visit")
 }

@@ -14,5 +14,5 @@ func SignerOf(header string, body []byte) (*x509.Certificate, error) {
 	return p.certificate, nil
 }
 
-// Powers opens the words about access rights to tests.
-var Powers = powers
+// PlaceOf opens the guess about browsers to tests.
+var PlaceOf = placeOf

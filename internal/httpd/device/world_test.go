@@ -71,6 +71,7 @@ type server struct {
 	roots *x509.CertPool
 	keys  *phone.KeyPool // of its phones, no two alike
 	site  http.Handler
+	live  *httpd.Live
 }
 
 // options change how a server is set up.
@@ -106,7 +107,9 @@ func newServer(t testing.TB, o options) *server {
 	s.mdm = mdm.New(mdm.Config{Store: db.MDM(must(seal.NewBox(seal.RandomRoot(), "enrollment"))), BaseURL: s.url,
 		Organization: "Example", Topic: topic, Lab: o.lab, Now: time.Now})
 	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: access.New(db.Access(), time.Now),
+		Live: httpd.NewLive(), Help: httpd.Help{Name: "The help desk", Phone: "+49 30 123"},
 		Roots: []*x509.Certificate{root}, Progress: o.progress}
+	s.live = c.Live
 	if !o.unsigned {
 		signer := must(ca.NewProfileSigner(rootCA, k.signer.Public(), ca.Names{CommonName: "Example IT", Organization: "Example"}, time.Now()))
 		c.Signer = signing{cms.Signer{Certificate: signer, Key: k.signer, Include: []*x509.Certificate{root}}}

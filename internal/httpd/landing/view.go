@@ -2,99 +2,199 @@ package landing
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"time"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/delivery"
-	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/internal/httpd"
 )
 
 // device is one device as its user sees it.
 type device struct {
-	Name    string
-	Summary string
-	Advice  string
-	Done    int
-	Total   int
-	Lines   []line
-	Notes   []string
+	ID, Name     string
+	Word         string // iPhone, iPad or device
+	OS           string
+	Since        string // when it was enrolled
+	New          bool   // that is not long ago
+	Title        string // how it stands
+	Mood         string // the same as a drawing and its colour: way, done or needs
+	Count        string // the same in numbers
+	Installed    int    // certificates
+	Total        int
+	Certificates []line
+	Others       []line // settings, and what they need
+	Advice       string
+	Notes        []string
+	Working      bool // something of it changes by itself
 }
 
 // line is one thing on a device, in words.
 type line struct {
-	What, State, Class, Why string
+	What  string
+	Dates string
+	State string
+	Mood  string // of the state: its drawing and its colour
+	Why   string
+
+	cert cert.Fingerprint
 }
 
-// words says each state in the user's words, with the class of its colour.
-var words = map[delivery.State]struct{ text, class string }{
-	delivery.Queued:    {"waiting", ""},
-	delivery.Sealed:    {"on its way", "working"},
-	delivery.Sent:      {"being installed", "working"},
+// word says a state in the user's words.
+type word struct{ text, mood string }
+
+// words are those of states that say all.
+var words = map[delivery.State]word{
+	delivery.Queued:    {"waiting", "waiting"},
+	delivery.Sealed:    {"on its way", "way"},
+	delivery.Sent:      {"on its way", "way"},
 	delivery.Installed: {"installed", "done"},
 	delivery.Failed:    {"did not work", "failed"},
-	delivery.Removing:  {"being removed", "working"},
-	delivery.Removed:   {"removed", ""},
+	delivery.Removing:  {"being removed", "way"},
+	delivery.Removed:   {"removed", "waiting"},
 }
 
-// devicesOf puts progress into words.
-func devicesOf(list []delivery.Progress) []device {
+// needsYou stands for states that go on only when the user does something.
+var needsYou = word{"needs you", "needs"}
+
+// newFor is how long a device is shown as new.
+const newFor = 7 * 24 * time.Hour
+
+func devicesOf(list []delivery.Progress, now time.Time) []device {
 	devices := make([]device, len(list))
 	for i, p := range list {
-		devices[i] = deviceOf(p)
+		devices[i] = deviceOf(p, now)
 	}
 	return devices
 }
 
-func deviceOf(p delivery.Progress) device {
-	d := device{Name: nameOf(p.Device), Advice: p.Hint, Done: p.Installed, Total: len(p.Lines), Notes: p.Notes}
+func deviceOf(p delivery.Progress, now time.Time) device {
+	d := device{ID: string(p.Device.ID), Word: p.Device.Word(), OS: p.Device.OSVersion, Advice: p.Hint, Notes: p.Notes,
+		Since: date(p.Enrolled), New: now.Sub(p.Enrolled) < newFor}
+	d.Name = cmp.Or(p.Device.Name, "Your "+d.Word)
+	broken := false
 	for _, l := range p.Lines {
-		w := words[l.State]
-		d.Lines = append(d.Lines, line{What: l.Words, State: w.text, Class: w.class, Why: l.Reason})
+		shown := lineOf(l)
+		if l.Certificate {
+			d.Certificates = append(d.Certificates, shown)
+			d.Total++
+			if l.State == delivery.Installed {
+				d.Installed++
+			}
+		} else {
+			d.Others = append(d.Others, shown)
+		}
+		d.Working = d.Working || working[l.State]
+		broken = broken || l.State == delivery.Failed
 	}
-	d.Summary = summary(p)
+	d.Title, d.Mood = d.standing(p, broken)
+	d.Count = d.counted(len(p.Lines))
 	return d
 }
 
-func summary(p delivery.Progress) string {
+// working are the states that change by themselves.
+var working = map[delivery.State]bool{delivery.Queued: true, delivery.Sealed: true, delivery.Sent: true, delivery.Removing: true}
+
+func lineOf(l delivery.Line) line {
+	w := words[l.State]
+	if l.Ask != "" {
+		w = needsYou
+	}
+	shown := line{What: l.Words, State: w.text, Mood: w.mood, Why: l.Reason, cert: l.Cert}
+	if !l.From.IsZero() {
+		shown.Dates = date(l.From) + " – " + date(l.Until)
+	}
+	return shown
+}
+
+func (d device) standing(p delivery.Progress, broken bool) (title, mood string) {
 	switch {
 	case len(p.Lines) == 0:
-		return "Nothing is to come to this device yet."
+		return "Your " + d.Word + " is enrolled", "done"
 	case p.Done():
-		return "Everything is on this device."
-	case failed(p) && !working(p):
-		return fmt.Sprintf("%d of %d are on this device. The rest needs help: show this page to your help desk.", p.Installed, len(p.Lines))
+		return "Your " + d.Word + " is ready", "done"
+	case d.Advice != "":
+		return "Your " + d.Word + " needs you", "needs"
+	case broken && !d.Working:
+		return "Your " + d.Word + " needs help", "needs"
 	}
-	return fmt.Sprintf("%d of %d are on this device.", p.Installed, len(p.Lines))
+	return "Setting up your " + d.Word, "way"
 }
 
-// nameOf is what the user calls the device, as far as we know.
-func nameOf(d subject.Device) string { return cmp.Or(d.Name, d.Model, "Your device") }
-
-// working tells whether something of it changes by itself.
-func working(p delivery.Progress) bool {
-	for _, l := range p.Lines {
-		switch l.State {
-		case delivery.Queued, delivery.Sealed, delivery.Sent, delivery.Removing:
-			return true
-		}
+func (d device) counted(lines int) string {
+	switch {
+	case lines == 0:
+		return "Nothing is to come to this " + d.Word + " yet."
+	case d.Total == 0:
+		return "There is no certificate for this " + d.Word + " yet."
+	case d.Installed < d.Total:
+		return fmt.Sprintf("%d of %s on this %s.", d.Installed, are(d.Total), d.Word)
+	case d.Total == 1:
+		return "Your certificate is on this " + d.Word + "."
 	}
-	return false
+	return fmt.Sprintf("All %s on this %s.", are(d.Total), d.Word)
 }
 
-func failed(p delivery.Progress) bool {
-	for _, l := range p.Lines {
-		if l.State == delivery.Failed {
-			return true
-		}
+func are(n int) string {
+	if n == 1 {
+		return "1 certificate is"
 	}
-	return false
+	return fmt.Sprintf("%d certificates are", n)
 }
 
-// unfinished tells whether the page will soon be another.
-func unfinished(list []delivery.Progress) bool {
-	for _, p := range list {
-		if working(p) {
-			return true
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2 January 2006")
+}
+
+// home is the user's page.
+type home struct {
+	News         []device // that came lately, and are not where the page is read
+	Devices      []device
+	Certificates []certificate
+	Help         httpd.Help
+	Privacy      string
+}
+
+// certificate is one of the user's, with where it is.
+type certificate struct {
+	What, Dates string
+	On          []string // names of devices
+}
+
+func homeOf(list []device, here string, house httpd.House) home {
+	h := home{Devices: list, Help: house.Help, Privacy: privacyPath}
+	at := map[cert.Fingerprint]int{}
+	for _, d := range list {
+		if d.New && d.ID != here {
+			h.News = append(h.News, d)
+		}
+		for _, l := range d.Certificates {
+			i, known := at[l.cert]
+			if !known || l.cert.IsZero() {
+				i = len(h.Certificates)
+				at[l.cert] = i
+				h.Certificates = append(h.Certificates, certificate{What: l.What, Dates: l.Dates})
+			}
+			if l.Mood == "done" {
+				h.Certificates[i].On = append(h.Certificates[i].On, d.Name)
+			}
 		}
 	}
-	return false
+	return h
+}
+
+// version changes with anything that is shown.
+func version(list []device) string {
+	b, err := json.Marshal(list)
+	if err != nil {
+		panic("landing: " + err.Error()) // only plain values come here
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:8])
 }
