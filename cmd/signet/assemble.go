@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/signet-mdm/signet/appconfig"
@@ -79,24 +77,13 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv f
 	if err := s.ring.SelfTest(); err != nil {
 		return nil, fmt.Errorf("trying the escrow keys: %w", err)
 	}
-	if s.db, err = openDatabase(ctx, cfg.In("signet.db")); err != nil {
+	if s.db, err = openDatabase(ctx, cfg, s.ring); err != nil {
 		return nil, err
 	}
 	if err := s.wire(dir); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
-}
-
-// openDatabase opens the database that init made. A new one in its place would
-// hold nothing of what the keys belong to.
-func openDatabase(ctx context.Context, file string) (*store.DB, error) {
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoDatabase.Saying("The database " + file + " is missing, although there are keys.")
-	} else if err != nil {
-		return nil, fmt.Errorf("looking for the database: %w", err)
-	}
-	return store.OpenSQLite(ctx, file)
 }
 
 // wire makes the services.

@@ -20,7 +20,6 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/seal"
-	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
@@ -99,11 +98,11 @@ func initialise(ctx context.Context, cfg config.Config, getenv func(string) stri
 	if problems := withoutFiles(cfg).Check(); len(problems) > 0 {
 		return f, usageError{problems[0]}
 	}
-	if err := makeKeys(cfg, getenv, &f); err != nil {
+	ring, err := makeKeys(cfg, getenv, &f)
+	if err != nil {
 		return f, err
 	}
-	var err error
-	if f.token, err = firstAdministrator(ctx, cfg); err != nil {
+	if f.token, err = firstAdministrator(ctx, cfg, ring); err != nil {
 		return f, err
 	}
 	var text bytes.Buffer
@@ -123,7 +122,7 @@ func withoutFiles(cfg config.Config) config.Config {
 	return cfg
 }
 
-func makeKeys(cfg config.Config, getenv func(string) string, f *founded) error {
+func makeKeys(cfg config.Config, getenv func(string) string, f *founded) (*keyring.Ring, error) {
 	dir := cfg.In("keys")
 	f.unlock = keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)
 	ring, err := keyring.Create(dir, f.unlock)
@@ -131,21 +130,21 @@ func makeKeys(cfg config.Config, getenv func(string) string, f *founded) error {
 		ring, err = keyring.Open(dir, f.unlock)
 	}
 	if err != nil {
-		return fmt.Errorf("making the keys: %w", err)
+		return nil, fmt.Errorf("making the keys: %w", err)
 	}
 	if err := (maker{ring, cfg, time.Now()}).all(); err != nil {
-		return err
+		return nil, err
 	}
 	certs, err := ring.Certificates(rootKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f.root = sha256.Sum256(certs[0].Raw)
-	return nil
+	return ring, nil
 }
 
-func firstAdministrator(ctx context.Context, cfg config.Config) (seal.Secret, error) {
-	db, err := store.OpenSQLite(ctx, cfg.In("signet.db"))
+func firstAdministrator(ctx context.Context, cfg config.Config, ring *keyring.Ring) (seal.Secret, error) {
+	db, err := foundDatabase(ctx, cfg, ring)
 	if err != nil {
 		return seal.Secret{}, err
 	}
@@ -166,9 +165,9 @@ func (a *app) printFounded(cfg config.Config, f founded) {
                         Whoever has that file and this directory has every key: move it to
                         another disk, see keys.unlock_file.
   made    root CA       SHA-256 %s
-  made    signet.db
+  made    %s
 
-`, cfg.Data, f.unlock, colons(f.root[:]))
+`, cfg.Data, f.unlock, colons(f.root[:]), databaseName(cfg))
 	if f.recovery != "" {
 		fmt.Fprintf(a.stdout, `Recovery key, shown this once. Write it down and keep it away from any computer:
 with it and a copy of the database the age program opens every imported key.

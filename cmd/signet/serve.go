@@ -30,7 +30,7 @@ var (
 	errNotInitialised = fault.New(fault.NotFound, "not_initialised",
 		"There is no Signet in this data directory.", "signet init --url https://… makes one; signet demo needs none.")
 	errNoDatabase = fault.New(fault.NotFound, "database_missing",
-		"The database is missing, although there are keys.", "Restore signet.db from the backup; nothing was changed.")
+		"The database is missing, although there are keys.", "Restore signet.db from the backup, or the MariaDB database; nothing was changed.")
 )
 
 func (a *app) serveCommand() *cobra.Command {

@@ -32,6 +32,9 @@ type Config struct {
 	MDM    MDM    `toml:"mdm"`
 	Mail   Mail   `toml:"mail"`
 	Keys   Keys   `toml:"keys"`
+
+	Database Database `toml:"database"`
+
 	Log    Log    `toml:"log"`
 	Limits Limits `toml:"limits"`
 }

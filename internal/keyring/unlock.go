@@ -45,42 +45,16 @@ func invalid(path string) error {
 }
 
 func openUnlock(path string) (*os.File, error) {
-	info, err := os.Lstat(path) // before opening, which waits on a pipe
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := disk.OpenPrivate(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrUnlockMissing.Saying("The unlock key " + path + " is not there.").With(err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("looking at unlock key: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, exposed(path, errors.New("no regular file"))
-	}
-	f, err := os.Open(path)
-	if err != nil {
+	case errors.Is(err, disk.ErrExposed):
+		return nil, exposed(path, err)
+	case err != nil:
 		return nil, fmt.Errorf("opening unlock key: %w", err)
 	}
-	opened, err := f.Stat()
-	if err == nil && !os.SameFile(info, opened) {
-		err = exposed(path, errors.New("it changes while it is read"))
-	}
-	if err == nil && opened.Mode().Perm()&forbidden(path) != 0 {
-		err = exposed(path, fmt.Errorf("it has mode %v, want 0400", opened.Mode()))
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	return f, nil
-}
-
-// forbidden gives the rights that nobody else may have.
-//
-// Quirk: systemd gives the service its credentials by an access control list,
-// whose mask shows as rights of the group although the group has none.
-func forbidden(path string) fs.FileMode {
-	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
-		return 0o037
-	}
-	return 0o077
 }
 
 // makeUnlock makes the unlock key, in a directory that need not be there.

@@ -16,6 +16,7 @@ type Open func(t *testing.T) *store.DB
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
+	t.Run("installation", func(t *testing.T) { testInstallation(t, open) })
 	t.Run("directory", func(t *testing.T) { testDirectory(t, open) })
 	t.Run("journal", func(t *testing.T) { testJournal(t, open) })
 	t.Run("access", func(t *testing.T) { testAccess(t, open) })
