@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/signet-mdm/signet/internal/judge"
+	"github.com/signet-mdm/signet/internal/store/mariadbtest"
 	"github.com/signet-mdm/signet/testdata"
 )
 
@@ -36,15 +37,29 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestScripts(t *testing.T) {
+// The same stories on both databases.
+func TestScripts(t *testing.T)        { play(t, "sqlite") }
+func TestScriptsMariaDB(t *testing.T) { play(t, "mariadb") }
+
+func play(t *testing.T, kind string) {
 	judge.Need(t, "openssl")
 	bin := build(t)
 	shop := &workshop{bin: bin, dir: t.TempDir()}
+	if kind == "mariadb" {
+		shop.dsn = mariadbtest.Database(t)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/e2e",
 		RequireExplicitExec: true,
-		Condition:           condition,
-		Setup:               func(env *testscript.Env) error { return setup(env, bin) },
+		Condition:           func(name string) (bool, error) { return condition(name, kind) },
+		Setup: func(env *testscript.Env) error {
+			if kind == "mariadb" {
+				if err := useMariaDB(env); err != nil {
+					return err
+				}
+			}
+			return setup(env, bin)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"phone":    phoneVerb,
 			"history":  shop.history,
@@ -67,12 +82,16 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition knows [race]: the race detector makes everything larger and slower.
-func condition(name string) (bool, error) {
-	if name != "race" {
-		return false, fmt.Errorf("no such condition: %s", name)
+// condition knows [race], since the race detector makes everything larger and
+// slower, and the databases: [sqlite] and [mariadb].
+func condition(name, kind string) (bool, error) {
+	switch name {
+	case "race":
+		return raceEnabled, nil
+	case "sqlite", "mariadb":
+		return name == kind, nil
 	}
-	return raceEnabled, nil
+	return false, fmt.Errorf("no such condition: %s", name)
 }
 
 // raceEnabled asks for a binary with the race detector. It is off by default:

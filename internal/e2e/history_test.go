@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/signet-mdm/signet/internal/store/mariadbtest"
 )
 
 // workshop makes, once for all scripts, the data directory that `history`
 // copies.
 type workshop struct {
 	bin, dir string
+	dsn      string // of its MariaDB database; empty for SQLite
 	once     sync.Once
 	err      error
 }
@@ -30,6 +33,9 @@ func (w *workshop) history(ts *testscript.TestScript, neg bool, args []string) {
 	w.once.Do(func() { w.err = w.make() })
 	ts.Check(w.err)
 	ts.Check(ts.Exec("cp", "-a", filepath.Join(w.dir, "data"), filepath.Join(w.dir, "told-once"), ts.MkAbs(".")))
+	if w.dsn != "" {
+		ts.Check(mariadbtest.Copy(w.dsn, dsnOf(ts)))
+	}
 	ts.Setenv("SIGNET_URL", ts.Getenv("URL"))
 	ts.Setenv("SIGNET_LISTEN", "127.0.0.1:"+ts.Getenv("PORT"))
 	ts.Setenv("SIGNET_HTTP_LISTEN", "127.0.0.1:"+ts.Getenv("HTTP_PORT"))
@@ -38,6 +44,11 @@ func (w *workshop) history(ts *testscript.TestScript, neg bool, args []string) {
 func (w *workshop) make() error {
 	if err := fixtures(w.dir); err != nil {
 		return err
+	}
+	if w.dsn != "" {
+		if err := os.WriteFile(filepath.Join(w.dir, "dsn"), []byte(w.dsn), 0o600); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(filepath.Join(w.dir, "policy.yaml"), []byte(policy), 0o600); err != nil {
 		return err
@@ -84,6 +95,9 @@ func (w *workshop) fill() error {
 func (w *workshop) command(args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(w.bin, "signet"), args...)
 	c.Env = append(os.Environ(), "SIGNET_DATA="+filepath.Join(w.dir, "data"), "GORACE=atexit_sleep_ms=0")
+	if w.dsn != "" {
+		c.Env = append(c.Env, dsnFile+"="+filepath.Join(w.dir, "dsn"))
+	}
 	return c
 }
 

@@ -27,6 +27,8 @@ type needle struct {
 // -not=NAME, holds a secret of the files given after "--": a word of them, or,
 // when the file is a private key in PEM, a piece of that key in any usual form.
 // `leaks data -not=unlock.key -- canaries alice.pem`
+//
+// The data directory is searched with the database that belongs to it.
 func leaks(ts *testscript.TestScript, neg bool, args []string) {
 	split := slices.Index(args, "--")
 	if split < 1 {
@@ -46,6 +48,7 @@ func leaks(ts *testscript.TestScript, neg bool, args []string) {
 			dirs = append(dirs, ts.MkAbs(a))
 		}
 	}
+	ts.Check(dump(ts, dirs[0]))
 	leak, files, err := search(dirs, except, needles)
 	switch {
 	case err != nil:

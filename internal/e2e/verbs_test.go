@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -18,7 +17,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	_ "modernc.org/sqlite"
 )
 
 // fails runs a program that must end with that exit status:
@@ -131,43 +129,6 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got := strconv.Itoa(resp.StatusCode); got != args[2] {
 		ts.Fatalf("%s %s: got %s, want %s\n%s", args[0], args[1], got, args[2], answer)
-	}
-}
-
-// sqlVerb runs a statement on a database, as time or an accident would change
-// it, and prints the rows and how many they are: `sql data/signet.db 'PRAGMA integrity_check'`
-func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: sql FILE STATEMENT")
-	}
-	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0])+"?mode=rw&_pragma=busy_timeout(5000)")
-	ts.Check(err)
-	defer db.Close()
-	rows, err := db.Query(args[1])
-	ts.Check(err)
-	defer rows.Close()
-	columns, err := rows.Columns()
-	ts.Check(err)
-	n := 0
-	for ; rows.Next(); n++ {
-		values := make([]any, len(columns))
-		for i := range values {
-			values[i] = new(string)
-		}
-		ts.Check(rows.Scan(values...))
-		for i, v := range values {
-			fmt.Fprint(ts.Stdout(), strings.Repeat(" ", min(i, 1)), *v.(*string))
-		}
-		fmt.Fprintln(ts.Stdout())
-	}
-	ts.Check(rows.Err())
-	fmt.Fprintf(ts.Stdout(), "%d rows\n", n)
-}
-
-// lapse ends all leases, as time would: what a killed server had begun is free.
-func lapse(ts *testscript.TestScript, neg bool, args []string) {
-	for _, table := range []string{"device", "parcel", "command"} {
-		sqlVerb(ts, neg, []string{"data/signet.db", "UPDATE " + table + " SET lease_until = 0"})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -54,21 +55,15 @@ func empty(dsn string) error {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	rows, err := db.Query(`SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'`)
+	names, err := tables(db)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
 	statements := []string{"SET foreign_key_checks = 0"}
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return err
+	for _, name := range names {
+		if !strings.HasPrefix(name, "goose") {
+			statements = append(statements, "DELETE FROM "+name)
 		}
-		statements = append(statements, "DELETE FROM "+name)
-	}
-	if err := rows.Err(); err != nil {
-		return err
 	}
 	for _, s := range statements {
 		if _, err := db.Exec(s); err != nil {
