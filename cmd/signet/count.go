@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -39,6 +41,51 @@ func (c countedJournal) Record(ctx context.Context, e journal.Entry) error {
 		c.to.Opened()
 	}
 	return err
+}
+
+// countedMail counts what becomes of mails that are given to the mail server.
+type countedMail struct {
+	notify.Server
+	to *metrics.Metrics
+}
+
+const mailService = "smtp"
+
+// Dial implements [notify.Server].
+func (c countedMail) Dial(ctx context.Context) (notify.Session, error) {
+	s, err := c.Server.Dial(ctx)
+	if err != nil {
+		c.to.Outbound(mailService, "unreachable")
+		return nil, err
+	}
+	return countedSession{s, c.to}, nil
+}
+
+type countedSession struct {
+	notify.Session
+	to *metrics.Metrics
+}
+
+// Send implements [notify.Session].
+func (c countedSession) Send(ctx context.Context, l notify.Letter) (string, error) {
+	said, err := c.Session.Send(ctx, l)
+	c.to.Outbound(mailService, mailOutcome(err))
+	return said, err
+}
+
+// mailOutcome is one of few words for what a mail server said.
+func mailOutcome(err error) string {
+	if err == nil {
+		return "taken"
+	}
+	r, told := errors.AsType[*notify.Reply](err)
+	switch {
+	case !told || r.Code < 400:
+		return "broken off"
+	case r.Code < 500:
+		return "not now"
+	}
+	return "refused"
 }
 
 // counted is w with each of its runs counted, and noted as a sign of life.

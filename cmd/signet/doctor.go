@@ -102,13 +102,39 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 	}
 	p.Served = func(ring *keyring.Ring) (*tls.Certificate, error) { return servedBy(cfg, ring) }
 	p.Fetch = func(ctx context.Context) ([]byte, error) { return fetchRoot(ctx, cfg) }
+	p.Services = services(cfg)
+	return p
+}
+
+// services are the other servers that the configuration names.
+func services(cfg config.Config) (list []doctor.Service) {
 	if cfg.MDM.Topic != "" {
-		p.Services = append(p.Services, doctor.Service{
-			Name: "apple push", Addr: pushGateway, Lacks: "No device can be woken.", Try: "openssl s_client -connect " + pushGateway,
+		list = append(list, doctor.Service{
+			Name: "push service", Addr: pushGateway, Lacks: "No device can be woken.", Try: "openssl s_client -connect " + pushGateway,
 			Reach: func(ctx context.Context) error { return doctor.ReachTLS(ctx, pushGateway, nil) },
 		})
 	}
-	return p
+	if cfg.Mail.Server != "" {
+		addr := net.JoinHostPort(cfg.MailServer())
+		list = append(list, doctor.Service{
+			Name: "mail server", Addr: addr, Lacks: "Mails wait.", Try: "openssl s_client -starttls smtp -connect " + addr,
+			Reach: func(ctx context.Context) error { return greetMail(ctx, cfg) },
+		})
+	}
+	return list
+}
+
+// greetMail connects to the mail server as the outbox does, login included.
+func greetMail(ctx context.Context, cfg config.Config) error {
+	server, err := (&server{cfg: cfg, log: slog.New(slog.DiscardHandler)}).mailServer()
+	if err != nil {
+		return err
+	}
+	session, err := server.Dial(ctx)
+	if err == nil {
+		session.Close()
+	}
+	return err
 }
 
 // pushGateway is where Apple takes pushes.

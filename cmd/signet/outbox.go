@@ -29,7 +29,7 @@ func (s *server) wireMail() error {
 		return err
 	}
 	s.outbox = notify.NewOutbox(notify.OutboxConfig{
-		Store: s.db.Mail(box), Server: server, Host: s.cfg.Host(), Organization: s.cfg.Organization, Help: s.cfg.HelpContact,
+		Store: s.db.Mail(box), Server: countedMail{server, s.metrics}, Host: s.cfg.Host(), Organization: s.cfg.Organization, Help: s.cfg.HelpContact,
 		Log: s.log, Now: time.Now,
 	})
 	return nil

@@ -5,11 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
-	"net/smtp"
 	"strings"
 	"time"
 )
@@ -71,32 +67,4 @@ func ReachTLS(ctx context.Context, addr string, roots *x509.CertPool) error {
 		return err
 	}
 	return conn.Close()
-}
-
-// ReachSMTP wants a mail server that offers STARTTLS and proves who it is.
-func ReachSMTP(ctx context.Context, host, port string, roots *x509.CertPool) error {
-	ctx, stop := context.WithTimeout(ctx, dialTime)
-	defer stop()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return err
-	}
-	if at, limited := ctx.Deadline(); limited {
-		if err := conn.SetDeadline(at); err != nil {
-			return err
-		}
-	}
-	client, err := smtp.NewClient(conn, host)
-	if err != nil {
-		conn.Close()
-		return fmt.Errorf("greeting: %w", err)
-	}
-	defer client.Close()
-	if offered, _ := client.Extension("STARTTLS"); !offered {
-		return errors.New("it does not offer STARTTLS")
-	}
-	if err := client.StartTLS(&tls.Config{ServerName: host, RootCAs: roots}); err != nil {
-		return fmt.Errorf("STARTTLS: %w", err)
-	}
-	return client.Quit()
 }

@@ -20,6 +20,8 @@ type Figures struct {
 	ParcelWaits   time.Time      // since when the one waits that waits longest for its seal; zero for none
 	Commands      map[string]int // those that are not done, by state
 	CommandWaits  time.Time      // since when the oldest of them is there; zero for none
+	Mails         map[string]int // by state
+	MailWaits     time.Time      // since when the oldest that waits does; zero for none
 	CRLs          map[string]time.Time
 	DatabaseBytes int64
 }
@@ -83,6 +85,8 @@ var (
 	parcelDesc   = gauge("signet_parcels_oldest_queued_seconds", "How long the oldest parcel has waited for its seal; 0 when none waits.")
 	commandsDesc = gauge("signet_commands", "MDM commands that are not done, by state.", "state")
 	commandDesc  = gauge("signet_commands_oldest_seconds", "How long the oldest MDM command has waited; 0 when none waits. Devices that are off make it grow.")
+	mailsDesc    = gauge("signet_mails", "Mails to users of the last weeks, by state.", "state")
+	mailDesc     = gauge("signet_mails_oldest_seconds", "How long the oldest mail has waited to be sent; 0 when none waits.")
 	crlDesc      = gauge("signet_crl_next_update_timestamp_seconds", "When the published CRL ends to be good.", "issuer")
 	expiryDesc   = gauge("signet_certificate_expiry_timestamp_seconds", "When a certificate that the server lives by expires.", "certificate")
 	usableDesc   = gauge("signet_keys_usable", "1 when the escrow keys open what is sealed to them.")
@@ -96,7 +100,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{usersDesc, escrowDesc, devicesDesc, dueDesc, parcelsDesc, parcelDesc, commandsDesc,
-		commandDesc, crlDesc, expiryDesc, usableDesc, upDesc, sizeDesc, countingDesc, freeDesc, diskDesc} {
+		commandDesc, mailsDesc, mailDesc, crlDesc, expiryDesc, usableDesc, upDesc, sizeDesc, countingDesc, freeDesc, diskDesc} {
 		to <- d
 	}
 }
@@ -131,7 +135,8 @@ func (g *gauges) counted(f Figures, set func(*prometheus.Desc, float64, ...strin
 	set(sizeDesc, float64(f.DatabaseBytes))
 	set(parcelDesc, g.age(f.ParcelWaits))
 	set(commandDesc, g.age(f.CommandWaits))
-	for d, by := range map[*prometheus.Desc]map[string]int{devicesDesc: f.Devices, parcelsDesc: f.Parcels, commandsDesc: f.Commands} {
+	set(mailDesc, g.age(f.MailWaits))
+	for d, by := range map[*prometheus.Desc]map[string]int{devicesDesc: f.Devices, parcelsDesc: f.Parcels, commandsDesc: f.Commands, mailsDesc: f.Mails} {
 		for state, n := range by {
 			set(d, float64(n), state)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/metrics"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/notify"
 )
 
 // Operations is the facet of those who watch the server.
@@ -37,17 +38,19 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 		Devices:  zeros(mdm.Invited, mdm.Enrolling, mdm.Enrolled, mdm.Removed),
 		Parcels:  zeros(plan.Queued, plan.Parked, plan.Ready, plan.Sent, plan.Arrived, plan.Failed, plan.Removing),
 		Commands: zeros(mdm.Queued, mdm.Sent),
+		Mails:    zeros(notify.Waiting, notify.Sent, notify.Failed),
 		CRLs:     map[string]time.Time{},
 	}
-	var parcel, command int64
+	var parcel, command, mail int64
 	q := o.db.read
 	for what, read := range map[string]func() error{
 		"rows": func() error {
 			return q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM users), (SELECT COUNT(*) FROM escrow_key),
 				(SELECT COUNT(*) FROM device WHERE due_rev > done_rev),
 				(SELECT COALESCE(MIN(created_at), 0) FROM parcel WHERE wants_seal = 1 AND ended_at = 0),
-				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE done_at = 0)`).
-				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command)
+				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE done_at = 0),
+				(SELECT COALESCE(MIN(since), 0) FROM mail WHERE state = 'waiting')`).
+				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command, &mail)
 		},
 		"devices": func() error { return o.count(ctx, f.Devices, `SELECT state, COUNT(*) FROM device GROUP BY state`) },
 		"commands": func() error {
@@ -57,6 +60,7 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 			return o.count(ctx, f.Parcels, `SELECT `+parcelState+` AS shown, COUNT(*) FROM parcel p
 				LEFT JOIN command c ON c.uuid = p.command_uuid WHERE p.ended_at = 0 GROUP BY shown`)
 		},
+		"mails": func() error { return o.count(ctx, f.Mails, `SELECT state, COUNT(*) FROM mail GROUP BY state`) },
 		"lists": func() error { return o.lists(ctx, f.CRLs) },
 		"bytes": func() error { return q.QueryRowContext(ctx, o.db.dia.size).Scan(&f.DatabaseBytes) },
 	} {
@@ -64,7 +68,7 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 			return f, fmt.Errorf("counting %s: %w", what, err)
 		}
 	}
-	f.ParcelWaits, f.CommandWaits = instant(parcel), instant(command)
+	f.ParcelWaits, f.CommandWaits, f.MailWaits = instant(parcel), instant(command), instant(mail)
 	return f, nil
 }
 

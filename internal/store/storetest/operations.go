@@ -7,6 +7,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -86,6 +87,17 @@ func testOperations(t *testing.T, open Open) {
 		(&delivered{t: t, db: db, id: id}).touch()
 		if f, err := db.Operations().Figures(t.Context()); err != nil || f.DevicesDue != 1 {
 			t.Errorf("%d due, want 1; %v", f.DevicesDue, err)
+		}
+	})
+	t.Run("mails that wait", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		if _, err := queue(t, outbox(t, db), u.ID, notify.Ready, at); err != nil {
+			t.Fatal(err)
+		}
+		f, err := db.Operations().Figures(t.Context())
+		if err != nil || f.Mails["waiting"] != 1 || f.Mails["failed"] != 0 || !f.MailWaits.Equal(at) {
+			t.Errorf("got %v since %v, %v", f.Mails, f.MailWaits, err)
 		}
 	})
 	t.Run("a published list is known", func(t *testing.T) {
