@@ -153,6 +153,11 @@ func (s MDM) Next(ctx context.Context, p mdm.Poll) (c mdm.Command, found bool, e
 	}
 	for try := 1; ; try++ {
 		err = s.db.tx(ctx, func(tx *sql.Tx) (err error) {
+			// First the lock, then the look: a command that is queued meanwhile
+			// either is seen or wishes for its wake-up afterwards.
+			if _, err := s.db.hold(ctx, tx, `enrollment WHERE device_id = ?`, p.Device); err != nil {
+				return err
+			}
 			if c, found, err = lease(ctx, tx, p); err != nil {
 				return err
 			}
@@ -258,11 +263,6 @@ func one(ctx context.Context, tx *sql.Tx, rest string, args ...any) (mdm.Command
 func (s MDM) seen(ctx context.Context, tx *sql.Tx, p mdm.Poll) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE device SET seen_at = ? WHERE id = ?`, micros(p.At), p.Device); err != nil {
 		return fmt.Errorf("noting that the device was seen: %w", err)
-	}
-	// First the lock, then the look: a command that is queued meanwhile either
-	// is seen or wishes for its wake-up afterwards.
-	if _, err := s.db.hold(ctx, tx, `enrollment WHERE device_id = ?`, p.Device); err != nil {
-		return err
 	}
 	const due = `CASE WHEN c.not_before > c.lease_until THEN c.not_before ELSE c.lease_until END`
 	var wake int64
