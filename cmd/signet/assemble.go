@@ -56,6 +56,7 @@ type server struct {
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer
 	outbox    *notify.Outbox // nil: no mail is configured
+	mails     store.Mail
 
 	live    *httpd.Live // pages that are open
 	wake    nudger

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/notify/mail"
@@ -16,23 +17,35 @@ import (
 // wireMail makes the outbox when a mail server is configured. What mails hold
 // is boxed under a key of its own.
 func (s *server) wireMail() error {
-	if s.cfg.Mail.Server == "" {
-		s.log.Warn("no mail is configured: who invites sees link and code together, and nobody is told of new devices")
-		return nil
-	}
 	box, err := seal.NewBox(s.ring.ColumnRoot(), "mail")
 	if err != nil {
 		return err
+	}
+	s.mails = s.db.Mail(box)
+	if s.cfg.Mail.Server == "" {
+		s.log.Warn("no mail is configured: who invites sees link and code together, and nobody is told of new devices")
+		return nil
 	}
 	server, err := s.mailServer()
 	if err != nil {
 		return err
 	}
 	s.outbox = notify.NewOutbox(notify.OutboxConfig{
-		Store: s.db.Mail(box), Server: countedMail{server, s.metrics}, Host: s.cfg.Host(), Organization: s.cfg.Organization, Help: s.cfg.HelpContact,
-		Log: s.log, Now: time.Now,
+		Store: s.mails, Server: countedMail{server, s.metrics}, Host: s.cfg.Host(), Organization: s.cfg.Organization,
+		Help: helpLine(s.cfg.Help), Log: s.log, Now: time.Now,
 	})
 	return nil
+}
+
+// helpLine is whom people turn to, in one line.
+func helpLine(h config.Help) string {
+	parts := []string{}
+	for _, p := range []string{h.Name, h.Phone, h.Mail, h.URL} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (s *server) mailServer() (*mail.Server, error) {

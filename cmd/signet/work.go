@@ -15,7 +15,7 @@ import (
 func (s *server) wireDelivery() {
 	root := s.root.Certificate()
 	s.delivery = delivery.New(delivery.Config{
-		Store: s.db.Delivery(), Policies: s.db.AppConfig(), Identifier: mdm.Prefix(s.cfg.Base()),
+		Store: s.db.Delivery().Telling(s.mails), Tells: s.outbox != nil, Policies: s.db.AppConfig(), Identifier: mdm.Prefix(s.cfg.Base()),
 		Organization: s.cfg.Organization, Roots: []*x509.Certificate{root},
 		Enrollment: func(d subject.Device, topic string) profile.Profile { return s.mdm.RenewalProfile(d, topic, root) },
 		Log:        s.log, Now: time.Now,

@@ -48,7 +48,7 @@ var rooms = map[string]string{
 	"internal/directory":     "internal/fault internal/subject internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
-	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan",
+	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan notify",
 
 	"internal/metrics": "",
 	"internal/doctor":  "internal/config internal/disk internal/fault internal/keyring internal/metrics",

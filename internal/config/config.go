@@ -23,8 +23,6 @@ type Config struct {
 	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
 	Organization string `toml:"organization" doc:"Your organisation's name, shown on pages, profiles and certificates."`
 
-	HelpContact string `toml:"help_contact" doc:"Whom people turn to for help: a telephone number, an address or a page. Shown in mails."`
-
 	TLS    TLS    `toml:"tls"`
 	Enroll Enroll `toml:"enroll"`
 	Help   Help   `toml:"help"`
@@ -53,7 +51,7 @@ type Enroll struct {
 	InvitationDays int `toml:"invitation_days" default:"7" doc:"How many days an invitation is good for."`
 }
 
-// Help is whom people turn to. It stands on every page for users.
+// Help is whom people turn to. It stands on every page for users and in mails.
 type Help struct {
 	Name  string `toml:"name" doc:"Whom users ask for help, such as \"the IT service desk\"."`
 	Phone string `toml:"phone" doc:"Their telephone number, such as +49 30 12345."`

@@ -24,6 +24,7 @@ import (
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/mdm/profile"
+	"github.com/signet-mdm/signet/notify"
 )
 
 // ErrStale is returned by a store when something happened to the device since
@@ -65,11 +66,13 @@ type Decision struct {
 	Lease
 	Moves  []Move // in this order
 	Revoke []plan.Revocation
-	Next   time.Time // counts when there is nothing else
+	Mails  []notify.Mail // to the user; those beyond what one day allows are left out
+	Told   *plan.Told    // what he knows then; nil: as before
+	Next   time.Time     // counts when there is nothing else
 }
 
 // Empty tells whether there is nothing to do.
-func (d Decision) Empty() bool { return len(d.Moves)+len(d.Revoke) == 0 }
+func (d Decision) Empty() bool { return len(d.Moves)+len(d.Revoke) == 0 && d.Told == nil }
 
 // Move is what happens to one parcel, or a question.
 type Move struct {
@@ -107,6 +110,7 @@ type Config struct {
 	// Enrollment lays out the profile that enrolled a device with that topic,
 	// with an empty challenge. Nil: identities of devices are not renewed.
 	Enrollment func(d subject.Device, topic string) profile.Profile
+	Tells      bool // users are told of news by mail
 	Log        *slog.Logger
 	Now        func() time.Time
 }

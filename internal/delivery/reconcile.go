@@ -59,6 +59,7 @@ func (s *Service) facts(ctx context.Context, ids []subject.DeviceID) ([]plan.Fac
 	for i := range facts {
 		f := &facts[i]
 		f.Now, f.Prefix, f.Renews = s.Now(), s.Identifier, s.Enrollment != nil
+		f.Tells = s.Tells
 		f.Policy = appconfig.Resolve(policies, f.User, f.Device)
 		for _, c := range s.Roots {
 			f.Roots = append(f.Roots, cert.FingerprintOf(c.Raw))
@@ -99,7 +100,7 @@ func (s *Service) entry(d Decision, f plan.Facts) journal.Entry {
 // decide turns a plan into what is stored. The question that decides how keys
 // are packed comes first, those about what arrived come last.
 func (s *Service) decide(p plan.Plan, f plan.Facts) (Decision, error) {
-	d := Decision{Revoke: p.Revoke, Next: p.Next}
+	d := Decision{Revoke: p.Revoke, Mails: mails(p, f), Told: p.Told, Next: p.Next}
 	d.ask(p, f, func(q plan.Question) bool { return q == plan.Information })
 	for _, step := range p.Steps {
 		if step.Do == plan.Wait {

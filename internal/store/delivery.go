@@ -18,10 +18,20 @@ import (
 )
 
 // Delivery is the facet of who is due, of plans and of parcels.
-type Delivery struct{ db *DB }
+type Delivery struct {
+	db   *DB
+	mail Mail // of what users are told
+}
 
 // Delivery gives the facet.
-func (db *DB) Delivery() Delivery { return Delivery{db} }
+func (db *DB) Delivery() Delivery { return Delivery{db: db} }
+
+// Telling gives the facet with that of the mails in which users are told of
+// news. Without it no plan may hold any.
+func (s Delivery) Telling(m Mail) Delivery {
+	s.mail = m
+	return s
+}
 
 var (
 	_ delivery.Store   = Delivery{}
@@ -131,6 +141,9 @@ func (s Delivery) carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision,
 		if err := record(ctx, tx, revoked); err != nil {
 			return err
 		}
+	}
+	if err := s.tell(ctx, tx, d, e); err != nil {
+		return err
 	}
 	return record(ctx, tx, e)
 }

@@ -38,13 +38,14 @@ type loader struct {
 
 func (l *loader) devices() (err error) {
 	l.facts, err = all(l.ctx, l.q, scanFacts, `SELECT d.id, d.user_id, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name,
-		d.os_version, d.enrolled_at, d.lost_at > 0, d.seen_at, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
+		d.os_version, d.enrolled_at, d.lost_at > 0, d.seen_at, COALESCE(t.certs, ''), COALESCE(t.signs, 0),
+		u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
 		COALESCE(i.certificates_at, 0), COALESCE(i.apps_at, 0), COALESCE(i.information_at, 0),
 		COALESCE(a.state, ''), COALESCE(a.has_configuration, 0), COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.topic, ''),
 		COALESCE(l.identifiers, '[]'), COALESCE(l.at, 0),
 		(SELECT COUNT(*) FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
 		FROM device d JOIN users u ON u.id = d.user_id LEFT JOIN device_inventory i ON i.device_id = d.id
-		LEFT JOIN enrollment e ON e.device_id = d.id
+		LEFT JOIN enrollment e ON e.device_id = d.id LEFT JOIN told t ON t.device_id = d.id
 		LEFT JOIN device_profiles l ON l.device_id = d.id
 		LEFT JOIN device_app a ON a.device_id = d.id AND a.bundle_id = ? WHERE d.id`+l.in+` ORDER BY d.id`,
 		append([]any{appconfig.OutlookBundle}, l.ids...)...)
@@ -60,10 +61,11 @@ func (l *loader) devices() (err error) {
 func scanFacts(row scanner) (plan.Facts, error) {
 	var f plan.Facts
 	var state mdm.State
-	var identity, profiles string
+	var identity, profiles, told string
+	var signs bool
 	var enrolled, seen, certificates, apps, information, identityAt, listed int64
 	d, u := &f.Device, &f.User
-	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &enrolled, &f.Lost, &seen,
+	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &enrolled, &f.Lost, &seen, &told, &signs,
 		&u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled,
 		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &profiles, &listed, &f.Open)
 	if err != nil {
@@ -77,7 +79,11 @@ func scanFacts(row scanner) (plan.Facts, error) {
 	if err := json.Unmarshal([]byte(profiles), &f.Profiles); err != nil {
 		return f, fmt.Errorf("reading profiles: %w", err)
 	}
-	f.Identity, err = parseFingerprint(identity)
+	if f.Identity, err = parseFingerprint(identity); err != nil || told == "" {
+		return f, err
+	}
+	f.Told = &plan.Told{Signs: signs}
+	f.Told.Certs, err = parseFingerprints(told)
 	return f, err
 }
 

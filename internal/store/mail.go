@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/notify"
@@ -30,29 +32,22 @@ var _ notify.Store = Mail{}
 
 // MailQueued implements [notify.Queue].
 func (s Mail) MailQueued(ctx context.Context, m notify.Mail, e journal.Entry) error {
-	return s.db.numbered(ctx, func(tx *sql.Tx) error {
-		if err := insertMail(ctx, tx, s.box, m); err != nil {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.insert(ctx, tx, m); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	})
 }
 
-// numbered runs f, which gives mails the next number of their day, again when
-// another writer took that number.
-func (db *DB) numbered(ctx context.Context, f func(*sql.Tx) error) error {
-	for try := 1; ; try++ {
-		err := db.tx(ctx, f)
-		if err == nil || try == maxTries || !db.dia.unique(err) {
-			return err
-		}
-	}
-}
-
-// insertMail stores a mail, or is ErrLimit.
-func insertMail(ctx context.Context, tx *sql.Tx, box *seal.Box, m notify.Mail) error {
+// insert stores a mail, or is ErrLimit. Its user is held, so that nobody counts
+// his mails meanwhile.
+func (s Mail) insert(ctx context.Context, tx *sql.Tx, m notify.Mail) error {
 	content, err := m.Content()
 	if err != nil {
+		return err
+	}
+	if _, err := s.db.hold(ctx, tx, "users WHERE id = ?", m.User); err != nil {
 		return err
 	}
 	day, sent := m.CreatedAt.Unix()/(24*60*60), 0
@@ -66,7 +61,7 @@ func insertMail(ctx context.Context, tx *sql.Tx, box *seal.Box, m notify.Mail) e
 	at := micros(m.CreatedAt)
 	_, err = tx.ExecContext(ctx, `INSERT INTO mail (id, user_id, device_id, topic, state, content, day, nth, attempts, code, reason,
 		created_at, since, next_at, lease_until, done_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', ?, ?, ?, 0, 0)`,
-		m.ID, m.User, m.Device, m.Topic, notify.Waiting, box.Close(content, mailAAD(m.ID)), day, sent+1, at, at, at)
+		m.ID, m.User, m.Device, m.Topic, notify.Waiting, s.box.Close(content, mailAAD(m.ID)), day, sent+1, at, at, at)
 	if err != nil {
 		return fmt.Errorf("inserting mail: %w", err)
 	}
@@ -223,4 +218,38 @@ func (s Mail) MailsForgotten(ctx context.Context, wipe, drop time.Time) (met int
 		return nil
 	})
 	return met, err
+}
+
+// tell queues the mails of a plan and notes what their user knows then.
+func (s Delivery) tell(ctx context.Context, tx *sql.Tx, d delivery.Decision, e journal.Entry) error {
+	for _, m := range d.Mails {
+		if s.mail.box == nil {
+			return errors.New("a plan with mails, and nothing to box them with")
+		}
+		err := s.mail.insert(ctx, tx, m)
+		if errors.Is(err, notify.ErrLimit) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		queued := journal.Entry{At: e.At, Actor: e.Actor, Action: journal.MailQueued, User: m.User, Device: m.Device,
+			Detail: map[string]string{"mail": m.ID, "topic": string(m.Topic)}}
+		if err := record(ctx, tx, queued); err != nil {
+			return err
+		}
+	}
+	if d.Told == nil {
+		return nil
+	}
+	certs, err := json.Marshal(texts(d.Told.Certs))
+	if err != nil {
+		return fmt.Errorf("encoding certificates: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO told (device_id, certs, signs) VALUES (?, ?, ?)`+
+		s.db.upsert("device_id", "certs = VALUES(certs), signs = VALUES(signs)"), d.Device, string(certs), d.Told.Signs)
+	if err != nil {
+		return fmt.Errorf("noting what the user was told: %w", err)
+	}
+	return nil
 }

@@ -27,6 +27,9 @@ type Facts struct {
 	Parcels  []Parcel           // that are not over
 	Asked    []Asked            // the latest question of each kind
 
+	Tells bool  // the user is told of news by mail
+	Told  *Told // what he knows; nil: nothing so far
+
 	Identity   cert.Fingerprint // that the device proves itself with, and is sealed to; zero: not known
 	IdentityAt time.Time        // since when
 	Topic      string           // of its pushes, for ever

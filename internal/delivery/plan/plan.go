@@ -22,6 +22,8 @@ type Plan struct {
 	Steps  []Step // for each parcel and each wanted thing, in order
 	Asks   []Ask
 	Revoke []Revocation
+	Tell   []Notice
+	Told   *Told     // what the user knows then; nil: as before
 	Next   time.Time // when the plan may be another though nothing happens; zero: never
 }
 
@@ -78,7 +80,7 @@ func (p Plan) Empty() bool {
 			return false
 		}
 	}
-	return len(p.Asks) == 0 && len(p.Revoke) == 0
+	return len(p.Asks) == 0 && len(p.Revoke) == 0 && p.Told == nil
 }
 
 // Make makes the plan.
@@ -94,6 +96,7 @@ func Make(f Facts) Plan {
 	}
 	steps := v.steps()
 	p := Plan{Steps: steps, Asks: v.asks(steps), Revoke: v.revoke()}
+	p.Tell, p.Told = v.tell(steps)
 	p.Next = v.clock.next
 	return p
 }

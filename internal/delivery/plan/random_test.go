@@ -30,6 +30,8 @@ func anyOrder(t *testing.T, seed uint64) {
 	if seed%3 == 0 {
 		w.facts.Device.OSVersion = ""
 	}
+	w.facts.Tells, w.facts.EnrolledAt = seed%2 == 0, w.now
+	w.plan()
 	events := 20 + w.rand.IntN(60)
 	for n := range events {
 		w.happens(n)
@@ -40,6 +42,7 @@ func anyOrder(t *testing.T, seed uint64) {
 	}
 	w.settleDown()
 	w.rightly()
+	w.toldRightly()
 	if w.plan() {
 		w.fail("what is there is planned again")
 	}

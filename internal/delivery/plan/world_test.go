@@ -69,6 +69,7 @@ type world struct {
 	n        int
 	log      []string
 	refusals map[string]int // of a removal, in a row
+	told     []plan.Notice
 
 	device device // what is really there
 }
@@ -184,6 +185,13 @@ func (w *world) plan() bool {
 	for _, r := range p.Revoke {
 		i := slices.IndexFunc(w.facts.Records, func(c cert.Record) bool { return c.Fingerprint == r.Cert })
 		w.facts.Records[i].RevokedAt, w.facts.Records[i].Reason = w.now, r.Reason
+	}
+	for _, n := range p.Tell {
+		w.say("%s tell %+v", w.now.Format(time.DateTime), n)
+		w.told = append(w.told, n)
+	}
+	if p.Told != nil {
+		w.facts.Told = p.Told
 	}
 	return !p.Empty()
 }

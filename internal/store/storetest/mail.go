@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
@@ -216,6 +219,47 @@ func testMail(t *testing.T, open Open) {
 		}
 		if _, err := s.Mail(t.Context(), m.ID); !errors.Is(err, notify.ErrMailUnknown) {
 			t.Errorf("dropped: got %v, want ErrMailUnknown", err)
+		}
+	})
+
+	t.Run("a plan stores its mails and what their user knows, or nothing", func(t *testing.T) {
+		db := open(t)
+		d, s := deliver(t, db), outbox(t, db)
+		telling := db.Delivery().Telling(s)
+		e := entry(journal.PlanStored)
+		e.Due = subject.OfDevice(d.id)
+		user := facet(t, db).device(d.id).User
+		if f := d.facts(); f.Told != nil || f.EnrolledAt != at {
+			t.Errorf("at first: told %v, enrolled %v", f.Told, f.EnrolledAt)
+		}
+		news := func(l delivery.Lease, topic notify.Topic, certs ...cert.Fingerprint) delivery.Decision {
+			return delivery.Decision{Lease: l, Told: &plan.Told{Certs: certs, Signs: len(certs) > 0},
+				Mails: []notify.Mail{notify.NewMail(topic, user, d.id, notify.Facts{History: len(certs)}, at)}}
+		}
+		stale := d.lease()
+		d.touch()
+		if err := telling.Planned(t.Context(), news(stale, notify.Enrolled), e); !errors.Is(err, delivery.ErrStale) {
+			t.Fatalf("stale: got %v", err)
+		}
+		if list, err := s.Mails(t.Context(), notify.MailQuery{Limit: 9}); err != nil || len(list) != 0 {
+			t.Errorf("stale: %v, %v", list, err)
+		}
+		a, b := cert.FingerprintOf([]byte("a")), cert.FingerprintOf([]byte("b"))
+		for i, certs := range [][]cert.Fingerprint{{}, {a}, {a, b}, {b}, {}} { // two more than one day allows
+			if err := telling.Planned(t.Context(), news(d.lease(), notify.Ready, certs...), e); err != nil {
+				t.Fatal(err)
+			}
+			want := &plan.Told{Certs: certs, Signs: len(certs) > 0}
+			if diff := cmp.Diff(want, d.facts().Told, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("round %d:\n%s", i, diff)
+			}
+		}
+		list, err := s.MailsLeased(t.Context(), at, at.Add(time.Minute), 9)
+		if err != nil || len(list) != notify.PerDay || list[0].Device != d.id || list[0].To.ID != user {
+			t.Errorf("got %v, %v", list, err)
+		}
+		if err := db.Delivery().Planned(t.Context(), news(d.lease(), notify.Enrolled), e); err == nil {
+			t.Error("mails without a box were stored")
 		}
 	})
 
