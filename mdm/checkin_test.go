@@ -332,7 +332,7 @@ func TestPhoneChangesHands(t *testing.T) {
 	p := w.enrolled(w.user("alice@example.com"), "U-1")
 	bob := w.invited(w.user("bob@example.com"), "U-1")
 	wants(t, "while it is Alice's", bob.checkIn("Authenticate", nil), mdm.ErrDeviceTaken)
-	w.must(w.Remove(t.Context(), admin, p.id.Holder.Device))
+	w.must(w.Remove(t.Context(), admin, p.id.Holder.Device, false))
 	wants(t, "afterwards", bob.checkIn("Authenticate", nil), nil)
 	wants(t, "afterwards", bob.checkIn("TokenUpdate", tokens), nil)
 }

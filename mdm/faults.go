@@ -25,6 +25,9 @@ var (
 	// the edge answers with Apple's code com.apple.unrecognized.device.
 	ErrDeviceRemoved = fault.New(fault.Denied, "device_removed",
 		"The device was removed.", "Invite the user again.")
+	ErrManyRemoved = fault.New(fault.Conflict, "device_removal_many",
+		"Many devices were removed within the hour; one more has to be confirmed.",
+		"If that is meant: signet device remove --many, or ?many=true.")
 	ErrNotEnrolled = fault.New(fault.Denied, "device_not_enrolled",
 		"The device has not finished its enrollment.", "")
 	ErrIdentity = fault.New(fault.Denied, "device_identity_mismatch",

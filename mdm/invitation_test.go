@@ -136,7 +136,7 @@ func TestInvitationEnds(t *testing.T) {
 	for name, end := range map[string]func(*world, mdm.Invitation){
 		"expired":        func(w *world, _ mdm.Invitation) { w.now = w.now.Add(7*24*time.Hour + time.Second) },
 		"user disabled":  disable,
-		"device removed": func(w *world, inv mdm.Invitation) { w.must(w.Remove(w.t.Context(), admin, inv.Device.ID)) },
+		"device removed": func(w *world, inv mdm.Invitation) { w.must(w.Remove(w.t.Context(), admin, inv.Device.ID, false)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -101,11 +101,21 @@ func (s *Service) Device(ctx context.Context, key string) (Detail, error) {
 	return s.Store.Detail(ctx, key)
 }
 
+// Removals by people that need no confirmation: so many in an hour, and of a
+// larger fleet no more than so many of a hundred.
+const (
+	removalSpan    = time.Hour
+	removalMost    = 5
+	removalPercent = 5
+	removalFleet   = 20
+)
+
 // Remove ends the management of a device: its queue is cancelled, and when it
 // comes back it is told to drop the enrollment and all that it brought. It is
 // due, so that its certificates get revoked. ErrDeviceUnknown when there is no
-// such device; removing twice is no error.
-func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.DeviceID) error {
+// such device; removing twice is no error. ErrManyRemoved for many enrolled ones
+// in a short time, unless that is confirmed.
+func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.DeviceID, many bool) error {
 	d, err := s.Store.Device(ctx, id)
 	if err != nil {
 		return err
@@ -113,7 +123,15 @@ func (s *Service) Remove(ctx context.Context, by journal.Actor, id subject.Devic
 	if d.State == Removed {
 		return nil
 	}
-	return s.Store.DeviceRemoved(ctx, id, s.farewellTo(d), s.entry(by, journal.DeviceRemoved, d))
+	e, farewell := s.entry(by, journal.DeviceRemoved, d), s.farewellTo(d)
+	if farewell == nil {
+		return s.Store.DeviceRemoved(ctx, id, nil, e)
+	}
+	x := Dismissal{Device: id, Farewell: *farewell, Since: e.At.Add(-removalSpan), Most: removalMost, Percent: removalPercent, Fleet: removalFleet}
+	if many {
+		x.Most, e.Detail = 0, map[string]string{"many": "confirmed"}
+	}
+	return s.Store.DeviceDismissed(ctx, x, e)
 }
 
 // Lost removes a device of that user because it is in strange hands: what was

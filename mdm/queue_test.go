@@ -433,7 +433,7 @@ func TestRemove(t *testing.T) {
 	p := newPhone(t)
 	waiting := p.queue("InstallProfile")[0]
 	for range 2 {
-		p.w.must(p.w.Remove(t.Context(), admin, p.id.Holder.Device))
+		p.w.must(p.w.Remove(t.Context(), admin, p.id.Holder.Device, false))
 	}
 	if got := p.command(waiting.UUID).State; got != mdm.Cancelled {
 		t.Errorf("queued command: got %s, want cancelled", got)
@@ -452,7 +452,7 @@ func TestRemove(t *testing.T) {
 	if n := p.w.entries(journal.DeviceRemoved, "", ""); n != 1 {
 		t.Errorf("journal has %d removals, want 1", n)
 	}
-	wants(t, "unknown", p.w.Remove(t.Context(), admin, subject.NewDeviceID()), mdm.ErrDeviceUnknown)
+	wants(t, "unknown", p.w.Remove(t.Context(), admin, subject.NewDeviceID(), false), mdm.ErrDeviceUnknown)
 }
 
 func TestMalformedReports(t *testing.T) {

@@ -65,8 +65,22 @@ type Enrollments interface {
 	// DeviceLost does what DeviceRemoved does, and remembers that the device is
 	// in strange hands.
 	DeviceLost(ctx context.Context, id subject.DeviceID, farewell *Command, e journal.Entry) error
+	// DeviceDismissed does what DeviceRemoved does to an enrolled device that
+	// people remove. ErrManyRemoved when, with this one, they removed more since
+	// than is allowed; of many at once no more than that many succeed.
+	DeviceDismissed(ctx context.Context, d Dismissal, e journal.Entry) error
 	// Record writes an entry that has no other effect.
 	Record(ctx context.Context, e journal.Entry) error
+}
+
+// Dismissal is an enrolled device that people remove.
+type Dismissal struct {
+	Device   subject.DeviceID
+	Farewell Command
+	Since    time.Time // their removals from then on count
+	Most     int       // so many may be removed, 0: any number
+	Percent  int       // and not more than so many of a hundred that there were
+	Fleet    int       // where there were at least so many
 }
 
 // Binding is what Authenticate brings.

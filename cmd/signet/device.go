@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -75,7 +76,7 @@ func (a *app) deviceShow() *cobra.Command {
 }
 
 func writeDevice(w io.Writer, d admin.DeviceDetail) {
-	writeRecord(w, "user", d.User, "state", d.State, "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
+	writeRecord(w, "user", d.User, "state", deviceState(d.Device), "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
 		"udid", d.UDID, "id", d.ID, "invited", moment(d.Created), "enrolled", maybe(d.Enrolled), "seen", maybe(d.Seen),
 		"open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error))
 	if len(d.Parcels) > 0 {
@@ -104,6 +105,13 @@ func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	}
 }
 
+func deviceState(d admin.Device) string {
+	if d.Pending {
+		return d.State + ", and has not heard of it"
+	}
+	return d.State
+}
+
 // lastError is a line about the last command that failed.
 func lastError(c *admin.Command) string {
 	if c == nil {
@@ -117,5 +125,11 @@ func (a *app) deviceRefresh() *cobra.Command {
 }
 
 func (a *app) deviceRemove() *cobra.Command {
-	return a.onOne("remove DEVICE", "End the management of a device, with all that it brought", "removed", (*admin.Client).RemoveDevice)
+	var many bool
+	c := a.onOne("remove DEVICE", "End the management of a device, with all that it brought", "removed",
+		func(client *admin.Client, ctx context.Context, device string) error {
+			return client.RemoveDevice(ctx, device, many)
+		})
+	c.Flags().BoolVar(&many, "many", false, "it is meant that many are removed within an hour")
+	return c
 }

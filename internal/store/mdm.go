@@ -165,21 +165,55 @@ func (s MDM) DeviceLost(ctx context.Context, id subject.DeviceID, farewell *mdm.
 }
 
 func (s MDM) removed(ctx context.Context, id subject.DeviceID, farewell *mdm.Command, lostAt int64, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error { return removeDevice(ctx, tx, id, farewell, lostAt, e) })
+}
+
+// DeviceDismissed implements [mdm.Enrollments].
+func (s MDM) DeviceDismissed(ctx context.Context, d mdm.Dismissal, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		n, err := changed(ctx, tx, `UPDATE device SET state = 'removed', lost_at = ? WHERE id = ? AND state <> 'removed'`, lostAt, id)
-		if err != nil {
-			return fmt.Errorf("removing device: %w", err)
-		}
-		if farewell == nil {
-			err = abandon(ctx, tx, id, e.At)
-		} else if n > 0 {
-			err = replaceQueue(ctx, tx, *farewell)
-		}
-		if err != nil || n == 0 {
+		if err := s.allowed(ctx, tx, d); err != nil {
 			return err
 		}
-		return record(ctx, tx, e)
+		return removeDevice(ctx, tx, d.Device, &d.Farewell, 0, e)
 	})
+}
+
+func removeDevice(ctx context.Context, tx *sql.Tx, id subject.DeviceID, farewell *mdm.Command, lostAt int64, e journal.Entry) error {
+	n, err := changed(ctx, tx, `UPDATE device SET state = 'removed', lost_at = ? WHERE id = ? AND state <> 'removed'`, lostAt, id)
+	if err != nil {
+		return fmt.Errorf("removing device: %w", err)
+	}
+	if farewell == nil {
+		err = abandon(ctx, tx, id, e.At)
+	} else if n > 0 {
+		err = replaceQueue(ctx, tx, *farewell)
+	}
+	if err != nil || n == 0 {
+		return err
+	}
+	return record(ctx, tx, e)
+}
+
+// allowed counts what people removed, one at a time.
+func (s MDM) allowed(ctx context.Context, tx *sql.Tx, d mdm.Dismissal) error {
+	if d.Most == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO turnstile (name) VALUES (?)`+s.db.upsert("name", "name = VALUES(name)"), journal.DeviceRemoved); err != nil {
+		return fmt.Errorf("waiting for one's turn: %w", err)
+	}
+	var gone, left int
+	err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM journal j JOIN device d ON d.id = j.device_id
+			WHERE j.at >= ? AND j.action = ? AND j.actor_kind IN (?, ?) AND d.enrolled_at > 0),
+		(SELECT COUNT(*) FROM device WHERE state = 'enrolled')`,
+		micros(d.Since), journal.DeviceRemoved, journal.Admin, journal.Local).Scan(&gone, &left)
+	if err != nil {
+		return fmt.Errorf("counting removals: %w", err)
+	}
+	if gone++; gone > d.Most || gone+left > d.Fleet && gone*100 > (gone+left-1)*d.Percent {
+		return mdm.ErrManyRemoved
+	}
+	return nil
 }
 
 // replaceQueue leaves c as the only command; the device stays reachable for it.

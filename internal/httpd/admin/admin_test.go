@@ -81,7 +81,7 @@ func (f *fakeDevices) Device(_ context.Context, key string) (mdm.Detail, error) 
 	}
 	return mdm.Detail{}, mdm.ErrDeviceUnknown
 }
-func (f *fakeDevices) Remove(_ context.Context, _ journal.Actor, id subject.DeviceID) error {
+func (f *fakeDevices) Remove(_ context.Context, _ journal.Actor, id subject.DeviceID, _ bool) error {
 	f.removed = id
 	return nil
 }
@@ -446,7 +446,7 @@ func TestDevices(t *testing.T) {
 	if d, err := c.Device(t.Context(), "d-2"); err != nil || d.State != "invited" || d.Enrolled != nil || d.Commands == nil || d.Apps == nil {
 		t.Errorf("got %+v, %v", d, err)
 	}
-	if err := c.RemoveDevice(t.Context(), "d-2"); err != nil || w.devices.removed != "d-2" {
+	if err := c.RemoveDevice(t.Context(), "d-2", true); err != nil || w.devices.removed != "d-2" {
 		t.Errorf("removed %q, %v", w.devices.removed, err)
 	}
 	if err := c.RefreshDevice(t.Context(), "d-2"); code(err) != "device_not_enrolled" {

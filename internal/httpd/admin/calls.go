@@ -61,9 +61,14 @@ func (c *Client) RefreshDevice(ctx context.Context, key string) error {
 	return c.do(ctx, http.MethodPost, at("devices", key, "refresh"), nil, nil)
 }
 
-// RemoveDevice ends the management of a device.
-func (c *Client) RemoveDevice(ctx context.Context, key string) error {
-	return c.do(ctx, http.MethodDelete, at("devices", key), nil, nil)
+// RemoveDevice ends the management of a device; many confirms that more are
+// removed within the hour than one would expect.
+func (c *Client) RemoveDevice(ctx context.Context, key string, many bool) error {
+	confirmed := ""
+	if many {
+		confirmed = "true"
+	}
+	return c.do(ctx, http.MethodDelete, with(at("devices", key), "many", confirmed), nil, nil)
 }
 
 // Import takes a PKCS#12 file into escrow.

@@ -28,7 +28,7 @@ type Devices interface {
 	// Refresh asks a device about itself and its certificates again.
 	Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID) error
 	// Remove ends the management of a device; twice is no error.
-	Remove(ctx context.Context, by journal.Actor, id subject.DeviceID) error
+	Remove(ctx context.Context, by journal.Actor, id subject.DeviceID, many bool) error
 }
 
 // Invitation lets one device of a user enroll.
@@ -56,6 +56,7 @@ type Device struct {
 	Enrolled *time.Time `json:"enrolled,omitempty" doc:"When its enrollment was complete"`
 	Seen     *time.Time `json:"seen,omitempty" doc:"Last message, to the minute"`
 	Open     int        `json:"openCommands" doc:"How many commands are not done"`
+	Pending  bool       `json:"removalPending,omitempty" doc:"It was removed and has not heard of it"`
 	Error    *Command   `json:"lastError,omitempty" doc:"The last command that failed"`
 }
 
@@ -95,7 +96,8 @@ type App struct {
 
 func newDevice(d mdm.Device) Device {
 	out := Device{ID: string(d.ID), User: d.Owner, UserID: string(d.User), State: string(d.State), Name: d.Name, Model: d.Model,
-		OS: d.OSVersion, Serial: d.Serial, UDID: d.UDID, Created: d.CreatedAt, Enrolled: when(d.EnrolledAt), Seen: when(d.SeenAt), Open: d.Open}
+		OS: d.OSVersion, Serial: d.Serial, UDID: d.UDID, Created: d.CreatedAt, Enrolled: when(d.EnrolledAt), Seen: when(d.SeenAt), Open: d.Open,
+		Pending: d.State == mdm.Removed && d.Open > 0}
 	if d.LastError != nil {
 		c := newCommand(*d.LastError)
 		out.Error = &c
@@ -146,7 +148,7 @@ func (a *API) devices() {
 		faults: []*fault.Error{mdm.ErrDeviceUnknown, mdm.ErrNotEnrolled}}, a.refreshDevice)
 	register(a, operation{id: "removeDevice", tag: "devices", method: http.MethodDelete, path: "/devices/{device}",
 		summary: "End the management of a device", permission: access.DeviceWrite,
-		faults: []*fault.Error{mdm.ErrDeviceUnknown}}, a.removeDevice)
+		faults: []*fault.Error{mdm.ErrDeviceUnknown, mdm.ErrManyRemoved}}, a.removeDevice)
 }
 
 func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body[Invitation], error) {
@@ -167,7 +169,7 @@ func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body
 		return &body[Invitation]{out}, nil
 	}
 	if err := a.Mails.Invite(ctx, by, u, inv.Device.ID, link, inv.ExpiresAt); err != nil {
-		return nil, errors.Join(err, a.Devices.Remove(ctx, by, inv.Device.ID)) // nobody has its link
+		return nil, errors.Join(err, a.Devices.Remove(ctx, by, inv.Device.ID, false)) // nobody has its link
 	}
 	out.Mailed = true
 	return &body[Invitation]{out}, nil
@@ -223,10 +225,13 @@ func (a *API) refreshDevice(ctx context.Context, by journal.Actor, in *devicePat
 	return &struct{}{}, a.Devices.Refresh(ctx, by, d.ID)
 }
 
-func (a *API) removeDevice(ctx context.Context, by journal.Actor, in *devicePath) (*struct{}, error) {
+func (a *API) removeDevice(ctx context.Context, by journal.Actor, in *struct {
+	Device string `path:"device" maxLength:"64" doc:"Our id, its UDID or its serial number"`
+	Many   bool   `query:"many" doc:"That many are removed within the hour is meant"`
+}) (*struct{}, error) {
 	d, err := a.Devices.Device(ctx, in.Device)
 	if err != nil {
 		return nil, err
 	}
-	return &struct{}{}, a.Devices.Remove(ctx, by, d.ID)
+	return &struct{}{}, a.Devices.Remove(ctx, by, d.ID, in.Many)
 }

@@ -158,7 +158,7 @@ func TestRemovedDeviceLetsGo(t *testing.T) {
 		s := newServer(t, options{})
 		p, inv := s.enrolled(s.user("alice@example.com", "Alice"))
 		e, _ := p.Enrollment()
-		s.must(s.mdm.Remove(t.Context(), admin, inv.Device.ID))
+		s.must(s.mdm.Remove(t.Context(), admin, inv.Device.ID, false))
 		if revoked {
 			s.must(s.scep.Revoke(t.Context(), admin, cert.FingerprintOf(e.Identity.Certificate.Raw), "cessationOfOperation"))
 		}
@@ -172,7 +172,7 @@ func TestRemovedDeviceLetsGo(t *testing.T) {
 	t.Run("that missed its last command", func(t *testing.T) {
 		s := newServer(t, options{})
 		p, inv := s.enrolled(s.user("alice@example.com", "Alice"))
-		s.must(s.mdm.Remove(t.Context(), admin, inv.Device.ID))
+		s.must(s.mdm.Remove(t.Context(), admin, inv.Device.ID, false))
 		_, answer, err := p.Send(t.Context(), phone.Connect, idle(p.UDID()))
 		if err != nil || !bytes.Contains(answer, []byte("RemoveProfile")) {
 			t.Fatalf("got %q, %v", answer, err)

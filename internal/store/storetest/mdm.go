@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -301,8 +302,9 @@ func testMDM(t *testing.T, open Open) {
 		f.queue(d, "A")
 		farewell := mdm.RemoveProfile(d, "org.example.enroll")
 		farewell.CreatedAt = at
-		f.must(f.DeviceRemoved(t.Context(), d, &farewell, entry(journal.DeviceRemoved)))
-		f.must(f.DeviceRemoved(t.Context(), d, &farewell, entry(journal.DeviceRemoved)))
+		for range 2 {
+			f.must(f.DeviceDismissed(t.Context(), mdm.Dismissal{Device: d, Farewell: farewell}, entry(journal.DeviceRemoved)))
+		}
 		c, found, err := f.Next(t.Context(), mdm.Poll{Device: d, At: at, Until: at.Add(time.Minute)})
 		if err != nil || !found || c.UUID != farewell.UUID || c.Fields["Identifier"] != "org.example.enroll" {
 			t.Errorf("got %+v, %v, %v", c, found, err)
@@ -310,6 +312,56 @@ func testMDM(t *testing.T, open Open) {
 		f.must(f.DeviceRemoved(t.Context(), d, nil, entry(journal.DeviceRemoved)))
 		if got := f.device(d); got.Open != 0 || got.State != mdm.Removed {
 			t.Errorf("got %s with %d commands", got.State, got.Open)
+		}
+	})
+
+	t.Run("people remove so many at a time", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			fleet, percent, want int
+		}{
+			"five at most":          {30, 100, 5},
+			"two of thirty":         {30, 7, 2},
+			"a small fleet is free": {10, 7, 5},
+		} {
+			t.Run(name, func(t *testing.T) {
+				f := facet(t, open(t))
+				var ids []subject.DeviceID
+				for n := range c.fleet {
+					ids = append(ids, f.enrolled(fmt.Sprintf("u%d@example.com", n), fmt.Sprint("U-", n)))
+				}
+				never, itself := f.invite("x@example.com").Device.ID, f.enrolled("y@example.com", "U-y")
+				f.must(f.DeviceRemoved(t.Context(), never, nil, by(journal.Admin, never))) // was never enrolled
+				f.must(f.DeviceRemoved(t.Context(), itself, nil, by(journal.Device, itself)))
+				dismiss := func(id subject.DeviceID, now time.Time, most int) error {
+					x := mdm.Dismissal{Device: id, Farewell: mdm.RemoveProfile(id, "x"), Since: now.Add(-time.Hour), Most: most, Percent: c.percent, Fleet: 20}
+					x.Farewell.CreatedAt = now
+					e := by(journal.Admin, id)
+					e.At = now
+					return f.DeviceDismissed(t.Context(), x, e)
+				}
+				var done atomic.Int32
+				var wg sync.WaitGroup
+				for _, id := range ids[:8] {
+					wg.Go(func() {
+						switch err := dismiss(id, at, 5); {
+						case err == nil:
+							done.Add(1)
+						case !errors.Is(err, mdm.ErrManyRemoved):
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				if int(done.Load()) != c.want {
+					t.Errorf("%d were removed, want %d", done.Load(), c.want)
+				}
+				if err := dismiss(ids[9], at, 0); err != nil {
+					t.Errorf("confirmed: %v", err)
+				}
+				if err := dismiss(ids[8], at.Add(time.Hour+time.Second), 5); err != nil {
+					t.Errorf("an hour later: %v", err)
+				}
+			})
 		}
 	})
 
@@ -338,6 +390,13 @@ func testMDM(t *testing.T, open Open) {
 			t.Errorf("empty key: got %v, want ErrDeviceUnknown", err)
 		}
 	})
+}
+
+// by is the removal of a device by such an actor.
+func by(kind journal.ActorKind, id subject.DeviceID) journal.Entry {
+	e := entry(journal.DeviceRemoved)
+	e.Actor.Kind, e.Device = kind, id
+	return e
 }
 
 // mdmFacet is the facet with what tests do over and over.

@@ -8,3 +8,8 @@ CREATE TABLE IF NOT EXISTS device_profiles (
   at          BIGINT NOT NULL,
   FOREIGN KEY (device_id) REFERENCES device (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- Who counts and then acts holds the row of what he counts.
+CREATE TABLE IF NOT EXISTS turnstile (
+  name VARCHAR(64) NOT NULL PRIMARY KEY
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

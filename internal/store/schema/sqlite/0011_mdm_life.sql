@@ -6,3 +6,8 @@ CREATE TABLE device_profiles (
   identifiers TEXT NOT NULL,
   at          BIGINT NOT NULL
 );
+
+-- Who counts and then acts holds the row of what he counts.
+CREATE TABLE turnstile (
+  name TEXT PRIMARY KEY
+);
