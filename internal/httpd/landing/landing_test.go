@@ -56,7 +56,7 @@ type visit struct {
 	live     *httpd.Live
 }
 
-func newVisit(t *testing.T, d told) visit {
+func newVisit(t *testing.T, d landing.Deliveries) visit {
 	t.Helper()
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
 	if err != nil {
@@ -141,7 +141,7 @@ var (
 			{Words: "To sign your mail", State: delivery.Installed, Certificate: true, Cert: cert.Fingerprint{1}, From: noon, Until: noon.AddDate(1, 0, 0)},
 			{Words: "To read mail since 2024", State: delivery.Sent, Certificate: true, Cert: cert.Fingerprint{2}},
 			{Words: "To read mail of 2015", State: delivery.Sealed, Certificate: true, Cert: cert.Fingerprint{3}, Ask: "Unlock your iPhone."},
-			{Words: "To read older mail (2019–2021)", State: delivery.Failed, Certificate: true, Cert: cert.Fingerprint{4}, Reason: "The device refused it.", Why: "inner plan"},
+			{Words: "To read older mail (2019–2021)", State: delivery.Failed, Certificate: true, Cert: cert.Fingerprint{4}, Reason: "The device refused it.", Next: noon, Why: "inner plan"},
 			{Words: "To read older mail (2012–2015)", State: delivery.Queued, Certificate: true, Cert: cert.Fingerprint{5}},
 		}}
 	done = delivery.Progress{Device: subject.Device{ID: "d-2", Model: "iPad14,1"}, Enrolled: noon.AddDate(0, -1, 0), Installed: 1,
@@ -178,10 +178,10 @@ func TestDevicePage(t *testing.T) {
 	for id, c := range map[string]struct{ has, lacks []string }{
 		"d-1": {[]string{"Your iPhone needs you", "Alice&#39;s &lt;iPhone&gt;", "1 of 5 certificates are on this iPhone.", `<progress max="5" value="1"`, "Unlock your iPhone.",
 			`<span class="state done">`, `<span class="state way">`, `<span class="state needs">`, `<span class="state failed">`, `<span class="state waiting">`,
-			"</svg>\ninstalled", "</svg>\non its way", "</svg>\nneeds you", "</svg>\ndid not work", "</svg>\nwaiting", "The device refused it.",
-			"24 November 2026 – 24 November 2027", "Outlook takes no certificates.", "You may close this page", again, `data-live="/me/events?seen=`}, nil},
+			"</svg>\ninstalled", "</svg>\non its way", "</svg>\nneeds you", "</svg>\ndid not work", "</svg>\nwaiting", "The device refused it. It is tried again by itself.",
+			"24 Nov 2026 – 24 Nov 2027", "Outlook takes no certificates.", "You may close this page", again, `data-live="/me/events?seen=`}, nil},
 		"d-2": {[]string{"Your iPad is ready", "Your certificate is on this iPad.", "You may close this page"}, []string{again, "data-live"}},
-		"d-3": {[]string{"Your device needs help", "It failed.", "0 of 1 certificate is on this device."}, []string{again}},
+		"d-3": {[]string{"Your device needs help", "It failed. Ask for help.", "0 of 1 certificate is on this device."}, []string{again}},
 		"d-4": {[]string{"Nothing is to come to this device yet."}, []string{again, "<progress"}},
 		"d-5": {[]string{"Setting up your device", "There is no certificate for this device yet."}, []string{"<progress"}},
 	} {
@@ -192,9 +192,9 @@ func TestDevicePage(t *testing.T) {
 func TestHome(t *testing.T) {
 	v := newVisit(t, told{"u-1": {working, done}, "u-2": {}})
 	v.do("POST", link(t, v.sessions, "u-1"))
-	v.pageHas("/me", []string{"New device: <bdi>Alice&#39;s &lt;iPhone&gt;</bdi>", "Was that not you?", "iPhone with version 18.2, since 24 November 2026",
+	v.pageHas("/me", []string{"New device: <bdi>Alice&#39;s &lt;iPhone&gt;</bdi>", "Was that not you?", "iPhone with version 18.2, since 24 Nov 2026",
 		"On <bdi>Your iPad</bdi>", "On <bdi>Alice&#39;s &lt;iPhone&gt;</bdi>", "On none of your devices yet", "Add another device", "/me/privacy", again,
-		`href="/me/devices/d-2/lost"`, "24 November 2026 – 24 November 2027"}, []string{"New device: <bdi>Your iPad"})
+		`href="/me/devices/d-2/lost"`, "24 Nov 2026 – 24 Nov 2027"}, []string{"New device: <bdi>Your iPad"})
 	v.do("POST", link(t, v.sessions, "u-2"))
 	v.pageHas("/me", []string{"no device here yet"}, []string{again, "New device", "My certificates"})
 	v.pageHas("/me/privacy", []string{"see &lt;this&gt;", "see that"}, nil)

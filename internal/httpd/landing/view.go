@@ -16,6 +16,7 @@ import (
 // device is one device as its user sees it.
 type device struct {
 	ID, Name     string
+	Called       string // the name within a sentence
 	Word         string // iPhone, iPad or device
 	OS           string
 	Since        string // when it was enrolled
@@ -74,7 +75,7 @@ func devicesOf(list []delivery.Progress, now time.Time) []device {
 func deviceOf(p delivery.Progress, now time.Time) device {
 	d := device{ID: string(p.Device.ID), Word: p.Device.Word(), OS: p.Device.OSVersion, Advice: p.Hint, Notes: p.Notes,
 		Since: date(p.Enrolled), New: now.Sub(p.Enrolled) < newFor}
-	d.Name = cmp.Or(p.Device.Name, "Your "+d.Word)
+	d.Name, d.Called = cmp.Or(p.Device.Name, "Your "+d.Word), cmp.Or(p.Device.Name, "your "+d.Word)
 	broken := false
 	for _, l := range p.Lines {
 		shown := lineOf(l)
@@ -104,6 +105,13 @@ func lineOf(l delivery.Line) line {
 		w = needsYou
 	}
 	shown := line{What: l.Words, State: w.text, Mood: w.mood, Why: l.Reason, cert: l.Cert}
+	switch {
+	case l.State != delivery.Failed:
+	case l.Next.IsZero():
+		shown.Why += " Ask for help."
+	default:
+		shown.Why += " It is tried again by itself."
+	}
 	if !l.From.IsZero() {
 		shown.Dates = date(l.From) + " – " + date(l.Until)
 	}
@@ -149,7 +157,7 @@ func date(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2 January 2006")
+	return t.Local().Format("2 Jan 2006")
 }
 
 // home is the user's page.
