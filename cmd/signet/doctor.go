@@ -151,11 +151,26 @@ func answers(socket string) bool {
 
 // inspectDatabase opens the configured database to look at it.
 func inspectDatabase(ctx context.Context, cfg config.Config) (db store.Inspection, err error) {
+	if cfg.Database.DSNFile != "" {
+		return inspectMariaDB(ctx, cfg.Database.DSNFile)
+	}
 	file := cfg.In("signet.db")
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return db, errNoDatabase.Saying("The database " + file + " is missing.")
 	}
 	return store.InspectSQLite(ctx, file)
+}
+
+func inspectMariaDB(ctx context.Context, file string) (db store.Inspection, err error) {
+	dsn, err := readDSN(file)
+	if err != nil {
+		return db, err
+	}
+	db, err = store.InspectMySQL(ctx, dsn)
+	if errors.Is(err, store.ErrUnavailable) {
+		err = store.ErrUnavailable.Saying("The database of " + file + " does not answer" + because(err) + ".").With(err)
+	}
+	return db, err
 }
 
 // servedBy gives the certificate that a server with these settings shows.

@@ -51,7 +51,7 @@ var rooms = map[string]string{
 	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan notify",
 
 	"internal/metrics": "",
-	"internal/doctor":  "internal/config internal/disk internal/fault internal/keyring internal/metrics",
+	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
 
 	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan notify",
 	"internal/store/storetest":   "*",

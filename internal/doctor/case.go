@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
@@ -15,6 +16,9 @@ import (
 type Database interface {
 	// Schema gives the migration it is at and the one this program brings.
 	Schema(ctx context.Context) (have, want int64, err error)
+	// Owner gives the root CA of the installation whose database it is, zero
+	// for none.
+	Owner(ctx context.Context) (cert.Fingerprint, error)
 	// Damage says what is damaged, empty when nothing is.
 	Damage(ctx context.Context) (string, error)
 	// Figures counts.
@@ -76,6 +80,7 @@ func (c *Case) Checks() []Check {
 		{"keys", "apart", c.apart},
 		{"database", "connection", c.connect},
 		{"database", "schema", c.withDatabase(c.schema)},
+		{"database", "owner", c.withKeys(c.withDatabase(c.owner))},
 		{"database", "latency", c.withDatabase(c.latency)},
 		{"database", "integrity", c.withDatabase(c.integrity)},
 		{"certificates", "tls", c.withKeys(c.tls)},

@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
 )
 
 func (c *Case) connect(ctx context.Context) Finding {
 	db, err := c.Database(ctx)
 	if err != nil {
-		return trouble(err, "ls -l "+c.Config.Data)
+		try := "ls -l " + c.Config.Data
+		if c.Config.Database.DSNFile != "" {
+			try = "systemctl status mariadb, ls -l " + c.Config.Database.DSNFile
+		}
+		return trouble(err, try)
 	}
 	c.db = db
 	return ok("it answers")
@@ -27,6 +33,27 @@ func (c *Case) schema(ctx context.Context) Finding {
 		return warn(fmt.Sprintf("It is at schema %d; this program brings %d when it serves.", have, want), "signet backup, then start the server")
 	}
 	return ok(fmt.Sprintf("schema %d", have))
+}
+
+// owner asks whether the records belong to these keys.
+func (c *Case) owner(ctx context.Context) Finding {
+	if have, want, err := c.db.Schema(ctx); err != nil || have < want {
+		return warn("Not looked at: the schema is not this program's.", "")
+	}
+	owner, err := c.db.Owner(ctx)
+	if err != nil {
+		return trouble(err, "")
+	}
+	own, err := c.ring.Certificates(c.Root)
+	switch {
+	case err != nil:
+		return trouble(err, "")
+	case owner.IsZero():
+		return warn("It is nobody's yet; the server takes it when it starts.", "systemctl start signet")
+	case owner != cert.FingerprintOf(own[0].Raw):
+		return fails("It holds another Signet than these keys belong to.", "put keys and database of the same backup together")
+	}
+	return ok("it belongs to these keys")
 }
 
 // Bounds of what is quick enough.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/doctor"
 	"github.com/signet-mdm/signet/internal/keyring"
@@ -44,7 +45,10 @@ type database struct {
 	newest     time.Time
 	err        error
 	takes      func()
+	owner      cert.Fingerprint
 }
+
+func (d *database) Owner(context.Context) (cert.Fingerprint, error) { return d.owner, d.err }
 
 func (d *database) Schema(context.Context) (int64, int64, error) { return d.have, d.want, d.err }
 func (d *database) Damage(context.Context) (string, error)       { return d.damage, d.err }
@@ -98,6 +102,7 @@ func (i *installation) authority(until time.Time) {
 	if i.ca, err = x509.ParseCertificate(i.sign(template, template)); err != nil {
 		i.t.Fatal(err)
 	}
+	i.db.owner = cert.FingerprintOf(i.ca.Raw)
 	if err := i.ring.Add("root", i.key, []*x509.Certificate{i.ca}); err != nil {
 		i.t.Fatal(err)
 	}
@@ -154,6 +159,8 @@ func TestAilments(t *testing.T) {
 			i.Database = func(context.Context) (doctor.Database, error) { return nil, no }
 		}, "queue: deliveries", doctor.Warn, "Not looked at"},
 		"old schema":   {func(i *installation) { i.db.have = 6 }, "database: schema", doctor.Warn, "this program brings 7"},
+		"nobody's":     {func(i *installation) { i.db.owner = cert.Fingerprint{} }, "database: owner", doctor.Warn, "nobody's yet"},
+		"another's":    {func(i *installation) { i.db.owner[0]++ }, "database: owner", doctor.Fail, "another Signet"},
 		"newer schema": {func(i *installation) { i.db.have = 8 }, "database: schema", doctor.Fail, "a newer Signet made"},
 		"slow":         {func(i *installation) { i.db.takes = func() { i.now = i.now.Add(30 * time.Millisecond) } }, "database: latency", doctor.Warn, "A question takes 30ms"},
 		"very slow":    {func(i *installation) { i.db.takes = func() { i.now = i.now.Add(time.Second) } }, "database: latency", doctor.Fail, "A question takes 1s"},

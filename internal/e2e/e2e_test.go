@@ -78,6 +78,7 @@ func play(t *testing.T, kind string) {
 			"hostile":  hostile,
 			"halfsent": halfSent,
 			"rss":      rss,
+			"volume":   volume,
 		},
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
 )
 
 // Inspection is a database that is only looked at: nothing is migrated, and
@@ -41,6 +43,10 @@ func inspect(ctx context.Context, pool *sql.DB, d dialect) (Inspection, error) {
 	}
 	return i, nil
 }
+
+// Owner gives the root CA of the installation whose database it is, zero for
+// none.
+func (i Inspection) Owner(ctx context.Context) (cert.Fingerprint, error) { return i.db.Owner(ctx) }
 
 // Close closes it.
 func (i Inspection) Close() error { return i.db.read.Close() }

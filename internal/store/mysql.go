@@ -36,11 +36,13 @@ const (
 
 // Numbers of errors of MariaDB that we tell apart.
 const (
+	errDiskFull           = 1021
 	errTooManyConnections = 1040
 	errShutdown           = 1053
 	errDuplicate          = 1062
 	errLockWait           = 1205
 	errDeadlock           = 1213
+	errTableFull          = 1114
 	errChangedSinceRead   = 1020
 	errInterrupted        = 1317
 	errKilled             = 1927
@@ -70,6 +72,12 @@ func mysqlNumber(err error) uint16 {
 		return e.Number
 	}
 	return 0
+}
+
+// mysqlFull tells whether err means that the server's disk is full.
+func mysqlFull(err error) bool {
+	n := mysqlNumber(err)
+	return n == errDiskFull || n == errTableFull
 }
 
 // mysqlAway tells whether err means that the server or the way to it is gone.

@@ -26,5 +26,18 @@ var sqlite = dialect{
 	},
 }
 
+// sqliteFull tells whether err means that the disk is full.
+func sqliteFull(err error) bool {
+	e, ok := errors.AsType[*driver.Error](err)
+	return ok && (e.Code()&0xff == lib.SQLITE_FULL || e.Code() == lib.SQLITE_IOERR_SHMSIZE)
+}
+
+// sqliteStuck tells whether err means that the file cannot be used right now: a
+// disk that fails, or a file system that was made read-only.
+func sqliteStuck(err error) bool {
+	e, ok := errors.AsType[*driver.Error](err)
+	return ok && (e.Code()&0xff == lib.SQLITE_IOERR || e.Code()&0xff == lib.SQLITE_READONLY || e.Code()&0xff == lib.SQLITE_CANTOPEN)
+}
+
 // proposed is how MySQL names what would have been inserted.
 var proposed = regexp.MustCompile(`VALUES\((\w+)\)`)

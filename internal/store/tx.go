@@ -19,6 +19,8 @@ const maxTries = 8
 var (
 	ErrUnavailable = fault.New(fault.Unavailable, "database_unavailable",
 		"The database does not answer right now.", "Try again in a few seconds.")
+	ErrFull = fault.New(fault.Unavailable, "database_full",
+		"The database has no room to write.", "Make room on its disk; nothing that was acknowledged is lost, and nothing has to be repaired.")
 	ErrOutcomeUnknown = fault.New(fault.Unavailable, "database_outcome_unknown",
 		"The database went away while it stored this; it may be stored or not.", "Look whether it is, and do it again if not: nothing happens twice.")
 )
@@ -79,7 +81,10 @@ func cut(err error) bool { return away(err) && !errors.Is(err, driver.ErrBadConn
 // explain makes a failure of the database itself one that the caller can tell
 // apart. Everything else stays what it is.
 func explain(err error) error {
-	if f := fault.Of(err); f == nil && (away(err) || sqlite.again(err) || mysql.again(err)) {
+	if fault.Of(err) == nil && (sqliteFull(err) || mysqlFull(err)) {
+		return ErrFull.With(err)
+	}
+	if f := fault.Of(err); f == nil && (away(err) || sqliteStuck(err) || sqlite.again(err) || mysql.again(err)) {
 		return ErrUnavailable.With(err)
 	}
 	return err
