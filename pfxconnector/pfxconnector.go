@@ -57,6 +57,9 @@ type Store interface {
 	Imported(ctx context.Context, id subject.UserID) ([]cert.Record, error)
 	// ImportedOf is Imported for many users at once; who has none is left out.
 	ImportedOf(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]cert.Record, error)
+	// Deposit gives the sealed key of that id with its certificate.
+	// ErrKeyUnknown when there is none.
+	Deposit(ctx context.Context, id string) (escrow.Deposit, error)
 	// KeyRemoved deletes what opens the key, then the key, then the
 	// certificate. ErrKeyUnknown when the user has none such.
 	KeyRemoved(ctx context.Context, id subject.UserID, f cert.Fingerprint, e journal.Entry) error

@@ -15,6 +15,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -57,8 +58,10 @@ type server struct {
 	sealer    *delivery.Sealer
 	outbox    *notify.Outbox // nil: no mail is configured
 	mails     store.Mail
+	jobs      *job.Service
 
-	live    *httpd.Live // pages that are open
+	live    *httpd.Live   // pages that are open
+	ending  chan struct{} // closed when the server stops
 	wake    nudger
 	metrics *metrics.Metrics
 	pulse   pulse
@@ -69,7 +72,7 @@ type server struct {
 // assemble opens a data directory. With a wrong key nothing is written.
 func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv func(string) string) (*server, error) {
 	b := newBuild()
-	s := &server{cfg: cfg, log: log, live: httpd.NewLive(), metrics: metrics.New(b.Version, b.Commit, b.Go)}
+	s := &server{cfg: cfg, log: log, ending: make(chan struct{}), live: httpd.NewLive(), metrics: metrics.New(b.Version, b.Commit, b.Go)}
 	dir := cfg.In("keys")
 	var err error
 	if s.ring, err = keyring.Open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
@@ -98,6 +101,7 @@ func (s *server) wire(keys string) error {
 		}
 	}
 	s.wireDelivery()
+	s.wireJobs()
 	s.watch()
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
@@ -89,8 +90,9 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	}
 	users := directory.New(db.Directory(), time.Now)
 	service, authorities := issuing(t, db)
+	jobs := job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: nil}, slog.New(slog.DiscardHandler), time.Now) // nobody works here
 	return admin.Config{
-		Users: users, Tokens: tokens, Journal: db.Journal(), MaxFile: 1 << 20,
+		Users: users, Tokens: tokens, Journal: db.Journal(), Jobs: jobs, MaxFile: 1 << 20,
 		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",
@@ -263,7 +265,10 @@ func TestUsersAndDevices(t *testing.T) {
 	if out := c.ok("group", "set", "Finance", "al@example.com"); out != "group Finance has 1 member\n" {
 		t.Errorf("got %q", out)
 	}
-	if out := c.ok("user", "show", "al@example.com"); !strings.Contains(out, "a@example.com, al@example.com") {
+	if out := c.ok("group", "list"); !strings.HasPrefix(out, "NAME     MEMBERS  ID") || !strings.Contains(out, "Finance  1") {
+		t.Errorf("got\n%s", out)
+	}
+	if out := c.ok("user", "show", "al@example.com"); !strings.Contains(out, "a@example.com, al@example.com") || !strings.Contains(out, "Finance") {
 		t.Errorf("got\n%s", out)
 	}
 

@@ -121,7 +121,28 @@ func lastError(c *admin.Command) string {
 }
 
 func (a *app) deviceRefresh() *cobra.Command {
-	return a.onOne("refresh DEVICE", "Ask a device about itself again, and bring it again what it refused too often", "asked", (*admin.Client).RefreshDevice)
+	var n admin.NewJob
+	var dryRun, wait bool
+	single := a.onOne("refresh DEVICE", "", "asked", (*admin.Client).RefreshDevice)
+	c := &cobra.Command{
+		Use:     "refresh [DEVICE]",
+		Short:   "Ask a device, or many, about themselves again, and bring them again what they refused too often",
+		Example: "  signet device refresh --group Finance --dry-run\n  signet device refresh --all --wait",
+		Args:    takes("[DEVICE]"),
+		RunE: func(c *cobra.Command, args []string) error {
+			one, many := scoped(n)
+			switch {
+			case len(args) == 1 && !many && !dryRun && !wait:
+				return single.RunE(c, args)
+			case len(args) == 1 || !one:
+				return usagef("give a DEVICE, or one of --all, --group and --user")
+			}
+			n.Kind = "device.refresh"
+			return a.startJob(c, n, dryRun, wait)
+		},
+	}
+	scopeFlags(c, &n, &dryRun, &wait)
+	return c
 }
 
 func (a *app) deviceRemove() *cobra.Command {

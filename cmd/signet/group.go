@@ -3,12 +3,36 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/httpd/admin"
 )
 
 func (a *app) groupCommand() *cobra.Command {
-	return group("group", "Make groups of users", a.groupSet())
+	return group("group", "Make and list groups of users", a.groupList(), a.groupSet())
+}
+
+func (a *app) groupList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List groups",
+		Args:  takes(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			groups, err := client.Groups(c.Context())
+			if err != nil {
+				return err
+			}
+			return showTable(a, groups, []string{"name", "members", "id"}, func(g admin.Group) []string {
+				return []string{g.Name, strconv.Itoa(g.Members), g.ID}
+			})
+		},
+	}
 }
 
 func (a *app) groupSet() *cobra.Command {

@@ -7,11 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/pfxconnector"
 )
 
 func (a *app) pfxCommand() *cobra.Command {
-	return group("pfx", "Import encryption certificates with their keys, and show them", a.pfxImport(), a.pfxList(), a.pfxRemove())
+	return group("pfx", "Import encryption certificates with their keys, and show them", a.pfxImport(), a.pfxList(), a.pfxCheck(), a.pfxRemove())
 }
 
 func (a *app) pfxList() *cobra.Command {
@@ -41,6 +42,30 @@ their fingerprints; -o json has all of it, serial number and issuer too.`,
 		},
 	}
 	c.Flags().StringVar(&user, "user", "", "`USER`, by address, UPN or id")
+	return c
+}
+
+func (a *app) pfxCheck() *cobra.Command {
+	var n admin.NewJob
+	var dryRun, wait bool
+	c := &cobra.Command{
+		Use:   "check --all",
+		Short: "Look whether imported keys are whole, without opening them",
+		Long: `Looks whether what is stored of each imported key fits together and whether it is
+sealed to the escrow key and the recovery key that are set now, as a job. It
+opens nothing, so it cannot tell whether a key opens: signet restore --verify
+proves that.`,
+		Example: "  signet pfx check --all --wait",
+		Args:    takes(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if one, _ := scoped(n); !one {
+				return usagef("give one of --all, --group and --user")
+			}
+			n.Kind = "key.check"
+			return a.startJob(c, n, dryRun, wait)
+		},
+	}
+	scopeFlags(c, &n, &dryRun, &wait)
 	return c
 }
 

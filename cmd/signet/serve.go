@@ -103,7 +103,7 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 		nudge := s.wake.add() // before anything serves and nudges
 		g.Go(func() error { loop(ctx, s.log, s.counted(w), nudge); return nil })
 	}
-	g.Go(func() error { <-ctx.Done(); s.live.Close(); return nil })
+	g.Go(func() error { <-ctx.Done(); s.live.Close(); close(s.ending); return nil })
 	g.Go(func() error { return httpd.Serve(ctx, s.log, listeners...) })
 	return g.Wait()
 }
@@ -131,7 +131,7 @@ func (s *server) listen() (list []*httpd.Listener, err error) {
 func (s *server) api() *admin.API {
 	c := admin.Config{
 		Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
-		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(),
+		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Jobs: s.jobs, Ending: s.ending,
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
 	}
 	if s.outbox != nil {

@@ -79,7 +79,7 @@ func (a *app) userShow() *cobra.Command {
 				return err
 			}
 			return a.showRecord(u, "mail", u.Mail, "name", u.Name, "upn", u.UPN, "aliases", strings.Join(u.Aliases, ", "),
-				"groups", strings.Join(u.Groups, ", "), "id", u.ID, "added", moment(u.Created))
+				"groups", strings.Join(u.GroupNames, ", "), "id", u.ID, "added", moment(u.Created))
 		},
 	}
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"net/http"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/job"
+	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/mdm/profile"
@@ -26,6 +29,16 @@ func (s *server) wireDelivery() {
 	})
 }
 
+// wireJobs says what the kinds of long work do to one thing.
+func (s *server) wireJobs() {
+	s.jobs = job.New(s.db.Jobs(), map[job.Kind]job.Worker{
+		job.RefreshDevices: func(ctx context.Context, by journal.Actor, device string) error {
+			return s.mdm.Refresh(ctx, by, subject.DeviceID(device))
+		},
+		job.CheckKeys: func(ctx context.Context, _ journal.Actor, key string) error { return s.pfx.Check(ctx, key) },
+	}, s.log, time.Now)
+}
+
 // steps is all background work of this process.
 func (s *server) steps() []step {
 	list := []step{
@@ -34,6 +47,8 @@ func (s *server) steps() []step {
 		{"clock", time.Second, s.delivery.Tick},
 		{"pages", time.Second, s.live.Step},
 		{"crl", time.Minute, s.scep.Refresh},
+		{"jobs", time.Second, s.jobs.Step},
+		{"old jobs", time.Hour, s.jobs.Tidy},
 	}
 	return append(list, s.mailSteps()...)
 }

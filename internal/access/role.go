@@ -57,23 +57,25 @@ const (
 	CARevoke       Permission = "ca.revoke"
 	MailRead       Permission = "mail.read" // what became of mails, never what is in them
 	MailWrite      Permission = "mail.write"
+	JobRead        Permission = "job.read"
+	JobManage      Permission = "job.manage" // do something to many devices or keys at once
 	OwnPage        Permission = "own.page"   // one's own devices and certificates
 	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
 )
 
-var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, MailRead}
+var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, MailRead, JobRead}
 
 var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport,
-	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite)
+	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite, JobManage)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{
 	Admin: managing,
 	// Not InviteSeen: with link and code together one could enroll a device of
 	// one's own and be given the user's keys.
-	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead},
+	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead},
 	Auditor:   reading,
-	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead},
+	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead},
 	Socket:    managing,
 	Person:    {OwnPage},
 	Enrolling: {OwnEnroll, OwnPage},

@@ -45,6 +45,7 @@ var rooms = map[string]string{
 	"notify/mail/mailtest":   "",
 	"notify/apns":            "notify",
 	"notify/apns/apnstest":   "notify",
+	"internal/job":           "internal/fault internal/logx internal/subject internal/journal",
 	"internal/directory":     "internal/fault internal/subject internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
@@ -53,14 +54,14 @@ var rooms = map[string]string{
 	"internal/metrics": "",
 	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
 
-	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/delivery internal/delivery/plan notify",
+	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
 
 	"internal/httpd":         "internal/fault internal/logx internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory appconfig pfxconnector scep mdm notify",
+	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job appconfig pfxconnector scep mdm notify",
 	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",
 
 	"internal/phone":  "",

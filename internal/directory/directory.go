@@ -5,6 +5,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ var (
 		"There is no such user.", "signet user list shows them.")
 	ErrUserExists = fault.New(fault.Conflict, "user_exists",
 		"One of these addresses already belongs to a user.", "signet user show ADDRESS tells whose it is.")
+	ErrGroupUnknown = fault.New(fault.NotFound, "group_unknown",
+		"There is no such group.", "signet group list shows them.")
 	ErrUserName = fault.New(fault.Invalid, "user_name_invalid",
 		"A name is at most 200 characters without control characters.", "")
 )
@@ -39,6 +42,21 @@ type Store interface {
 	// GroupSaved inserts the group, or replaces the members of the one with
 	// the same name, and gives its id.
 	GroupSaved(ctx context.Context, name string, members []subject.UserID, e journal.Entry) (subject.GroupID, error)
+	// Groups lists at most limit groups, ordered by name, those whose name
+	// follows after; empty, never nil.
+	Groups(ctx context.Context, after string, limit int) ([]Group, error)
+	// Group gives the group with that name or id. ErrGroupUnknown when there is
+	// none.
+	Group(ctx context.Context, key string) (Group, error)
+	// GroupNames gives the names of groups by id.
+	GroupNames(ctx context.Context, ids []subject.GroupID) (map[subject.GroupID]string, error)
+}
+
+// Group is a named set of users.
+type Group struct {
+	ID      subject.GroupID
+	Name    string
+	Members int
 }
 
 // Service is the directory.
@@ -102,6 +120,26 @@ func (s *Service) SetGroup(ctx context.Context, by journal.Actor, name string, m
 	e := journal.Entry{At: s.now(), Actor: by, Action: journal.GroupChanged,
 		Detail: map[string]string{"group": name}, Due: subject.Scope{Users: members}}
 	return s.store.GroupSaved(ctx, name, members, e)
+}
+
+// Groups lists at most limit groups, ordered by name: those whose name follows
+// after, which is "" for the first.
+func (s *Service) Groups(ctx context.Context, after string, limit int) ([]Group, error) {
+	return s.store.Groups(ctx, after, limit)
+}
+
+// Group finds a group by its name or our id.
+func (s *Service) Group(ctx context.Context, key string) (Group, error) {
+	return s.store.Group(ctx, key)
+}
+
+// GroupNames gives the names of a user's groups, in order.
+func (s *Service) GroupNames(ctx context.Context, u subject.User) ([]string, error) {
+	if len(u.Groups) == 0 {
+		return []string{}, nil
+	}
+	names, err := s.store.GroupNames(ctx, u.Groups)
+	return slices.Sorted(maps.Values(names)), err
 }
 
 // tidy normalises a user and refuses what cannot be stored.

@@ -66,8 +66,9 @@ func page(t *testing.T, name string, want []byte) {
 
 type failure struct{ code, kind, msg, hint, pkg string }
 
-func TestErrors(t *testing.T) {
-	var all []failure
+// failures lists every declared one, in the order of their codes.
+func failures(t *testing.T) (all []failure) {
+	t.Helper()
 	source(t, func(name string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
@@ -92,6 +93,11 @@ func TestErrors(t *testing.T) {
 		})
 	})
 	slices.SortFunc(all, func(a, b failure) int { return cmp.Compare(a.code, b.code) })
+	return all
+}
+
+func TestErrors(t *testing.T) {
+	all := failures(t)
 	form := regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 	var out bytes.Buffer
 	out.WriteString("# Error codes\n\nMade from the source; a code never changes its meaning.\n\n")

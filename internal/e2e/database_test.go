@@ -91,7 +91,7 @@ func sqlVerb(ts *testscript.TestScript, neg bool, args []string) {
 
 // lapse ends all leases, as time would: what a killed server had begun is free.
 func lapse(ts *testscript.TestScript, neg bool, args []string) {
-	for _, table := range []string{"device", "parcel", "command"} {
+	for _, table := range []string{"device", "parcel", "command", "job"} {
 		sqlVerb(ts, neg, []string{"data/signet.db", "UPDATE " + table + " SET lease_until = 0"})
 	}
 }

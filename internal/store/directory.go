@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -192,4 +193,49 @@ func (s Directory) GroupSaved(ctx context.Context, name string, members []subjec
 		return nil
 	})
 	return id, err
+}
+
+const selectGroup = `SELECT g.id, g.name, (SELECT COUNT(*) FROM membership m WHERE m.group_id = g.id) FROM groups_ g`
+
+const groupPage = selectGroup + ` WHERE g.name > ? ORDER BY g.name LIMIT ?`
+
+func scanGroup(row scanner) (g directory.Group, err error) {
+	err = row.Scan(&g.ID, &g.Name, &g.Members)
+	return g, err
+}
+
+// Groups implements [directory.Store].
+func (s Directory) Groups(ctx context.Context, after string, limit int) ([]directory.Group, error) {
+	list, err := all(ctx, s.db.read, scanGroup, groupPage, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("listing groups: %w", err)
+	}
+	return list, nil
+}
+
+// Group implements [directory.Store].
+func (s Directory) Group(ctx context.Context, key string) (directory.Group, error) {
+	g, err := scanGroup(s.db.read.QueryRowContext(ctx, selectGroup+` WHERE g.name = ? OR g.id = ?`, key, key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return g, directory.ErrGroupUnknown
+	}
+	if err != nil {
+		return g, fmt.Errorf("reading group: %w", err)
+	}
+	return g, nil
+}
+
+// GroupNames implements [directory.Store].
+func (s Directory) GroupNames(ctx context.Context, ids []subject.GroupID) (map[subject.GroupID]string, error) {
+	names := map[subject.GroupID]string{}
+	for chunk := range slices.Chunk(ids, inChunk) {
+		list, err := all(ctx, s.db.read, scanGroup, selectGroup+` WHERE g.id IN (`+marks(len(chunk))+`)`, args(chunk)...)
+		if err != nil {
+			return nil, fmt.Errorf("reading the names of groups: %w", err)
+		}
+		for _, g := range list {
+			names[g.ID] = g.Name
+		}
+	}
+	return names, nil
 }

@@ -175,6 +175,18 @@ func (s PFX) Deposits(ctx context.Context, user subject.UserID, wanted []cert.Fi
 	return list, nil
 }
 
+// Deposit implements [pfxconnector.Store].
+func (s PFX) Deposit(ctx context.Context, id string) (escrow.Deposit, error) {
+	list, err := s.deposits(ctx, ` WHERE id = ?`, []any{id})
+	if err != nil {
+		return escrow.Deposit{}, fmt.Errorf("reading an escrowed key: %w", err)
+	}
+	if len(list) == 0 {
+		return escrow.Deposit{}, pfxconnector.ErrKeyUnknown
+	}
+	return list[0], nil
+}
+
 // deposits joins keys, wraps and certificates, in three statements.
 func (s PFX) deposits(ctx context.Context, where string, values []any) ([]escrow.Deposit, error) {
 	keys, err := all(ctx, s.db.read, scanEscrow, selectEscrow+where+` ORDER BY certificate`, values...)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/mdm"
 )
@@ -26,6 +27,7 @@ func TestListsAreIndexed(t *testing.T) {
 	now := time.Now()
 	for name, l := range map[string]list{
 		"users":                {userPage, []any{"a", 1}},
+		"groups":               {groupPage, []any{"a", 1}},
 		"tokens":               of(tokenPage(time.Time{}, "", 1)),
 		"more tokens":          of(tokenPage(now, "x", 1)),
 		"journal":              of(linePage(journal.Query{Limit: 1})),
@@ -35,6 +37,9 @@ func TestListsAreIndexed(t *testing.T) {
 		"devices":              of(devicePage(mdm.Query{Limit: 1})),
 		"more devices":         of(devicePage(mdm.Query{Before: now, ID: "x", Limit: 1})),
 		"devices in one state": of(devicePage(mdm.Query{State: mdm.Enrolled, Before: now, ID: "x", Limit: 1})),
+		"jobs":                 of(jobPage(now, "x", 1)),
+		"items of a job":       of(jobItemPage("j", "", "x", 1)),
+		"failed items":         of(jobItemPage("j", job.Failed, "x", 1)),
 	} {
 		plan := planOf(t, db, l.query, l.values)
 		if strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, " INDEX ") || strings.Contains(plan, "SCAN e") {

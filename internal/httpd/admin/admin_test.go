@@ -20,6 +20,7 @@ import (
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -35,9 +36,12 @@ var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // world is a server with a real directory, tokens and journal; the domains
 // below say what they are told to.
 type world struct {
+	db       *store.DB
 	api      *admin.API
 	tokens   *access.Service
 	users    *directory.Service
+	jobs     *job.Service
+	ending   chan struct{}
 	devices  *fakeDevices
 	keys     *fakeKeys
 	policies *fakePolicies
@@ -174,8 +178,11 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
 	w := &world{users: directory.New(db.Directory(), now), tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
+	w.jobs = job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: func(context.Context, journal.Actor, string) error { return mdm.ErrNotEnrolled }},
+		slog.New(slog.DiscardHandler), now)
+	w.db, w.ending = db, make(chan struct{})
 	config := admin.Config{Users: w.users, Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), MaxFile: maxFile, PlainURL: "http://x:8080"}
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile, PlainURL: "http://x:8080"}
 	if w.mails = mails; mails != nil {
 		config.Mails = mails
 	}

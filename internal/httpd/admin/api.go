@@ -23,8 +23,8 @@ const (
 	large = 1 << 20
 )
 
-// Config is what the API is about. All but Mails, PlainURL and Authorities is
-// required.
+// Config is what the API is about. All but Mails, PlainURL, Authorities
+// and Ending is required.
 type Config struct {
 	Users       Users
 	Tokens      Tokens
@@ -34,10 +34,12 @@ type Config struct {
 	Policies    Policies
 	Deliveries  Deliveries
 	Journal     Journal
-	Mails       Mails       // nil: no mail is configured
-	MaxFile     int64       // bytes of an imported file
-	PlainURL    string      // of the listener without TLS, no slash at its end; empty: none
-	Authorities []Authority // in the order to list them
+	Jobs        Jobs
+	Mails       Mails           // nil: no mail is configured
+	MaxFile     int64           // bytes of an imported file
+	PlainURL    string          // of the listener without TLS, no slash at its end; empty: none
+	Authorities []Authority     // in the order to list them
+	Ending      <-chan struct{} // closed when the server stops: streams end; nil for never
 }
 
 // API has the routes.
@@ -50,7 +52,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()
@@ -69,6 +71,7 @@ func (a *API) build() *API {
 	a.authorities()
 	a.journal()
 	a.mails()
+	a.jobs()
 	a.describe()
 	return a
 }

@@ -21,9 +21,12 @@ func (c *Client) AddUser(ctx context.Context, u NewUser) (User, error) {
 }
 
 // User shows a user.
-func (c *Client) User(ctx context.Context, key string) (User, error) {
-	return get[User](ctx, c, at("users", key))
+func (c *Client) User(ctx context.Context, key string) (UserDetail, error) {
+	return get[UserDetail](ctx, c, at("users", key))
 }
+
+// Groups lists the groups.
+func (c *Client) Groups(ctx context.Context) ([]Group, error) { return items[Group](ctx, c, "/groups") }
 
 // SetGroup gives a group exactly these members.
 func (c *Client) SetGroup(ctx context.Context, name string, members []string) (Group, error) {

@@ -35,6 +35,7 @@ var tags = []*huma.Tag{
 	{Name: "policies", Description: "What holds for whom"},
 	{Name: "certificates", Description: "Our CAs and what they issue"},
 	{Name: "mails", Description: "What is sent to people"},
+	{Name: "jobs", Description: "Long work, with its progress"},
 	{Name: "access", Description: "API tokens and the journal"},
 }
 

@@ -37,8 +37,10 @@ type Actor struct {
 	Remote string `json:"remote,omitempty" doc:"Address it came from"`
 }
 
+func newActor(a journal.Actor) Actor { return Actor{string(a.Kind), a.ID, a.Remote} }
+
 func newEntry(e journal.Line) Entry {
-	out := Entry{ID: e.ID, At: e.At, Actor: Actor{string(e.Actor.Kind), e.Actor.ID, e.Actor.Remote}, Action: string(e.Action),
+	out := Entry{ID: e.ID, At: e.At, Actor: newActor(e.Actor), Action: string(e.Action),
 		User: string(e.User), Device: string(e.Device), Detail: e.Detail}
 	if !e.Cert.IsZero() {
 		out.Cert = e.Cert.String()

@@ -23,6 +23,13 @@ type Users interface {
 	Users(ctx context.Context, after string, limit int) ([]subject.User, error)
 	// SetGroup makes the group have exactly these members.
 	SetGroup(ctx context.Context, by journal.Actor, name string, members []subject.UserID) (subject.GroupID, error)
+	// Groups lists at most limit, ordered by name, those whose name follows
+	// after; never nil.
+	Groups(ctx context.Context, after string, limit int) ([]directory.Group, error)
+	// Group finds a group by its name or our id.
+	Group(ctx context.Context, key string) (directory.Group, error)
+	// GroupNames gives the names of a user's groups, in order; never nil.
+	GroupNames(ctx context.Context, u subject.User) ([]string, error)
 }
 
 // NewUser is what is told of a new user.
@@ -58,6 +65,12 @@ func newUser(u subject.User) User {
 		GivenName: u.GivenName, Surname: u.Surname, Groups: groups, Disabled: u.Disabled, Created: u.CreatedAt}
 }
 
+// UserDetail is a user with what lists leave out.
+type UserDetail struct {
+	User
+	GroupNames []string `json:"groupNames" nullable:"false" doc:"By which policies know his groups"`
+}
+
 // Group is a named set of users.
 type Group struct {
 	ID      string `json:"id" doc:"Our id, for ever"`
@@ -82,6 +95,8 @@ func (a *API) users() {
 	register(a, operation{id: "getUser", tag: "users", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",
 		permission: access.UserRead,
 		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.getUser)
+	register(a, operation{id: "listGroups", tag: "users", method: http.MethodGet, path: "/groups", summary: "List groups",
+		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listGroups)
 	register(a, operation{id: "setGroup", tag: "users", method: http.MethodPut, path: "/groups/{group}",
 		summary: "Give a group exactly these members", permission: access.UserWrite, maxBody: large,
 		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserName}}, a.setGroup)
@@ -106,9 +121,26 @@ func (a *API) addUser(ctx context.Context, by journal.Actor, in *body[NewUser]) 
 	return &body[User]{newUser(u)}, err
 }
 
-func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*body[User], error) {
+func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*body[UserDetail], error) {
 	u, err := a.Users.User(ctx, in.User)
-	return &body[User]{newUser(u)}, err
+	if err != nil {
+		return nil, err
+	}
+	groups, err := a.Users.GroupNames(ctx, u)
+	return &body[UserDetail]{UserDetail{newUser(u), groups}}, err
+}
+
+func (a *API) listGroups(ctx context.Context, _ journal.Actor, in *Part) (*body[list[Group]], error) {
+	after, err := in.text()
+	if err != nil {
+		return nil, err
+	}
+	groups, err := a.Users.Groups(ctx, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	show := func(g directory.Group) Group { return Group{string(g.ID), g.Name, g.Members} }
+	return partOf(groups, in.Limit, show, func(g directory.Group) string { return placeText(g.Name) }), nil
 }
 
 type setGroupInput struct {

@@ -2,12 +2,14 @@ package storetest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -46,6 +48,39 @@ func testPages(t *testing.T, open Open) {
 			})
 		if !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+
+	t.Run("groups by name, with their size", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		var ids []subject.GroupID
+		for i := range n {
+			id, err := db.Directory().GroupSaved(t.Context(), fmt.Sprintf("g%d", n-i), []subject.UserID{u.ID}[:i%2], entry(journal.GroupChanged))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		var got []string
+		walk(t, limit, func(last directory.Group) ([]directory.Group, error) {
+			return db.Directory().Groups(t.Context(), last.Name, limit)
+		},
+			func(g directory.Group) { got = append(got, fmt.Sprint(g.Name, " ", g.Members)) })
+		if want := []string{"g1 0", "g2 1", "g3 0", "g4 1", "g5 0", "g6 1", "g7 0"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		for _, key := range []string{"g7", string(ids[0])} {
+			if g, err := db.Directory().Group(t.Context(), key); err != nil || g.ID != ids[0] || g.Name != "g7" {
+				t.Errorf("%s: got %+v, %v", key, g, err)
+			}
+		}
+		if _, err := db.Directory().Group(t.Context(), "g0"); !errors.Is(err, directory.ErrGroupUnknown) {
+			t.Errorf("got %v, want ErrGroupUnknown", err)
+		}
+		names, err := db.Directory().GroupNames(t.Context(), []subject.GroupID{ids[1], ids[0], "g-0"})
+		if err != nil || len(names) != 2 || names[ids[0]] != "g7" || names[ids[1]] != "g6" {
+			t.Errorf("got %v, %v", names, err)
 		}
 	})
 

@@ -28,6 +28,13 @@ func testPFX(t *testing.T, open Open) {
 		if diff := cmp.Diff([]escrow.Deposit{a}, got); err != nil || diff != "" {
 			t.Errorf("Deposits: %v\n%s", err, diff)
 		}
+		one, err := db.PFX().Deposit(t.Context(), a.Key.ID)
+		if diff := cmp.Diff(a, one); err != nil || diff != "" {
+			t.Errorf("Deposit: %v\n%s", err, diff)
+		}
+		if _, err := db.PFX().Deposit(t.Context(), "k-0"); !errors.Is(err, pfxconnector.ErrKeyUnknown) {
+			t.Errorf("no such deposit: got %v, want ErrKeyUnknown", err)
+		}
 		list, err := db.PFX().Imported(t.Context(), u.ID)
 		if diff := cmp.Diff([]cert.Record{b.Certificate, a.Certificate}, list); err != nil || diff != "" {
 			t.Errorf("Imported: %v\n%s", err, diff)

@@ -21,6 +21,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("journal", func(t *testing.T) { testJournal(t, open) })
 	t.Run("access", func(t *testing.T) { testAccess(t, open) })
 	t.Run("pages", func(t *testing.T) { testPages(t, open) })
+	t.Run("jobs", func(t *testing.T) { testJobs(t, open) })
 	t.Run("scep", func(t *testing.T) { testSCEP(t, open) })
 	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
