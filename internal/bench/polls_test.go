@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/signet-mdm/signet/internal/store/mariadbtest"
 )
 
 // What one round of polls is: DESIGN compares 2000.
@@ -26,7 +28,19 @@ const (
 // alternating rounds. NANOMDM names nanomdm's binary; without it there is no
 // ratio. signet speaks TLS meanwhile, nanomdm plain HTTP.
 func BenchmarkPolls(b *testing.B) {
-	s := install(b, "SIGNET_ENROLL_AUTH=lab")
+	b.Run("SQLite", func(b *testing.B) { benchmarkPolls(b) })
+	b.Run("MariaDB", func(b *testing.B) {
+		dsn := filepath.Join(b.TempDir(), "dsn")
+		server := mariadbtest.New(b) // with every commit on disk
+		if err := os.WriteFile(dsn, []byte(server.Database(b)), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		benchmarkPolls(b, "SIGNET_DATABASE_DSN_FILE="+dsn)
+	})
+}
+
+func benchmarkPolls(b *testing.B, settings ...string) {
+	s := install(b, append(settings, "SIGNET_ENROLL_AUTH=lab")...)
 	s.start()
 	phones := s.enroll(devices)
 	signet := &target{name: "signet", url: s.url() + "/mdm/connect", pid: s.run.Process.Pid}
