@@ -36,7 +36,7 @@ func Reused(t testing.TB) string {
 		}
 	}
 	t.Cleanup(func() {
-		if err := empty(dsn); err != nil {
+		if err := Empty(dsn); err != nil {
 			t.Errorf("emptying the test database: %v", err)
 			return
 		}
@@ -47,8 +47,8 @@ func Reused(t testing.TB) string {
 	return dsn
 }
 
-// empty deletes the rows of all tables but goose's.
-func empty(dsn string) error {
+// Empty deletes the rows of all tables but goose's.
+func Empty(dsn string) error {
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		return err

@@ -1,0 +1,116 @@
+package store_test
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/mariadbtest"
+	"github.com/signet-mdm/signet/internal/store/storetest"
+)
+
+func TestRollbackOnSQLite(t *testing.T) {
+	storetest.Rollback(t, func(t *testing.T) storetest.Sabotaged {
+		path := filepath.Join(t.TempDir(), "signet.db")
+		db := opened(t)(store.OpenSQLite(t.Context(), path))
+		return sabotaged(t, db, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)",
+			`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'`,
+			`CREATE TRIGGER sabotage_%[1]s BEFORE INSERT ON %[1]s WHEN EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s')
+				BEGIN SELECT RAISE(ABORT, 'sabotage'); END`)
+	})
+}
+
+func TestRollbackOnMariaDB(t *testing.T) {
+	dsn := mariadbtest.Database(t)
+	db := sabotaged(t, mariaDB(t, dsn), "mysql", dsn,
+		`SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'`,
+		`CREATE TRIGGER sabotage_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW
+			IF EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s') THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'sabotage'; END IF`)
+	storetest.Rollback(t, func(t *testing.T) storetest.Sabotaged {
+		if err := mariadbtest.Empty(dsn); err != nil {
+			t.Fatal(err)
+		}
+		return db
+	})
+}
+
+func sabotaged(t *testing.T, db *store.DB, driver, dsn, tables, trigger string) storetest.Sabotaged {
+	t.Helper()
+	raw, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { raw.Close() })
+	run := func(query string, args ...any) {
+		t.Helper()
+		if _, err := raw.Exec(query, args...); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	s, names := storetest.Sabotaged{DB: db}, column(t, raw, tables)
+	run(`CREATE TABLE sabotage (name VARCHAR(64))`)
+	for _, table := range names {
+		run(fmt.Sprintf(trigger, table))
+	}
+	s.Break = func(table string) {
+		run(`DELETE FROM sabotage`)
+		run(`INSERT INTO sabotage (name) VALUES (?)`, table)
+	}
+	s.Values = func() map[string]string {
+		all := map[string]string{}
+		for _, table := range names {
+			all[table] = values(t, raw, table)
+		}
+		return all
+	}
+	return s
+}
+
+func column(t *testing.T, db *sql.DB, query string) (list []string) {
+	t.Helper()
+	rows, err := db.Query(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// values gives all that is in a table.
+func values(t *testing.T, db *sql.DB, table string) string {
+	t.Helper()
+	var out bytes.Buffer
+	rows, err := db.Query("SELECT * FROM " + table + " ORDER BY 1, 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		row := make([]any, len(names))
+		for i := range row {
+			row[i] = new(sql.RawBytes)
+		}
+		if err := rows.Scan(row...); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range row {
+			fmt.Fprintf(&out, "%q ", *v.(*sql.RawBytes))
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
+}

@@ -1,0 +1,166 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/delivery/plan"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/scep"
+)
+
+// Sabotaged is an empty database that can be made to fail.
+type Sabotaged struct {
+	*store.DB
+	Break  func(table string)       // from now on each INSERT into it fails, into "" none
+	Values func() map[string]string // all that is stored, by table
+}
+
+// Rollback makes each INSERT of each verb that has several steps fail, one
+// after the other: nothing of the verb stays.
+func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
+	for name, begin := range map[string]func(*testing.T, *store.DB) func(n int) func() error{
+		"user saved": func(t *testing.T, db *store.DB) func(int) func() error {
+			return func(n int) func() error {
+				mail := fmt.Sprintf("u%d@example.com", n)
+				u := subject.User{ID: subject.NewUserID(), UPN: mail, Mail: mail, Name: mail, CreatedAt: at, Aliases: []string{"a" + mail}}
+				return func() error { return db.Directory().UserSaved(t.Context(), u, entry(journal.UserAdded)) }
+			}
+		},
+		"group saved": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				return func() error {
+					_, err := db.Directory().GroupSaved(t.Context(), fmt.Sprint(n), []subject.UserID{u.ID}, entry(journal.GroupChanged))
+					return err
+				}
+			}
+		},
+		"invited": func(t *testing.T, db *store.DB) func(int) func() error {
+			f := facet(t, db)
+			return func(n int) func() error {
+				inv := f.invite(fmt.Sprintf("u%d@example.com", n))
+				inv.Device.ID, inv.Token = subject.NewDeviceID(), inv.Code
+				return func() error { return f.Invited(t.Context(), inv, entry(journal.DeviceInvited)) }
+			}
+		},
+		"authenticated": func(t *testing.T, db *store.DB) func(int) func() error {
+			f := facet(t, db)
+			return func(n int) func() error {
+				d := f.invite(fmt.Sprintf("u%d@example.com", n)).Device.ID
+				b := mdm.Binding{Device: d, UDID: fmt.Sprint("udid ", n), Identity: cert.FingerprintOf([]byte(d)), Topic: "t", At: at}
+				return func() error { return f.Authenticated(t.Context(), b, entry(journal.DeviceUpdated)) }
+			}
+		},
+		"reported": func(t *testing.T, db *store.DB) func(int) func() error {
+			f := facet(t, db)
+			return func(n int) func() error {
+				d := f.enrolled(fmt.Sprintf("u%d@example.com", n), fmt.Sprint(n))
+				o := mdm.Outcome{Device: d, Command: f.queue(d, "CertificateList")[0].UUID, State: mdm.Acknowledged, At: at, Listed: true,
+					Certificates: []mdm.Held{{Fingerprint: cert.FingerprintOf([]byte("x"))}}, Apps: []mdm.App{{Bundle: "b", State: "Managed"}}, Configured: true}
+				return func() error {
+					_, err := f.Reported(t.Context(), o, entry(journal.DeviceReported))
+					return err
+				}
+			}
+		},
+		"certificate issued": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(n int) func() error {
+				i := s.by(s.challenge(h, "p"))
+				s.must(s.SerialReserved(t.Context(), i))
+				return func() error {
+					return s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued))
+				}
+			}
+		},
+		"certificate revoked": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(n int) func() error {
+				r := s.issue(s.by(s.challenge(h, "p")))
+				return func() error {
+					return s.CertificateRevoked(t.Context(), r.Fingerprint, scep.Reason("keyCompromise"), entry(journal.CertificateRevoked))
+				}
+			}
+		},
+		"key imported": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				return func() error {
+					_, err := db.PFX().KeyImported(t.Context(), deposit(u, fmt.Sprint(n)), entry(journal.KeyImported))
+					return err
+				}
+			}
+		},
+		"key removed": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				d := deposit(u, fmt.Sprint(n))
+				keep(t, db, d, true)
+				return func() error { return db.PFX().KeyRemoved(t.Context(), u.ID, d.Key.Cert, entry(journal.KeyRemoved)) }
+			}
+		},
+		"policy replaced": func(t *testing.T, db *store.DB) func(int) func() error {
+			p := appconfig.Policy{Name: "p", Settings: appconfig.Settings{}}
+			apply(t, db, []appconfig.Policy{p})
+			return func(n int) func() error {
+				p.Priority++
+				return func() error {
+					return db.AppConfig().PoliciesApplied(t.Context(), []appconfig.Policy{p}, nil, entry(journal.PolicyApplied))
+				}
+			}
+		},
+		"plan stored": func(t *testing.T, db *store.DB) func(int) func() error {
+			d := deliver(t, db)
+			return func(n int) func() error {
+				d.touch()
+				l := d.leaseAt(at.AddDate(0, 0, n))
+				parcel, command := d.make(parcelOf(fmt.Sprint(n)))
+				x := delivery.Decision{Lease: l, Moves: []delivery.Move{{Do: plan.Send, New: parcel, Command: command}}}
+				return func() error { return db.Delivery().Planned(t.Context(), x, entry(journal.PlanStored)) }
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t)
+			prepare := begin(t, db.DB)
+			n, verb := 1, prepare(0)
+			unchanged := db.Values()
+			if err := verb(); err != nil {
+				t.Fatalf("without sabotage: %v", err)
+			}
+			var failed []string
+			for table, values := range db.Values() {
+				if unchanged[table] == values {
+					continue // the verb has nothing to do with it
+				}
+				verb = prepare(n)
+				n++
+				before := db.Values()
+				db.Break(table)
+				err := verb()
+				db.Break("")
+				if err == nil {
+					continue // it does not insert there
+				}
+				failed = append(failed, table)
+				if !maps.Equal(db.Values(), before) {
+					t.Errorf("an INSERT into %s failed, and something was stored", table)
+				}
+			}
+			if !slices.Contains(failed, "journal") {
+				t.Errorf("it failed at %v only", failed)
+			}
+		})
+	}
+}
