@@ -29,13 +29,18 @@ func addSettings(c *cobra.Command) {
 // settings gives the configuration: flags of c, environment, file. It is
 // checked when something runs on it, see checked.
 func (a *app) settings(c *cobra.Command) (config.Config, error) {
+	return config.Load(a.configFile(c), a.getenv, givenFlags(c))
+}
+
+// givenFlags are the settings on the command line, by key.
+func givenFlags(c *cobra.Command) map[string]string {
 	flags := map[string]string{}
 	for _, f := range config.Fields() {
 		if flag := c.Flags().Lookup(f.Flag()); flag != nil && flag.Changed {
 			flags[f.Key] = flag.Value.String()
 		}
 	}
-	return config.Load(a.configFile(c), a.getenv, flags)
+	return flags
 }
 
 // configFile is the file that was asked for.
@@ -69,28 +74,67 @@ func (a *app) configCommand() *cobra.Command {
 func (a *app) configCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "Say what is wrong with the configuration and how to right it",
+		Short: "Say what is wrong with the configuration and how to right it, or what holds and why",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.settings(c)
 			if err != nil {
 				return err
 			}
-			file, problems := a.configFile(c), cfg.Check()
+			file := a.configFile(c)
+			list, err := config.Effective(file, a.getenv, givenFlags(c))
+			if err != nil {
+				return err
+			}
 			if _, err := os.Stat(file); err != nil {
 				fmt.Fprintf(a.stderr, "there is no file %s: defaults, environment and flags only\n", file)
 			}
-			for _, p := range problems {
-				fmt.Fprintf(a.stderr, "%s\n  %s\n", p.Key+": "+p.Msg, p.Hint)
-			}
-			if len(problems) > 0 {
+			if problems := cfg.Check(); len(problems) > 0 {
+				a.tellProblems(problems, list)
 				return fmt.Errorf("%s to right", count(len(problems), "setting"))
 			}
-			return a.show(map[string]bool{"ok": true}, func(w io.Writer) { fmt.Fprintln(w, "the configuration is good") })
+			return a.showEffective(list)
 		},
 	}
 	addSettings(c)
 	return c
+}
+
+// tellProblems names each with where the value comes from.
+func (a *app) tellProblems(problems []config.Problem, list []config.Setting) {
+	for _, p := range problems {
+		where := ""
+		for _, s := range list {
+			if s.Key == p.Key && s.Origin != "" {
+				where = s.Origin + ": "
+			}
+		}
+		fmt.Fprintf(a.stderr, "%s%s: %s\n  %s\n", where, p.Key, plain(p.Msg), p.Hint)
+	}
+}
+
+// effective is a setting as config check -o json shows it.
+type effective struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"` // empty for the default
+}
+
+// showEffective shows what holds: all of it as JSON, else what is set.
+func (a *app) showEffective(list []config.Setting) error {
+	all, rows := []effective{}, [][]string{}
+	for _, s := range list {
+		all = append(all, effective(s))
+		if s.Origin != "" {
+			rows = append(rows, []string{s.Key, s.Value, s.Origin})
+		}
+	}
+	return a.show(all, func(w io.Writer) {
+		if len(rows) > 0 {
+			writeTable(w, []string{"setting", "value", "set by"}, rows)
+		}
+		fmt.Fprintln(w, "the configuration is good; all else is at its default")
+	})
 }
 
 // described is a setting as -o json shows it.

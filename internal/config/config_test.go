@@ -206,3 +206,32 @@ func TestMailServer(t *testing.T) {
 		}
 	}
 }
+
+// Each value is shown with what it comes from; the strongest wins.
+func TestEffective(t *testing.T) {
+	file := write(t, "url = 'https://mdm.example.org'\n\n# a comment\nlisten = ':1'\n[tls]\ncert = 'x'\n[limits]\nimport_file_kib = 5\n")
+	env := map[string]string{"SIGNET_LISTEN": ":2", "SIGNET_ORGANIZATION": "Example"}
+	list, err := config.Effective(file, func(k string) string { return env[k] }, map[string]string{"organization": "flag"})
+	if err != nil || len(list) != len(config.Fields()) {
+		t.Fatalf("%d settings, %v", len(list), err)
+	}
+	got := map[string][2]string{}
+	for _, s := range list {
+		got[s.Key] = [2]string{s.Value, strings.TrimPrefix(s.Origin, filepath.Dir(file)+"/")}
+	}
+	for key, want := range map[string][2]string{
+		"url":                    {"https://mdm.example.org", "signet.toml:1"},
+		"listen":                 {":2", "SIGNET_LISTEN"},
+		"tls.cert":               {"x", "signet.toml:6"},
+		"limits.import_file_kib": {"5", "signet.toml:8"},
+		"organization":           {"flag", "--organization"},
+		"log.level":              {"info", ""},
+	} {
+		if got[key] != want {
+			t.Errorf("%s: got %q, want %q", key, got[key], want)
+		}
+	}
+	if _, err := config.Effective(write(t, "x = 1\n"), none, nil); err == nil {
+		t.Error("a wrong file was taken")
+	}
+}

@@ -62,11 +62,23 @@ func readFile(file string, c *Config) error {
 	if len(data) > maxFile {
 		return fmt.Errorf("%s is larger than %d bytes", file, maxFile)
 	}
-	if err := Parse(data, c); err != nil {
+	err = Parse(data, c)
+	if at, ok := errors.AsType[*lineError](err); ok {
+		return fmt.Errorf("%s:%d: %w", file, at.row, err)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
 }
+
+// lineError is about one line of the file.
+type lineError struct {
+	row  int // from 1
+	text string
+}
+
+func (e *lineError) Error() string { return e.text }
 
 // Parse reads the text of a file into c. An unknown name and a wrong value are
 // shown in their line.
@@ -74,10 +86,12 @@ func Parse(data []byte, c *Config) error {
 	err := toml.NewDecoder(strings.NewReader(string(data))).DisallowUnknownFields().Decode(c)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		first := unknown.Errors[0]
-		return fmt.Errorf("%s\n%s", unknownName(strings.Join(first.Key(), ".")), first.String())
+		row, _ := first.Position()
+		return &lineError{row, unknownName(strings.Join(first.Key(), ".")) + "\n" + first.String()}
 	}
 	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
-		return errors.New(wrongLine(data, wrong))
+		row, _ := wrong.Position()
+		return &lineError{row, wrongLine(data, wrong)}
 	}
 	return err
 }
