@@ -372,7 +372,9 @@ func TestEnrollmentProfile(t *testing.T) {
 	w := newWorld(t)
 	d := subject.Device{ID: subject.NewDeviceID()}
 	profile := func(challenge string) map[string]any {
-		b, err := w.EnrollmentProfile(d, "https://mdm.example.org/scep/device-identity", seal.SecretString(challenge)).Encode()
+		laidOut, err := w.EnrollmentProfile(t.Context(), d, "https://mdm.example.org/scep/device-identity", seal.SecretString(challenge))
+		w.must(err)
+		b, err := laidOut.Encode()
 		w.must(err)
 		var v map[string]any
 		w.must(plist.Unmarshal(b, &v, plist.Upload))
@@ -404,7 +406,9 @@ func TestRenewalProfile(t *testing.T) {
 	w := newWorld(t)
 	const own = "com.apple.mgmt.External.of-last-year"
 	d := subject.Device{ID: subject.NewDeviceID()}
-	first, again := w.EnrollmentProfile(d, "", seal.Secret{}), w.RenewalProfile(d, own)
+	first, err := w.EnrollmentProfile(t.Context(), d, "", seal.Secret{})
+	w.must(err)
+	again := w.RenewalProfile(d, own)
 	old, renewed := first.Payloads[1].(*profile.MDM), again.Payloads[1].(*profile.MDM)
 	if renewed.Topic != own || old.Topic != topic {
 		t.Errorf("got topics %s and %s", old.Topic, renewed.Topic)

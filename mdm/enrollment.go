@@ -1,7 +1,9 @@
 package mdm
 
 import (
+	"context"
 	"crypto/x509"
+	"fmt"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -25,8 +27,12 @@ func (s *Service) enrollmentID() string { return s.Identifier + ".enroll" }
 // another key.
 //
 // Spec: Apple, com.apple.mdm
-func (s *Service) EnrollmentProfile(d subject.Device, scepURL string, challenge seal.Secret, roots ...*x509.Certificate) profile.Profile {
-	return s.enrollment(d, s.Topic, scepURL, challenge, roots)
+func (s *Service) EnrollmentProfile(ctx context.Context, d subject.Device, scepURL string, challenge seal.Secret, roots ...*x509.Certificate) (profile.Profile, error) {
+	topic, err := s.Topic(ctx)
+	if err != nil {
+		return profile.Profile{}, fmt.Errorf("asking for the push topic: %w", err)
+	}
+	return s.enrollment(d, topic, scepURL, challenge, roots), nil
 }
 
 // RenewalProfile lays out the same profile for a device that is enrolled, so

@@ -174,7 +174,7 @@ func TestLabNeedsNoCode(t *testing.T) {
 		t.Error("a code was made in lab mode")
 	}
 	t.Run("not on another server", func(t *testing.T) {
-		strict := mdm.New(mdm.Config{Store: w.Store, BaseURL: w.BaseURL, Topic: topic, Now: w.Now})
+		strict := mdm.New(mdm.Config{Store: w.Store, BaseURL: w.BaseURL, Topic: fixed(topic), Now: w.Now})
 		_, err := strict.Redeem(t.Context(), token, seal.Secret{}, "")
 		wants(t, "Redeem", err, mdm.ErrInvitationOver)
 	})
@@ -186,7 +186,7 @@ func TestLabNeedsNoCode(t *testing.T) {
 func TestLabServerKeepsCodes(t *testing.T) {
 	w := newWorld(t)
 	_, token, _ := w.invite()
-	lab := mdm.New(mdm.Config{Store: w.Store, BaseURL: w.BaseURL, Topic: topic, Now: w.Now, Lab: true})
+	lab := mdm.New(mdm.Config{Store: w.Store, BaseURL: w.BaseURL, Topic: fixed(topic), Now: w.Now, Lab: true})
 	_, err := lab.Redeem(t.Context(), token, seal.Secret{}, "")
 	wants(t, "Redeem without code", err, mdm.ErrCode)
 }

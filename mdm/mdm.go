@@ -31,11 +31,13 @@ type Config struct {
 	DeviceURL    string               // the same for enrolled devices, who keep it for ever; empty: BaseURL
 	Identifier   string               // what all profile identifiers begin with, for ever; empty: Prefix(BaseURL)
 	Organization string               // shown to people; may be empty
-	Topic        string               // the push certificate's UID
 	Rights       profile.AccessRights // 0: profile.CertificateDelivery
 	Lab          bool                 // the link alone enrolls, without a code: demo and tests only
 	LinkLife     time.Duration        // how long a link can be redeemed; 0: 7 days
 	Now          func() time.Time
+	// Topic gives the push certificate's UID as it is now, for devices that
+	// enroll; they keep it for ever.
+	Topic func(context.Context) (string, error)
 }
 
 // Lengths of time that nobody configures.
@@ -53,7 +55,7 @@ type Service struct {
 
 // New makes the service. It panics on a missing dependency.
 func New(c Config) *Service {
-	if c.Store == nil || c.Now == nil || c.BaseURL == "" || c.Topic == "" {
+	if c.Store == nil || c.Now == nil || c.BaseURL == "" || c.Topic == nil {
 		panic("mdm: nil dependency")
 	}
 	if c.DeviceURL == "" {

@@ -88,7 +88,7 @@ func TestPollsAtOnce(t *testing.T) {
 	db, err := store.OpenSQLite(t.Context(), p.w.path)
 	p.w.must(err)
 	t.Cleanup(func() { db.Close() })
-	other := mdm.New(mdm.Config{Store: db.MDM(box(t)), BaseURL: p.w.BaseURL, Topic: topic, Now: p.w.Now})
+	other := mdm.New(mdm.Config{Store: db.MDM(box(t)), BaseURL: p.w.BaseURL, Topic: fixed(topic), Now: p.w.Now})
 	body := encode(t, map[string]any{"Status": "Idle", "UDID": p.udid})
 
 	var mu sync.Mutex

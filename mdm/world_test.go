@@ -1,6 +1,7 @@
 package mdm_test
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func newWorld(t *testing.T, change ...func(*mdm.Config)) *world {
 	}
 	t.Cleanup(func() { db.Close() })
 	w.db = db
-	c := mdm.Config{Store: db.MDM(box(t)), BaseURL: "https://mdm.example.org", Organization: "Example", Topic: topic,
+	c := mdm.Config{Store: db.MDM(box(t)), BaseURL: "https://mdm.example.org", Organization: "Example", Topic: fixed(topic),
 		Now: func() time.Time { return w.now }}
 	for _, f := range change {
 		f(&c)
@@ -214,4 +215,9 @@ func wants(t *testing.T, what string, err error, want *fault.Error) {
 	if got := fault.Code(err); got != code {
 		t.Errorf("%s: got %q (%v), want %q", what, got, err, code)
 	}
+}
+
+// fixed gives a topic as if there were a push certificate.
+func fixed(topic string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return topic, nil }
 }

@@ -42,14 +42,15 @@ type Certificate struct {
 	Certificate *x509.Certificate
 	Account     string // the Apple Account that can renew it, as somebody noted; may be empty
 	ImportedAt  time.Time
-	Enrolls     bool // devices that enroll now get this topic
-	Devices     Devices
+	Enrolls     bool    // devices that enroll now get this topic
+	Devices     Devices // when listed, like the next
+	DaysLeft    int     // whole ones; negative when it is over
 	Trouble     string
 	TroubledAt  time.Time // since when nothing can be pushed; zero: it can
 }
 
-// DaysLeft is for how many whole days it is good; negative when it is over.
-func (c Certificate) DaysLeft(now time.Time) int {
+// daysLeft is for how many whole days it is good; negative when it is over.
+func (c Certificate) daysLeft(now time.Time) int {
 	left := c.Certificate.NotAfter.Sub(now)
 	if left < 0 {
 		return -1 - int(-left/(24*time.Hour))

@@ -70,7 +70,7 @@ type CertificatesConfig struct {
 type Certificates struct {
 	CertificatesConfig
 	mu   sync.Mutex
-	said map[string]bool // what was said of which certificate
+	said map[string]bool
 }
 
 var _ Credentials = (*Certificates)(nil)
@@ -164,6 +164,7 @@ func (s *Certificates) Import(ctx context.Context, by journal.Actor, u Upload) (
 	if err != nil {
 		return out, fmt.Errorf("storing the push certificate: %w", err)
 	}
+	c.DaysLeft = c.daysLeft(s.Now())
 	return imported(c, all, topics), nil
 }
 
@@ -254,7 +255,7 @@ func (s *Certificates) secure(c *x509.Certificate, given seal.Secret) error {
 func (s *Certificates) List(ctx context.Context) ([]Certificate, error) {
 	all, topics, err := s.survey(ctx)
 	for i := range all {
-		all[i].Devices = topics[all[i].Topic]
+		all[i].Devices, all[i].DaysLeft = topics[all[i].Topic], all[i].daysLeft(s.Now())
 	}
 	return all, err
 }
@@ -296,9 +297,9 @@ func (s *Certificates) Credentials(ctx context.Context) ([]Credential, error) {
 		key, err := s.key(c)
 		switch {
 		case !s.Now().Before(c.Certificate.NotAfter):
-			s.once(c, "expired", slog.LevelError, "the push certificate has expired: no device is woken until it is renewed")
+			s.about(c, "expired", slog.LevelError, "the push certificate has expired: no device is woken until it is renewed")
 		case err != nil:
-			s.once(c, "no key", slog.LevelError, "the key of the push certificate is not in the keyring: no device is woken", logx.Err, err)
+			s.about(c, "no key", slog.LevelError, "the key of the push certificate is not in the keyring: no device is woken", logx.Err, err)
 		default:
 			usable = append(usable, Credential{Topic: c.Topic, Certificate: c.Certificate, Key: key})
 		}
@@ -322,18 +323,21 @@ func (s *Certificates) Troubled(ctx context.Context, topic, reason string) error
 // reminders are the days before its end on which a certificate is spoken of.
 var reminders = []int{1, 7, 14, 30, 60}
 
-// Remind says when a push certificate will end. Run it a few times a day: what
-// was said is not repeated until the next of these days.
+// Remind says when a push certificate will end, and that there is none. Run it
+// a few times a day: what was said is not repeated until the next of those days.
 func (s *Certificates) Remind(ctx context.Context) (int, error) {
 	all, err := s.Store.PushCertificates(ctx)
 	if err != nil {
 		return 0, err
 	}
+	if len(all) == 0 {
+		s.once("none", slog.LevelWarn, "there is no push certificate: no device is woken, and those that enroll now must enroll again once there is one")
+	}
 	for _, c := range all {
-		left := c.DaysLeft(s.Now())
+		left := c.daysLeft(s.Now())
 		for _, day := range reminders {
 			if left >= 0 && left <= day {
-				s.once(c, fmt.Sprintf("%d days", day), slog.LevelWarn, "the push certificate ends soon: renew it at identity.apple.com/pushcert, with the same Apple Account",
+				s.about(c, fmt.Sprintf("%d days", day), slog.LevelWarn, "the push certificate ends soon: renew it at identity.apple.com/pushcert, with the same Apple Account",
 					logx.Account, c.Account)
 				break
 			}
@@ -342,13 +346,18 @@ func (s *Certificates) Remind(ctx context.Context) (int, error) {
 	return 0, nil
 }
 
-// once logs what is new about a certificate.
-func (s *Certificates) once(c Certificate, what string, level slog.Level, text string, attrs ...any) {
+// about logs what is new about a certificate.
+func (s *Certificates) about(c Certificate, what string, level slog.Level, text string, attrs ...any) {
+	attrs = append([]any{logx.Topic, c.Topic, logx.Until, c.Certificate.NotAfter.Format(time.DateOnly)}, attrs...)
+	s.once(cert.FingerprintOf(c.Certificate.Raw).String()+" "+what, level, text, attrs...)
+}
+
+// once logs what was not logged before.
+func (s *Certificates) once(what string, level slog.Level, text string, attrs ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if key := cert.FingerprintOf(c.Certificate.Raw).String() + what; !s.said[key] {
-		s.said[key] = true
-		attrs = append([]any{logx.Topic, c.Topic, logx.Until, c.Certificate.NotAfter.Format(time.DateOnly)}, attrs...)
+	if !s.said[what] {
+		s.said[what] = true
 		s.Log.Log(context.Background(), level, text, attrs...)
 	}
 }

@@ -71,6 +71,7 @@ type Result struct {
 // PushState is how pushing to a device goes.
 type PushState struct {
 	Topic     string    // that it enrolled with
+	Certified bool      // there is a certificate for it
 	TokenAt   time.Time // when it told its token; zero: it has none
 	TriedAt   time.Time // last push; zero: never
 	SentAt    time.Time // last one that Apple took

@@ -31,10 +31,6 @@ import (
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
-// noTopic stands in the enrollment profile until there is a push certificate.
-// A device keeps its topic for ever, so those must enroll again afterwards.
-const noTopic = "com.apple.mgmt.External.00000000-0000-0000-0000-000000000000"
-
 // server is all the rooms of one data directory, wired from the bottom up.
 type server struct {
 	cfg config.Config
@@ -59,6 +55,8 @@ type server struct {
 	outbox    *notify.Outbox // nil: no mail is configured
 	mails     store.Mail
 	jobs      *job.Service
+	push      *notify.Certificates
+	waker     *notify.Waker
 
 	live    *httpd.Live   // pages that are open
 	ending  chan struct{} // closed when the server stops
@@ -175,18 +173,16 @@ func (s *server) wireMDM() error {
 	if err != nil {
 		return err
 	}
-	topic := s.cfg.MDM.Topic
-	if topic == "" {
-		topic = noTopic
-		s.log.Warn("there is no push topic: devices that enroll now must enroll again once there is one")
-	}
 	lab := s.cfg.Enroll.Auth == "lab"
 	if lab {
 		s.log.Warn("enroll.auth is lab: an enrollment link alone lets a device in, without a code")
 	}
+	if err := s.wirePush(box); err != nil {
+		return err
+	}
 	s.mdm = mdm.New(mdm.Config{
 		Store: s.db.MDM(box), BaseURL: s.cfg.Base(), DeviceURL: s.cfg.DeviceBase(), Organization: s.cfg.Organization,
-		Topic: topic, Lab: lab, LinkLife: s.cfg.InvitationLife(), Now: time.Now,
+		Topic: s.push.Topic, Lab: lab, LinkLife: s.cfg.InvitationLife(), Now: time.Now,
 	})
 	return nil
 }

@@ -25,9 +25,11 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/job"
+	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/scep"
@@ -90,14 +92,21 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	}
 	users := directory.New(db.Directory(), time.Now)
 	service, authorities := issuing(t, db)
+	keys := filepath.Join(t.TempDir(), "keys")
+	ring, err := keyring.Create(keys, filepath.Join(keys, "unlock.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	push := notify.NewCertificates(notify.CertificatesConfig{Store: db.Push(box), Keys: ring, Log: log, Now: time.Now})
 	jobs := job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: nil}, slog.New(slog.DiscardHandler), time.Now) // nobody works here
 	return admin.Config{
-		Users: users, Tokens: tokens, Journal: db.Journal(), Jobs: jobs, MaxFile: 1 << 20,
+		Users: users, Tokens: tokens, Journal: db.Journal(), Push: push, Jobs: jobs, MaxFile: 1 << 20,
 		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",
-			Log: slog.New(slog.DiscardHandler), Now: time.Now})},
-		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: "com.apple.mgmt.test", Now: time.Now}),
+			Log: log, Now: time.Now})},
+		Devices: mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: push.Topic, Now: time.Now}),
 		Keys:    pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
 	}
 }

@@ -88,6 +88,19 @@ func mailOutcome(err error) string {
 	return "refused"
 }
 
+// countedPusher counts pushes by what became of them.
+type countedPusher struct {
+	notify.Pusher
+	to *metrics.Metrics
+}
+
+// Push implements [notify.Pusher].
+func (c countedPusher) Push(ctx context.Context, cred notify.Credential, p notify.Push) notify.Answer {
+	a := c.Pusher.Push(ctx, cred, p)
+	c.to.Outbound("apns", string(a.Kind))
+	return a
+}
+
 // counted is w with each of its runs counted, and noted as a sign of life.
 func (s *server) counted(w step) step {
 	work, run := s.metrics.Work(w.name), w.safely

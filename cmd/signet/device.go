@@ -78,7 +78,8 @@ func (a *app) deviceShow() *cobra.Command {
 func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	writeRecord(w, "user", d.User, "state", deviceState(d.Device), "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
 		"udid", d.UDID, "id", d.ID, "invited", moment(d.Created), "enrolled", maybe(d.Enrolled), "seen", maybe(d.Seen),
-		"open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error))
+		"open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error),
+		"push", pushing(d.Push), "last push", lastPush(d.Push), "next push", maybe(d.Push.Wanted))
 	if len(d.Parcels) > 0 {
 		fmt.Fprintln(w, "\nwhat it should have")
 		writeParcels(w, d.Parcels)
@@ -118,6 +119,39 @@ func lastError(c *admin.Command) string {
 		return ""
 	}
 	return fmt.Sprintf("%s %s: %s", maybe(c.Done), c.Type, plain(strings.Join(c.Errors, "; ")))
+}
+
+// pushing says whether a device can be woken, "" for one that never enrolled.
+func pushing(p admin.DevicePush) string {
+	switch {
+	case p.Topic == "":
+		return ""
+	case !p.Certified:
+		return "no: there is no push certificate for the topic it enrolled with"
+	case p.Token == nil:
+		return "no: it told no push token"
+	case p.Refused != nil:
+		return "no: Apple refuses its push token since " + maybe(p.Refused) + "; it may bring another"
+	}
+	return "yes"
+}
+
+// lastPush tells of the last push, "" when there was none.
+func lastPush(p admin.DevicePush) string {
+	if p.Tried == nil {
+		return ""
+	}
+	text := maybe(p.Tried)
+	if p.Answer != "" {
+		text += ", " + p.Answer
+	}
+	if p.Failures > 1 {
+		text += fmt.Sprintf(", %d times in a row", p.Failures)
+	}
+	if p.Pushes > 1 {
+		text += fmt.Sprintf(", %d since the device spoke", p.Pushes)
+	}
+	return text
 }
 
 func (a *app) deviceRefresh() *cobra.Command {

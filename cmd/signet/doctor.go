@@ -102,18 +102,25 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 	}
 	p.Served = func(ring *keyring.Ring) (*tls.Certificate, error) { return servedBy(cfg, ring) }
 	p.Fetch = func(ctx context.Context) ([]byte, error) { return fetchRoot(ctx, cfg) }
+	p.Apple = doctor.Service{
+		Addr: cfg.Push.Gateway, Lacks: "No device can be woken.", Try: "openssl s_client -connect " + cfg.Push.Gateway,
+		Reach: func(ctx context.Context) error { return reachApple(ctx, cfg) },
+	}
 	p.Services = services(cfg)
 	return p
 }
 
+// reachApple connects to the push service.
+func reachApple(ctx context.Context, cfg config.Config) error {
+	roots, err := roots(cfg.Push.CA)
+	if err != nil {
+		return err
+	}
+	return doctor.ReachTLS(ctx, cfg.Push.Gateway, roots)
+}
+
 // services are the other servers that the configuration names.
 func services(cfg config.Config) (list []doctor.Service) {
-	if cfg.MDM.Topic != "" {
-		list = append(list, doctor.Service{
-			Name: "push service", Addr: pushGateway, Lacks: "No device can be woken.", Try: "openssl s_client -connect " + pushGateway,
-			Reach: func(ctx context.Context) error { return doctor.ReachTLS(ctx, pushGateway, nil) },
-		})
-	}
 	if cfg.Mail.Server != "" {
 		addr := net.JoinHostPort(cfg.MailServer())
 		list = append(list, doctor.Service{
@@ -136,9 +143,6 @@ func greetMail(ctx context.Context, cfg config.Config) error {
 	}
 	return err
 }
-
-// pushGateway is where Apple takes pushes.
-const pushGateway = "api.push.apple.com:443"
 
 // answers tells whether a server listens on the socket of a data directory.
 func answers(socket string) bool {

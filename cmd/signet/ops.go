@@ -61,6 +61,9 @@ func (s *server) expiries() map[string]time.Time {
 			ends[name] = chain[0].NotAfter
 		}
 	}
+	if end, err := s.push.NotAfter(context.Background()); err == nil && !end.IsZero() {
+		ends["push"] = end
+	}
 	delete(ends, tlsKey) // it may not be the one that is served
 	if s.served == nil {
 		return ends

@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/mdm/profile"
+	"github.com/signet-mdm/signet/notify"
+	"github.com/signet-mdm/signet/notify/apns"
 )
 
 // wireDelivery gives the planner no key, and the sealer what opens them.
@@ -39,6 +43,19 @@ func (s *server) wireJobs() {
 	}, s.log, time.Now)
 }
 
+// wirePush makes what wakes devices; box is for push tokens.
+func (s *server) wirePush(box *seal.Box) error {
+	roots, err := roots(s.cfg.Push.CA)
+	if err != nil {
+		return fmt.Errorf("reading push.ca: %w", err)
+	}
+	s.push = notify.NewCertificates(notify.CertificatesConfig{Store: s.db.Push(box), Keys: s.ring,
+		Organization: s.cfg.Organization, Log: s.log, Now: time.Now})
+	s.waker = notify.NewWaker(notify.WakerConfig{Wishes: s.db.Push(box), Credentials: s.push,
+		Pusher: countedPusher{apns.New(apns.Config{Gateway: s.cfg.Push.Gateway, Roots: roots}), s.metrics}, Log: s.log, Now: time.Now})
+	return nil
+}
+
 // steps is all background work of this process.
 func (s *server) steps() []step {
 	list := []step{
@@ -46,6 +63,8 @@ func (s *server) steps() []step {
 		{"seal", time.Second, s.sealer.Seal},
 		{"clock", time.Second, s.delivery.Tick},
 		{"pages", time.Second, s.live.Step},
+		{"push", time.Second, s.waker.Wake},
+		{"push certificate", time.Hour, s.push.Remind},
 		{"crl", time.Minute, s.scep.Refresh},
 		{"jobs", time.Second, s.jobs.Step},
 		{"old jobs", time.Hour, s.jobs.Tidy},

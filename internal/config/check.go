@@ -47,6 +47,9 @@ func (c Config) checkNames() (list []Problem) {
 			list = append(list, Problem{key, fmt.Sprintf("%q is no address to listen on.", addr), "Give host:port, or :port for all addresses."})
 		}
 	}
+	if host, port, err := net.SplitHostPort(c.Push.Gateway); err != nil || host == "" || port == "" {
+		list = append(list, Problem{"push.gateway", fmt.Sprintf("%q is no address to connect to.", c.Push.Gateway), "Give host:port; Apple's is api.push.apple.com:443."})
+	}
 	return list
 }
 
@@ -55,7 +58,7 @@ func (c Config) checkFiles() (list []Problem) {
 		list = append(list, Problem{"tls.cert", "A certificate needs its key, and a key its certificate.", "Set both tls.cert and tls.key, or neither."})
 	}
 	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile,
-		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile, "database.dsn_file": c.Database.DSNFile} {
+		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA} {
 		if _, err := os.Stat(file); file != "" && err != nil {
 			list = append(list, Problem{key, fmt.Sprintf("The file %s cannot be read.", file), "Check its name and who may read it."})
 		}

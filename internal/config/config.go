@@ -29,6 +29,7 @@ type Config struct {
 	SCEP   SCEP   `toml:"scep"`
 	MDM    MDM    `toml:"mdm"`
 	Mail   Mail   `toml:"mail"`
+	Push   Push   `toml:"push"`
 	Keys   Keys   `toml:"keys"`
 
 	Database Database `toml:"database"`
@@ -64,11 +65,16 @@ type SCEP struct {
 	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use DES, triple DES and SHA-1. iPhones and iPads do not need it."`
 }
 
-// MDM is what Apple's push service knows us by.
+// MDM is how devices reach us.
 type MDM struct {
-	Topic string `toml:"topic" doc:"Topic of the APNs push certificate, com.apple.mgmt.External.… It goes into the enrollment profile, and a device keeps it for ever: those that enroll without it must enroll again. Nothing is pushed yet; devices are answered when they ask by themselves."`
-
 	TLSHost string `toml:"tls_host" doc:"A host name of its own under which devices prove themselves by a TLS client certificate as well, such as device.mdm.example.org: browsers would ask everybody for one on the shared name. It goes into the enrollment profile; set it before devices enroll. Empty: devices sign their messages, which is enough."`
+}
+
+// Push is the way to Apple's push service. The certificate for it is no
+// setting: signet push import takes it.
+type Push struct {
+	Gateway string `toml:"gateway" default:"api.push.apple.com:443" doc:"Address of the push service, host:port. Apple answers on port 2197 as well."`
+	CA      string `toml:"ca" doc:"PEM file of the CA certificates under which the push service is trusted. Empty: those of the system, which is right for Apple's."`
 }
 
 // Keys is where private keys are unlocked from.

@@ -143,8 +143,9 @@ func TestCheck(t *testing.T) {
 		"missing files":   {func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "no.pem", "no.key" }, []string{"tls.cert", "tls.key"}},
 		"choices":         {func(c *config.Config) { c.Enroll.Auth, c.Log.Level = "none", "loud" }, []string{"enroll.auth", "log.level"}},
 		"numbers":         {func(c *config.Config) { c.Enroll.InvitationDays = 0 }, []string{"enroll.invitation_days"}},
+		"push":            {func(c *config.Config) { c.Push.Gateway, c.Push.CA = "api.push.apple.com", "no.pem" }, []string{"push.ca", "push.gateway"}},
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
-		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "url"}},
+		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "url"}},
 		"mail": {func(c *config.Config) {
 			c.Mail = config.Mail{Server: "smtp.example.org", TLS: "none", CA: "no.pem", Username: "signet", ReplyTo: "a b"}
 		}, []string{"mail.ca", "mail.from", "mail.reply_to", "mail.tls", "mail.username"}},

@@ -105,7 +105,7 @@ func newSite(t *testing.T) *site {
 	s.keeper = &keeper{site: s, challenges: map[string]scep.Ticket{}}
 	log := slog.New(slog.DiscardHandler)
 	_, root := identity()
-	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: topic, Now: clock})
+	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: fixed(topic), Now: clock})
 	enrollment := func(d subject.Device, topic string) profile.Profile { return service.RenewalProfile(d, topic, root) }
 	s.service = delivery.New(delivery.Config{Store: mortal{db.Delivery(), s.kills}, Policies: db.AppConfig(), Identifier: prefix,
 		Organization: "Example", Roots: []*x509.Certificate{root}, Enrollment: enrollment, Log: log, Now: clock})
@@ -349,4 +349,9 @@ func (k *keeper) challenge(ctx context.Context, kind string, u subject.User, d s
 		Created: k.site.now, Expires: k.site.now.Add(25 * time.Hour)}
 	k.challenges[secret.RevealString()] = t
 	return "https://mdm.example.org/scep/" + kind, secret, k.site.db.SCEP().ChallengeMade(ctx, t, journal.Entry{At: k.site.now, Action: journal.ChallengeIssued})
+}
+
+// fixed gives a topic as if there were a push certificate.
+func fixed(topic string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return topic, nil }
 }

@@ -25,6 +25,8 @@ type Database interface {
 	Figures(ctx context.Context) (metrics.Figures, error)
 	// Newest gives the instant of the newest journal entry; zero for none.
 	Newest(ctx context.Context) (time.Time, error)
+	// PushCertificate gives that of devices that enroll; nil for none.
+	PushCertificate(ctx context.Context) (*x509.Certificate, error)
 }
 
 // Service is another server that ours needs.
@@ -36,7 +38,7 @@ type Service struct {
 	Try   string
 }
 
-// Case is one installation, and the ways to look at it. All but Push is
+// Case is one installation, and the ways to look at it. All is
 // required; a function is called only when what comes before it was well.
 type Case struct {
 	Config config.Config
@@ -50,11 +52,10 @@ type Case struct {
 	Database func(ctx context.Context) (Database, error)
 	// Served gives the certificate that the server shows, with its chain.
 	Served func(*keyring.Ring) (*tls.Certificate, error)
-	// Push gives the push certificate; nil for none.
-	Push func(ctx context.Context) (*x509.Certificate, error)
 	// Fetch gets the root certificate from the server's own address, without
 	// judging the server's certificate.
 	Fetch    func(ctx context.Context) ([]byte, error)
+	Apple    Service // where pushes go
 	Services []Service
 	Lookup   func(ctx context.Context, host string) ([]string, error)
 	Now      func() time.Time
@@ -90,6 +91,7 @@ func (c *Case) Checks() []Check {
 		{"network", "name", c.name},
 		{"network", "own address", c.withKeys(c.reachable)},
 	}
+	list = append(list, Check{"network", "push service", c.withDatabase(c.apple)})
 	for _, s := range c.Services {
 		list = append(list, Check{"network", s.Name, s.look})
 	}

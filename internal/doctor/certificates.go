@@ -104,15 +104,12 @@ func (c *Case) authorities(context.Context) Finding {
 }
 
 func (c *Case) push(ctx context.Context) Finding {
-	if c.Push == nil {
-		return c.topic()
-	}
-	x, err := c.Push(ctx)
+	x, err := c.db.PushCertificate(ctx)
 	if err != nil {
 		return trouble(err, "signet push show")
 	}
 	if x == nil {
-		return warn("There is no push certificate: devices come only when they wake by themselves.", "signet push csr")
+		return warn("There is no push certificate: no device is woken, and those that enroll now must enroll again later.", "signet push csr")
 	}
 	if f, over := c.lapses("The push certificate", x, pushNotice, "renew it at Apple with the same Apple Account: signet push csr"); over {
 		return f
@@ -120,11 +117,12 @@ func (c *Case) push(ctx context.Context) Finding {
 	return ok("good until " + x.NotAfter.Format(time.DateOnly))
 }
 
-func (c *Case) topic() Finding {
-	if c.Config.MDM.Topic == "" {
-		return warn("There is no push topic: devices that enroll now must enroll again later.", "set mdm.topic")
+// apple is for those who push.
+func (c *Case) apple(ctx context.Context) Finding {
+	if x, err := c.db.PushCertificate(ctx); err == nil && x == nil {
+		return ok("not needed without a push certificate")
 	}
-	return ok(c.Config.MDM.Topic)
+	return c.Apple.look(ctx)
 }
 
 func parse(chain [][]byte) (list []*x509.Certificate, err error) {

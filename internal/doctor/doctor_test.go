@@ -46,6 +46,7 @@ type database struct {
 	err        error
 	takes      func()
 	owner      cert.Fingerprint
+	push       *x509.Certificate
 }
 
 func (d *database) Owner(context.Context) (cert.Fingerprint, error) { return d.owner, d.err }
@@ -57,9 +58,13 @@ func (d *database) Figures(context.Context) (metrics.Figures, error) {
 	return d.figures, d.err
 }
 
+func (d *database) PushCertificate(context.Context) (*x509.Certificate, error) {
+	return d.push, d.err
+}
+
 func healthy(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{t: t, now: start, up: true, db: &database{have: 7, want: 7, newest: start, takes: func() {}}}
+	i := &installation{t: t, now: start, up: true, db: &database{have: 7, want: 7, newest: start, takes: func() {}, push: &x509.Certificate{NotAfter: start.AddDate(1, 0, 0)}}}
 	data := filepath.Join(t.TempDir(), "data")
 	apart := filepath.Join(t.TempDir(), "unlock.key")
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -74,7 +79,7 @@ func healthy(t *testing.T) *installation {
 	i.tls = &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{"mdm.example.org"},
 		NotBefore: start.Add(-time.Hour), NotAfter: start.AddDate(0, 3, 0), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	cfg := config.Default()
-	cfg.Data, cfg.URL, cfg.Keys.Recovery, cfg.MDM.Topic = data, "https://mdm.example.org", "age1example", "com.apple.mgmt.External.x"
+	cfg.Data, cfg.URL, cfg.Keys.Recovery = data, "https://mdm.example.org", "age1example"
 	i.Case = &doctor.Case{
 		Config: cfg, File: "signet.toml", Unlock: apart, Root: "root",
 		Keys:     func() (*keyring.Ring, error) { return i.ring, nil },
@@ -85,6 +90,7 @@ func healthy(t *testing.T) *installation {
 		},
 		Fetch:  func(context.Context) ([]byte, error) { return i.ca.Raw, nil },
 		Lookup: func(context.Context, string) ([]string, error) { return []string{"203.0.113.7"}, nil },
+		Apple:  doctor.Service{Addr: "api.push.apple.com:443", Lacks: "No device can be woken.", Try: "openssl", Reach: func(context.Context) error { return nil }},
 		Now:    func() time.Time { return i.now },
 	}
 	return i
@@ -182,15 +188,12 @@ func TestAilments(t *testing.T) {
 			i.Served = func(*keyring.Ring) (*tls.Certificate, error) { return nil, no }
 		}, "certificates: tls", doctor.Fail, "no such thing"},
 		"authority soon over": {func(i *installation) { i.now = start.AddDate(10, 0, -10) }, "certificates: authorities", doctor.Warn, "root expires in 10 days"},
-		"no topic":            {func(i *installation) { i.Config.MDM.Topic = "" }, "certificates: push", doctor.Warn, "no push topic"},
-		"no push certificate": {func(i *installation) {
-			i.Push = func(context.Context) (*x509.Certificate, error) { return nil, nil }
-		}, "certificates: push", doctor.Warn, "There is no push certificate"},
-		"push soon over": {func(i *installation) {
-			i.Push = func(context.Context) (*x509.Certificate, error) {
-				return &x509.Certificate{NotAfter: start.Add(49 * time.Hour)}, nil
-			}
-		}, "certificates: push", doctor.Warn, "The push certificate expires in 2 days"},
+		"no push certificate": {func(i *installation) { i.db.push = nil }, "certificates: push", doctor.Warn, "There is no push certificate"},
+		"push soon over":      {func(i *installation) { i.db.push.NotAfter = start.Add(49 * time.Hour) }, "certificates: push", doctor.Warn, "The push certificate expires in 2 days"},
+		"no way to Apple":     {func(i *installation) { i.Apple.Reach = func(context.Context) error { return no } }, "network: push service", doctor.Warn, "api.push.apple.com:443 cannot be reached"},
+		"no need of Apple": {func(i *installation) {
+			i.db.push, i.Apple.Reach = nil, func(context.Context) error { return no }
+		}, "network: push service", doctor.OK, "not needed"},
 		"not running":    {func(i *installation) { i.up = false }, "server: process", doctor.Warn, "No server runs"},
 		"name unknown":   {func(i *installation) { i.Lookup = func(context.Context, string) ([]string, error) { return nil, no } }, "network: name", doctor.Fail, "mdm.example.org is in no DNS"},
 		"unreachable":    {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return nil, no } }, "network: own address", doctor.Fail, "The server runs, but not behind"},

@@ -62,6 +62,8 @@ func play(t *testing.T, kind string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"phone":    phoneVerb,
+			"apple":    appleVerb,
+			"minute":   minute,
 			"history":  shop.history,
 			"ready":    ready,
 			"need":     need,
@@ -129,6 +131,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("HTTP", "http://127.0.0.1:"+env.Getenv("HTTP_PORT"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of the binary takes a second longer
 	env.Values[phonesKey{}] = phones{}
+	env.Values[appleKey{}] = &appleHome{}
 	env.Values[connKey{}] = &[]dangling{}
 	env.Values[testKey{}] = env.T()
 	return fixtures(env.WorkDir)

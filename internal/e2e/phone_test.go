@@ -32,6 +32,7 @@ type handset struct {
 	*phone.Phone
 	mu     sync.Mutex
 	events []phone.Event
+	pushes int    // of Apple's that it looked at
 	heard  int    // how many of them the script has heard of
 	left   int    // commands until cut is called
 	cut    func() // ends what the phone is doing
@@ -70,6 +71,7 @@ func init() { // not a literal: the error message lists them
 		"open": open, "fetch": fetch, "install": install, "enroll": enroll, "poll": poll, "until": until, "some": some, "settle": settle, "mood": mood, "checkout": checkOut,
 		"reads": reads, "signs": signs, "holds": holds, "certificates": certificates, "appconfig": appConfig,
 		"heard": heard, "secrets": secrets, "files": files, "send": send, "identity": identity,
+		"asleep": asleep, "newtoken": newToken, "topic": topic,
 	}
 }
 

@@ -186,10 +186,10 @@ func tokenRenewed(ctx context.Context, tx *sql.Tx, t mdm.Tokens) error {
 // PushState implements [notify.CertificateStore].
 func (s Push) PushState(ctx context.Context, device subject.DeviceID) (st notify.PushState, err error) {
 	var token, tried, sent, refused int64
-	err = s.db.read.QueryRowContext(ctx, `SELECT e.topic, CASE WHEN LENGTH(e.push_token) > 0 THEN e.token_at ELSE 0 END, COALESCE(p.tried_at, 0),
+	err = s.db.read.QueryRowContext(ctx, `SELECT e.topic, EXISTS (SELECT 1 FROM push_certificate c WHERE c.topic = e.topic), CASE WHEN LENGTH(e.push_token) > 0 THEN e.token_at ELSE 0 END, COALESCE(p.tried_at, 0),
 		COALESCE(p.sent_at, 0), COALESCE(p.reason, ''), COALESCE(p.refused_at, 0), COALESCE(p.pushes, 0), COALESCE(p.failures, 0)
 		FROM enrollment e LEFT JOIN device_push p ON p.device_id = e.device_id WHERE e.device_id = ?`, device).
-		Scan(&st.Topic, &token, &tried, &sent, &st.Reason, &refused, &st.Pushes, &st.Failures)
+		Scan(&st.Topic, &st.Certified, &token, &tried, &sent, &st.Reason, &refused, &st.Pushes, &st.Failures)
 	if errors.Is(err, sql.ErrNoRows) {
 		return notify.PushState{}, nil
 	}

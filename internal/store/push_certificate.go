@@ -93,3 +93,12 @@ func (s Push) PushTroubled(ctx context.Context, topic, reason string, at time.Ti
 func (s Push) Record(ctx context.Context, e journal.Entry) error {
 	return s.db.Journal().Record(ctx, e)
 }
+
+// PushCertificate gives the certificate of devices that enroll; nil for none.
+func (o Operations) PushCertificate(ctx context.Context) (*x509.Certificate, error) {
+	all, err := Push{db: o.db}.PushCertificates(ctx)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return all[0].Certificate, nil
+}

@@ -3,10 +3,12 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -27,6 +29,7 @@ import (
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -48,6 +51,7 @@ type world struct {
 	issuing  *fakeIssuing
 	mails    *fakeMails
 	url      string
+	push     *fakePush
 	log      *bytes.Buffer
 }
 
@@ -158,6 +162,29 @@ func (f *fakePolicies) Explain(_ context.Context, user string) (appconfig.Explan
 	return appconfig.Explanation{User: user}, nil
 }
 
+type fakePush struct{ got notify.Upload }
+
+func (*fakePush) Request(context.Context, journal.Actor) ([]byte, error) { return []byte("CSR"), nil }
+func (f *fakePush) Import(_ context.Context, _ journal.Actor, u notify.Upload) (notify.Imported, error) {
+	f.got = u
+	f.got.Key = seal.SecretString(u.Key.RevealString())
+	if !u.Replace {
+		return notify.Imported{}, notify.ErrTopic
+	}
+	return notify.Imported{Certificate: pushCertificate(u.Account), Others: 2, Stranded: 1}, nil
+}
+func (*fakePush) List(context.Context) ([]notify.Certificate, error) {
+	return []notify.Certificate{pushCertificate("it@example.com")}, nil
+}
+func (*fakePush) Device(context.Context, subject.DeviceID) (notify.PushState, error) {
+	return notify.PushState{Topic: "t", TriedAt: at, Reason: "Unregistered", RefusedAt: at}, nil
+}
+
+func pushCertificate(account string) notify.Certificate {
+	return notify.Certificate{Topic: "t", Account: account, Enrolls: true, DaysLeft: 7, ImportedAt: at,
+		Certificate: &x509.Certificate{SerialNumber: big.NewInt(10), NotAfter: at}, Devices: notify.Devices{Enrolled: 3, Reachable: 2}}
+}
+
 type fakeDeliveries struct{}
 
 func (fakeDeliveries) Status(context.Context, subject.UserID) ([]admin.DeviceStatus, error) {
@@ -177,12 +204,12 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	}
 	t.Cleanup(func() { db.Close() })
 	now := func() time.Time { return at }
-	w := &world{users: directory.New(db.Directory(), now), tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, log: &bytes.Buffer{}}
+	w := &world{users: directory.New(db.Directory(), now), tokens: access.New(db.Access(), now), devices: &fakeDevices{list: []mdm.Device{}}, keys: &fakeKeys{}, policies: &fakePolicies{}, issuing: &fakeIssuing{}, push: &fakePush{}, log: &bytes.Buffer{}}
 	w.jobs = job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: func(context.Context, journal.Actor, string) error { return mdm.ErrNotEnrolled }},
 		slog.New(slog.DiscardHandler), now)
 	w.db, w.ending = db, make(chan struct{})
 	config := admin.Config{Users: w.users, Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile, PlainURL: "http://x:8080"}
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile, PlainURL: "http://x:8080"}
 	if w.mails = mails; mails != nil {
 		config.Mails = mails
 	}
@@ -530,6 +557,35 @@ func TestChallenge(t *testing.T) {
 	}
 	if list, err := c.Authorities(t.Context()); err != nil || list == nil {
 		t.Errorf("authorities: got %v, %v; want an empty list", list, err)
+	}
+}
+
+func TestPush(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	if got, err := c.RequestPush(t.Context()); err != nil || got.CSR != "CSR" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	n := admin.NewPushCertificate{Certificate: []byte("cert"), Key: []byte("key"), Account: "it@example.com"}
+	if _, err := c.ImportPush(t.Context(), n); code(err) != notify.ErrTopic.Code {
+		t.Errorf("another topic: got %v", err)
+	}
+	n.ReplaceTopic = true
+	got, err := c.ImportPush(t.Context(), n)
+	if err != nil || got.Topic != "t" || got.Account != n.Account || got.Others != 2 || got.Stranded != 1 || got.Reachable != 2 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if u := w.push.got; string(u.Certificate) != "cert" || u.Key.RevealString() != "key" {
+		t.Errorf("arrived: %+v", u)
+	}
+	list, err := w.as(t, access.Auditor).PushCertificates(t.Context())
+	if err != nil || len(list) != 1 || list[0].DaysLeft != 7 || list[0].Serial != "a" {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	w.devices.list = []mdm.Device{{Device: subject.Device{ID: "d-1"}, WakeAt: at}}
+	d, err := c.Device(t.Context(), "d-1")
+	if err != nil || d.Push.Refused == nil || d.Push.Answer != "Unregistered" || !d.Push.Wanted.Equal(at) || d.Push.Taken != nil {
+		t.Errorf("got %+v, %v", d.Push, err)
 	}
 }
 

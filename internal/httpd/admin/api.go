@@ -35,6 +35,7 @@ type Config struct {
 	Deliveries  Deliveries
 	Journal     Journal
 	Jobs        Jobs
+	Push        Push
 	Mails       Mails           // nil: no mail is configured
 	MaxFile     int64           // bytes of an imported file
 	PlainURL    string          // of the listener without TLS, no slash at its end; empty: none
@@ -52,7 +53,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()
@@ -69,6 +70,7 @@ func (a *API) build() *API {
 	a.policies()
 	a.status()
 	a.authorities()
+	a.push()
 	a.journal()
 	a.mails()
 	a.jobs()

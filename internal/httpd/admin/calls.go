@@ -143,3 +143,19 @@ func (c *Client) Authorities(ctx context.Context) ([]CA, error) {
 	all, err := get[list[CA]](ctx, c, "/authorities")
 	return all.Items, err
 }
+
+// RequestPush makes a key and a request for a push certificate.
+func (c *Client) RequestPush(ctx context.Context) (PushRequest, error) {
+	return send[PushRequest](ctx, c, http.MethodPost, "/push/requests", nil)
+}
+
+// ImportPush takes a push certificate that Apple made.
+func (c *Client) ImportPush(ctx context.Context, n NewPushCertificate) (ImportedPush, error) {
+	return send[ImportedPush](ctx, c, http.MethodPost, "/push/certificates", n)
+}
+
+// PushCertificates lists the push certificates.
+func (c *Client) PushCertificates(ctx context.Context) ([]PushCertificate, error) {
+	all, err := get[list[PushCertificate]](ctx, c, "/push/certificates")
+	return all.Items, err
+}

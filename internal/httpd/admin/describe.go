@@ -36,6 +36,7 @@ var tags = []*huma.Tag{
 	{Name: "certificates", Description: "Our CAs and what they issue"},
 	{Name: "mails", Description: "What is sent to people"},
 	{Name: "jobs", Description: "Long work, with its progress"},
+	{Name: "push", Description: "The certificates by which Apple's push service knows us"},
 	{Name: "access", Description: "API tokens and the journal"},
 }
 

@@ -68,6 +68,7 @@ type DeviceDetail struct {
 	Certificates []Held       `json:"certificates" nullable:"false" doc:"That the device said it holds"`
 	Listed       *time.Time   `json:"certificatesListed,omitempty" doc:"When it said so"`
 	Apps         []App        `json:"apps" nullable:"false" doc:"Managed apps that it told of"`
+	Push         DevicePush   `json:"push" doc:"How waking it goes"`
 }
 
 // Command is one MDM command without what it carries.
@@ -208,6 +209,11 @@ func (a *API) getDevice(ctx context.Context, _ journal.Actor, in *devicePath) (*
 		return nil, err
 	}
 	out := newDetail(d)
+	push, err := a.Push.Device(ctx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	out.Push = newDevicePush(push, d.WakeAt)
 	devices, err := a.Deliveries.Status(ctx, d.User)
 	for _, s := range devices {
 		if s.ID == out.ID {

@@ -105,7 +105,7 @@ func newServer(t testing.TB, o options) *server {
 		Authorities: []scep.Authority{{Issuer: rootCA}, {Issuer: deviceCA, RA: scep.RA{Certificate: ra, Signer: k.ra, Decrypter: k.ra}}},
 		Profiles:    scep.Shipped("device", "mail")[:1]}))
 	s.mdm = mdm.New(mdm.Config{Store: db.MDM(must(seal.NewBox(seal.RandomRoot(), "enrollment"))), BaseURL: s.url,
-		Organization: "Example", Topic: topic, Lab: o.lab, Now: time.Now})
+		Organization: "Example", Topic: fixed(topic), Lab: o.lab, Now: time.Now})
 	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: access.New(db.Access(), time.Now),
 		Live: httpd.NewLive(), Help: httpd.Help{Name: "The help desk", Phone: "+49 30 123"},
 		Roots: []*x509.Certificate{root}, Progress: o.progress}
@@ -231,4 +231,9 @@ func (s *server) ask(method, url string, header http.Header, body io.Reader) (in
 	b, err := io.ReadAll(resp.Body)
 	s.must(err)
 	return resp.StatusCode, resp.Header, string(b)
+}
+
+// fixed gives a topic as if there were a push certificate.
+func fixed(topic string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return topic, nil }
 }

@@ -82,7 +82,7 @@ func topicOf(c *x509.Certificate) string {
 func (a *authority) Certificate(public crypto.PublicKey, topic string, notAfter time.Time) (*x509.Certificate, error) {
 	names := []pkix.AttributeTypeAndValue{{Type: uid, Value: topic},
 		{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "APSP:" + topic}, {Type: asn1.ObjectIdentifier{2, 5, 4, 6}, Value: "US"}}
-	return a.sign(&x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{ExtraNames: names}, NotBefore: notAfter.AddDate(-1, 0, 0),
+	return a.sign(&x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{ExtraNames: names}, NotBefore: notAfter.AddDate(-1, -3, 0),
 		NotAfter: notAfter, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, a.cert, public)
 }
