@@ -35,7 +35,7 @@ import (
 func TestDocs(t *testing.T) {
 	judge.Need(t, "bash", "openssl", "curl", "jq", "pki")
 	bin := build(t)
-	for _, page := range []string{"docs/quickstart.md"} {
+	for _, page := range []string{"docs/quickstart.md", "docs/push.md"} {
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			t.Parallel()
 			newReader(t, bin).follow(page)
@@ -90,6 +90,7 @@ func (r *reader) prepare() {
 	for _, f := range testdata.History() {
 		r.write(f.Name, f.Data)
 	}
+	r.vendor()
 }
 
 func (r *reader) write(name string, data []byte) {
