@@ -186,12 +186,12 @@ func (o *Outbox) Test(ctx context.Context, address string) (said string, err err
 	}
 	s, err := o.Server.Dial(ctx)
 	if err != nil {
-		return "", ErrTest.Saying("The mail server cannot be used: " + tidy(err)).With(err)
+		return "", ErrTest.Saying("The mail server cannot be used: " + tidy(err))
 	}
 	defer s.Close()
 	said, err = s.Send(ctx, l)
 	if err != nil {
-		return "", ErrTest.Saying("The mail server does not take it: " + tidy(err)).With(err)
+		return "", ErrTest.Saying("The mail server does not take it: " + tidy(err))
 	}
 	return clean(said), nil
 }

@@ -76,6 +76,7 @@ func play(t *testing.T, kind string) {
 			"revoked":  revoked,
 			"rows":     rows,
 			"leaks":    leaks,
+			"mailbox":  mailboxVerb,
 			"bombard":  bombard,
 			"hostile":  hostile,
 			"halfsent": halfSent,
@@ -133,6 +134,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Values[phonesKey{}] = phones{}
 	env.Values[appleKey{}] = &appleHome{}
 	env.Values[connKey{}] = &[]dangling{}
+	env.Values[mailboxKey{}] = &mailbox{}
 	env.Values[testKey{}] = env.T()
 	return fixtures(env.WorkDir)
 }
