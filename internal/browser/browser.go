@@ -77,7 +77,8 @@ type Page struct {
 	mu       sync.Mutex
 	problems []string // that the browser complained of
 	loaded   []string // addresses
-	bytes    int64    // since Open
+	asked    map[network.RequestID]bool
+	bytes    int64 // of the page, with what it loads to be shown
 }
 
 // Page opens a window.
@@ -89,7 +90,7 @@ func (b *Browser) Page(t testing.TB, look Look) *Page {
 	}
 	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
 	t.Cleanup(stop)
-	p := &Page{t: t, ctx: ctx}
+	p := &Page{t: t, ctx: ctx, asked: map[network.RequestID]bool{}}
 	chromedp.ListenTarget(ctx, p.hear)
 	scheme, motion := "light", "no-preference"
 	if look.Dark {
@@ -143,9 +144,15 @@ func (p *Page) hear(event any) {
 	case *runtime.EventConsoleAPICalled:
 		p.problems = append(p.problems, "console: "+string(e.Type))
 	case *network.EventRequestWillBeSent:
+		if e.Type == network.ResourceTypeDocument {
+			p.loaded, p.bytes, p.asked = nil, 0, map[network.RequestID]bool{}
+		}
 		p.loaded = append(p.loaded, e.Request.URL)
+		p.asked[e.RequestID] = e.Type != network.ResourceTypeFetch && e.Type != network.ResourceTypeEventSource
 	case *network.EventDataReceived:
-		p.bytes += e.DataLength
+		if p.asked[e.RequestID] {
+			p.bytes += e.DataLength
+		}
 	}
 }
 
@@ -170,9 +177,6 @@ func (p *Page) try(actions ...chromedp.Action) error {
 // Open goes to an address, and waits for the page.
 func (p *Page) Open(address string) {
 	p.t.Helper()
-	p.mu.Lock()
-	p.loaded, p.bytes = nil, 0
-	p.mu.Unlock()
 	p.run(chromedp.Navigate(address))
 }
 

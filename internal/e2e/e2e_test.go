@@ -64,6 +64,7 @@ func play(t *testing.T, kind string) {
 			"phone":    phoneVerb,
 			"apple":    appleVerb,
 			"minute":   minute,
+			"browser":  browserVerb,
 			"history":  shop.history,
 			"ready":    ready,
 			"need":     need,
@@ -136,6 +137,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Values[connKey{}] = &[]dangling{}
 	env.Values[mailboxKey{}] = &mailbox{}
 	env.Values[testKey{}] = env.T()
+	env.Values[windowsKey{}] = &windows{}
 	return fixtures(env.WorkDir)
 }
 

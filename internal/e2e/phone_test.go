@@ -70,6 +70,7 @@ func init() { // not a literal: the error message lists them
 	doings = map[string]func(context.Context, *testscript.TestScript, *handset, []string) error{
 		"open": open, "fetch": fetch, "install": install, "enroll": enroll, "poll": poll, "until": until, "some": some, "settle": settle, "mood": mood, "checkout": checkOut,
 		"reads": reads, "signs": signs, "holds": holds, "certificates": certificates, "appconfig": appConfig,
+		"press": press, "browse": browse, "privacy": privacy,
 		"heard": heard, "secrets": secrets, "files": files, "send": send, "identity": identity,
 		"asleep": asleep, "newtoken": newToken, "topic": topic,
 	}

@@ -44,6 +44,38 @@ func (p *Phone) Browse(ctx context.Context, link string) (body []byte, address s
 	return a.body, a.url.String(), nil
 }
 
+// Press opens a page and presses the button that says words. It returns the
+// text of the page that answers, and an error when there is no such button or
+// the answer is none of success.
+func (p *Phone) Press(ctx context.Context, link, words string) ([]byte, error) {
+	p.op.Lock()
+	defer p.op.Unlock()
+	v := &visit{phone: p}
+	a, err := v.request(ctx, step{method: http.MethodGet, to: link})
+	if err != nil {
+		return nil, err
+	}
+	if a.status/100 != 2 {
+		return a.body, a.failed()
+	}
+	page, err := html.Parse(bytes.NewReader(a.body))
+	if err != nil {
+		return nil, fmt.Errorf("reading the page: %w", err)
+	}
+	for _, form := range elements(page, "form") {
+		for _, b := range elements(form, "button") {
+			if text(b) != words {
+				continue
+			}
+			if a, err = v.request(ctx, submission(form, a.url)); err == nil && a.status/100 != 2 {
+				err = a.failed()
+			}
+			return a.body, err
+		}
+	}
+	return a.body, fmt.Errorf("no button says %q", words)
+}
+
 // visit is one attempt to get from a link to a profile.
 type visit struct {
 	phone *Phone

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -226,6 +227,35 @@ func TestManagedRoots(t *testing.T) {
 		p.Close()
 		if _, _, err := p.Browse(t.Context(), srv.URL); (err == nil) != c.ok {
 			t.Errorf("%s: got %v, want ok %v", name, err, c.ok)
+		}
+	}
+}
+
+// A button is pressed by what it says, with what stands in its form.
+func TestPress(t *testing.T) {
+	var got string
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		switch {
+		case r.Method == http.MethodPost && r.FormValue("device") == "d-1":
+			got = r.Header.Get("Sec-Fetch-Site")
+			io.WriteString(w, "<p>done")
+		case r.Method == http.MethodPost:
+			http.Error(w, "no", http.StatusForbidden)
+		default:
+			io.WriteString(w, `<form method="post" action="/other"><button>Keep it</button></form>
+				<form method="post" action="/remove"><input type="hidden" name="device" value="d-1"><button>Remove it <b>now</b></button></form>`)
+		}
+	}))
+	defer srv.Close()
+	p := phone.New(phone.Config{VisitAnyway: true})
+	defer p.Close()
+	if body, err := p.Press(t.Context(), srv.URL, "Remove it now"); err != nil || string(body) != "<p>done" || got != "same-origin" {
+		t.Errorf("got %q, %v, from %q", body, err, got)
+	}
+	for _, words := range []string{"Keep it", "Explode"} {
+		if _, err := p.Press(t.Context(), srv.URL, words); err == nil {
+			t.Errorf("%s: no error", words)
 		}
 	}
 }

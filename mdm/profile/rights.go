@@ -30,7 +30,7 @@ var rights = []right{
 
 // beyond is what no access right gives.
 var beyond = []string{
-	"read your messages, mail, notes or calendar",
+	"read your messages, private mail or notes",
 	"see your photos, contacts or which pages you visit",
 	"see where you are",
 	"see your passcode or passwords",

@@ -144,7 +144,7 @@ func (e enrolling) again(w http.ResponseWriter, r *http.Request, wrong error) er
 // installed.
 func (e enrolling) rights(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
 	can, cannot := e.MDM.Rights.Words()
-	return e.pages.Write(w, http.StatusOK, "rights", httpd.View{Title: "What your organisation can see", Data: map[string]any{
+	return e.pages.Write(w, http.StatusOK, "rights", httpd.View{Title: "What your organisation can and cannot do", Data: map[string]any{
 		"Organization": e.MDM.Organization, "Powers": httpd.Powers{Can: can, Cannot: cannot}, "Next": stepsPath}})
 }
 

@@ -219,6 +219,6 @@ func (p pages) lost(w http.ResponseWriter, r *http.Request, by httpd.Caller) err
 
 // privacy shows what the organisation can see.
 func (p pages) privacy(w http.ResponseWriter, _ *http.Request, _ httpd.Caller) error {
-	return p.html.Write(w, http.StatusOK, "privacy", httpd.View{Title: "What your organisation can see",
+	return p.html.Write(w, http.StatusOK, "privacy", httpd.View{Title: "What your organisation can and cannot do",
 		Data: map[string]any{"Organization": p.House.Organization, "Powers": p.Powers}})
 }
