@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ var keys = sync.OnceValue(func() (k struct {
 		*to = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	}
 	k.ca, k.ra = must(rsa.GenerateKey(rand.Reader, 2048)), must(rsa.GenerateKey(rand.Reader, 2048))
-	for range 3 {
+	for range 6 {
 		k.phones = append(k.phones, must(rsa.GenerateKey(rand.Reader, 2048)))
 	}
 	return k
@@ -72,7 +73,10 @@ type server struct {
 	keys  *phone.KeyPool // of its phones, no two alike
 	site  http.Handler
 	live  *httpd.Live
+	ahead atomic.Int64 // by so many nanoseconds is the server's clock
 }
+
+func (s *server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 // options change how a server is set up.
 type options struct {
@@ -101,12 +105,12 @@ func newServer(t testing.TB, o options) *server {
 	deviceCA := must(ca.NewIssuer("device", k.ca, []*x509.Certificate{deviceCert, root}, ca.URLsBelow("http://"+addr, "device")))
 	ra := must(ca.NewRA(deviceCA, k.ra.Public(), ca.Names{CommonName: "Example RA", Organization: "Example"}, time.Now()))
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.scep = must(scep.New(scep.Config{Store: db.SCEP(), URL: s.url + "/scep", Log: log, Now: time.Now,
+	s.scep = must(scep.New(scep.Config{Store: db.SCEP(), URL: s.url + "/scep", Log: log, Now: s.now,
 		Authorities: []scep.Authority{{Issuer: rootCA}, {Issuer: deviceCA, RA: scep.RA{Certificate: ra, Signer: k.ra, Decrypter: k.ra}}},
 		Profiles:    scep.Shipped("device", "mail")[:1]}))
 	s.mdm = mdm.New(mdm.Config{Store: db.MDM(must(seal.NewBox(seal.RandomRoot(), "enrollment"))), BaseURL: s.url,
-		Organization: "Example", Topic: fixed(topic), Lab: o.lab, Now: time.Now})
-	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: access.New(db.Access(), time.Now),
+		Organization: "Example", Topic: fixed(topic), Lab: o.lab, Now: s.now})
+	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: access.New(db.Access(), s.now),
 		Live: httpd.NewLive(), Help: httpd.Help{Name: "The help desk", Phone: "+49 30 123"},
 		Roots: []*x509.Certificate{root}, Progress: o.progress}
 	s.live = c.Live
