@@ -27,6 +27,36 @@ func useMariaDB(env *testscript.Env) error {
 	return os.WriteFile(file, []byte(mariadbtest.Database(env.T().(testing.TB))), 0o600)
 }
 
+// ownKey finds the MariaDB server of a script that has one.
+type ownKey struct{}
+
+// useOwnMariaDB gives a script a MariaDB server of its own, with a database.
+func useOwnMariaDB(env *testscript.Env) error {
+	t := env.T().(testing.TB)
+	own := mariadbtest.New(t)
+	env.Values[ownKey{}] = own
+	file := filepath.Join(env.WorkDir, "dsn")
+	env.Setenv(dsnFile, file)
+	env.Setenv("MARIADB_SOCKET", own.Socket())
+	return os.WriteFile(file, []byte(own.Database(t)), 0o600)
+}
+
+// mariadbVerb kills the script's MariaDB server, or starts it again:
+// `mariadb kill`, `mariadb start`
+func mariadbVerb(ts *testscript.TestScript, neg bool, args []string) {
+	own, ok := ts.Value(ownKey{}).(*mariadbtest.Server)
+	switch {
+	case !ok || len(args) != 1:
+		ts.Fatalf("usage: mariadb kill|start, in testdata/mariadb")
+	case args[0] == "kill":
+		own.Kill()
+	case args[0] == "start":
+		ts.Check(own.Start())
+	default:
+		ts.Fatalf("mariadb %s: it is kill or start", args[0])
+	}
+}
+
 // dsnOf is the DSN of the script's database, "" on SQLite.
 func dsnOf(ts *testscript.TestScript) string {
 	if ts.Getenv(dsnFile) == "" {

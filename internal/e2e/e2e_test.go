@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,14 +35,22 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(status)
 }
 
 // The same stories on both databases.
-func TestScripts(t *testing.T)        { play(t, "sqlite") }
-func TestScriptsMariaDB(t *testing.T) { play(t, "mariadb") }
+func TestScripts(t *testing.T)        { play(t, "e2e", "sqlite", nil) }
+func TestScriptsMariaDB(t *testing.T) { play(t, "e2e", "mariadb", useMariaDB) }
 
-func play(t *testing.T, kind string) {
+// What only happens when the database is another machine.
+func TestScriptsOwnMariaDB(t *testing.T) { play(t, "mariadb", "mariadb", useOwnMariaDB) }
+
+// play plays the scripts of a folder on that kind of database.
+func play(t *testing.T, folder, kind string, prepare func(*testscript.Env) error) {
 	judge.Need(t, "openssl")
 	bin := build(t)
 	shop := &workshop{bin: bin, dir: t.TempDir()}
@@ -49,12 +58,12 @@ func play(t *testing.T, kind string) {
 		shop.dsn = mariadbtest.Database(t)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/e2e",
+		Dir:                 filepath.Join("testdata", folder),
 		RequireExplicitExec: true,
 		Condition:           func(name string) (bool, error) { return condition(name, kind) },
 		Setup: func(env *testscript.Env) error {
-			if kind == "mariadb" {
-				if err := useMariaDB(env); err != nil {
+			if prepare != nil {
+				if err := prepare(env); err != nil {
 					return err
 				}
 			}
@@ -74,6 +83,7 @@ func play(t *testing.T, kind string) {
 			"request":  request,
 			"sql":      sqlVerb,
 			"lapse":    lapse,
+			"mariadb":  mariadbVerb,
 			"revoked":  revoked,
 			"rows":     rows,
 			"leaks":    leaks,
@@ -104,18 +114,35 @@ func condition(name, kind string) (bool, error) {
 // under it anyway.
 var raceEnabled = os.Getenv("SIGNET_E2E_RACE") == "1"
 
-// build makes the binary once.
+// built is the folder of the binary, which the first test that needs it makes.
+var built struct {
+	sync.Once
+	dir string
+	err error
+}
+
 func build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	built.Do(func() { built.dir, built.err = compile() })
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.dir
+}
+
+func compile() (string, error) {
+	dir, err := os.MkdirTemp("", "signet-e2e-")
+	if err != nil {
+		return "", err
+	}
 	args := []string{"build", "-o", dir, "github.com/signet-mdm/signet/cmd/signet"}
 	if raceEnabled {
 		args = append(args[:1:1], append([]string{"-race"}, args[1:]...)...)
 	}
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
+		return dir, fmt.Errorf("building: %w\n%s", err, out)
 	}
-	return dir
+	return dir, nil
 }
 
 // setup gives each script the binary, two free ports and Alice's history.
