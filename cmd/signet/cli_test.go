@@ -102,6 +102,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	jobs := job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: nil}, slog.New(slog.DiscardHandler), time.Now) // nobody works here
 	return admin.Config{
 		Users: users, Tokens: tokens, Journal: db.Journal(), Push: push, Jobs: jobs, MaxFile: 1 << 20,
+		Backups: backups{},
 		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",

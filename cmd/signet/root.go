@@ -65,6 +65,7 @@ func (a *app) commands() []*cobra.Command {
 		a.demoCommand(), a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(),
 		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.mailCommand(), a.caCommand(), a.exchangeCommand(), a.tokenCommand(), a.pushCommand(), a.auditCommand(), a.jobCommand(),
 		a.configCommand(), a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(),
 		a.doctorCommand(), a.manCommand(),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -132,6 +133,7 @@ func (s *server) api() *admin.API {
 	c := admin.Config{
 		Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
 		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Push: s.push, Jobs: s.jobs, Ending: s.ending,
+		Backups: backups{s, new(sync.Mutex)},
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
 	}
 	if s.outbox != nil {

@@ -61,14 +61,15 @@ const (
 	JobManage      Permission = "job.manage" // do something to many devices or keys at once
 	PushRead       Permission = "push.read"
 	PushManage     Permission = "push.manage" // the certificate by which Apple knows us
-	OwnPage        Permission = "own.page"    // one's own devices and certificates
-	OwnEnroll      Permission = "own.enroll"  // go on with the enrollment begun here
+	BackupMake     Permission = "backup.make"
+	OwnPage        Permission = "own.page"   // one's own devices and certificates
+	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
 )
 
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, MailRead, JobRead, PushRead}
 
 var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport,
-	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite, JobManage, PushManage)
+	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite, JobManage, PushManage, BackupMake)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{

@@ -46,6 +46,7 @@ var rooms = map[string]string{
 	"notify/apns":            "notify",
 	"notify/apns/apnstest":   "notify",
 	"internal/job":           "internal/fault internal/logx internal/subject internal/journal",
+	"internal/backup":        "internal/fault",
 	"internal/directory":     "internal/fault internal/subject internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
@@ -61,7 +62,7 @@ var rooms = map[string]string{
 
 	"internal/httpd":         "internal/fault internal/logx internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job appconfig pfxconnector scep mdm notify",
+	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector scep mdm notify",
 	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",
 
 	"internal/phone":  "",

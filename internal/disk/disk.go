@@ -1,9 +1,10 @@
 // Package disk puts files in place whole or not at all, even when the machine
-// stops. Start at [Create] and [Replace].
+// stops. Start at [Create], [Replace] and [Stream].
 package disk
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,23 +12,34 @@ import (
 
 // Create writes a file that must not be there yet; [fs.ErrExist] when it is.
 func Create(path string, data []byte, mode fs.FileMode) error {
-	return write(path, data, mode, os.Link)
+	return write(path, bytesOf(data), mode, os.Link)
 }
 
 // Replace writes a file that may be there.
 func Replace(path string, data []byte, mode fs.FileMode) error {
-	return write(path, data, mode, os.Rename)
+	return write(path, bytesOf(data), mode, os.Rename)
 }
 
-func write(path string, data []byte, mode fs.FileMode, place func(from, to string) error) error {
+// Stream writes a file that must not be there yet, as fill writes it.
+func Stream(path string, fill func(io.Writer) error, mode fs.FileMode) error {
+	return write(path, fill, mode, os.Link)
+}
+
+func bytesOf(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
+func write(path string, fill func(io.Writer) error, mode fs.FileMode, place func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // already gone after a rename
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(fill(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := place(f.Name(), path); err != nil {

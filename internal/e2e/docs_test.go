@@ -21,7 +21,7 @@ import (
 )
 
 // TestDocs runs every command of the documentation, page by page, in the order
-// of the page. A fence with the language sh is run; a comment on the line before
+// of the page; some pages go on where others end. A fence with the language sh is run; a comment on the line before
 // may say otherwise:
 //
 //	<!-- test: no, WHY -->        it is not run
@@ -35,10 +35,13 @@ import (
 func TestDocs(t *testing.T) {
 	judge.Need(t, "bash", "openssl", "curl", "jq", "pki")
 	bin := build(t)
-	for _, page := range []string{"docs/quickstart.md", "docs/push.md"} {
-		t.Run(filepath.Base(page), func(t *testing.T) {
+	for _, pages := range [][]string{{"docs/quickstart.md", "docs/backup.md"}, {"docs/push.md"}} {
+		t.Run(filepath.Base(pages[0]), func(t *testing.T) {
 			t.Parallel()
-			newReader(t, bin).follow(page)
+			r := newReader(t, bin)
+			for _, page := range pages {
+				r.follow(page)
+			}
 		})
 	}
 }

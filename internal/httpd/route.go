@@ -42,6 +42,10 @@ const NoBody int64 = -1
 // caller as the area's guard found him; by.Actor.Remote is always set.
 type Handler func(w http.ResponseWriter, r *http.Request, by Caller) error
 
+// Cut is what a handler panics with that cannot finish an answer which it has
+// begun: the connection is cut off, so that the answer does not look whole.
+type Cut struct{ Err error }
+
 // Route is one row of an area's table. Every field but Stream is required: a
 // route that does not say who may call it or how much it reads does not start.
 type Route struct {

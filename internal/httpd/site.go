@@ -129,7 +129,11 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 	render := s.renderFor(r.URL.Path)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			if cut, ok := p.(Cut); ok {
+				err = cut.Err
+			} else {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
 			w.broken = w.status != 0
 		}
 		if err != nil && w.status == 0 {

@@ -79,6 +79,8 @@ const (
 	MailSent           Action = "mail.sent"
 	MailFailed         Action = "mail.failed"
 	MailRetried        Action = "mail.retried"
+	BackupMade         Action = "backup.made"
+	BackupRestored     Action = "backup.restored"
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

@@ -34,6 +34,11 @@ type dialect struct {
 	unique func(err error) bool // a unique key is taken
 	upsert func(key, set string) string
 
+	tables    string   // query that lists our tables
+	snapshot  []string // begin a transaction that reads one moment
+	unchecked string   // lets rows come before those that they refer to
+	broken    string   // query that lists rows which refer to none; empty: not to be had
+
 	locking string // ends a SELECT whose rows nobody else may change until the transaction ends
 }
 

@@ -21,13 +21,9 @@ var ErrSchemaNewer = fault.New(fault.Conflict, "schema_newer",
 
 // migrate brings the schema up to date.
 func (db *DB) migrate(ctx context.Context, pool *sql.DB, options ...goose.ProviderOption) error {
-	files, err := fs.Sub(schema, "schema/"+db.dia.schema)
+	p, err := db.dia.migrations(pool, options...)
 	if err != nil {
-		return fmt.Errorf("reading schema files: %w", err)
-	}
-	p, err := goose.NewProvider(goose.Dialect(db.dia.name), pool, files, options...)
-	if err != nil {
-		return fmt.Errorf("preparing migrations: %w", err)
+		return err
 	}
 	have, err := p.GetDBVersion(ctx)
 	if err != nil {
@@ -48,4 +44,17 @@ func (db *DB) migrate(ctx context.Context, pool *sql.DB, options ...goose.Provid
 		return fmt.Errorf("migrating: %w", err)
 	}
 	return nil
+}
+
+// migrations gives those of the dialect.
+func (d dialect) migrations(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
+	files, err := fs.Sub(schema, "schema/"+d.schema)
+	if err != nil {
+		return nil, fmt.Errorf("reading schema files: %w", err)
+	}
+	p, err := goose.NewProvider(goose.Dialect(d.name), pool, files, options...)
+	if err != nil {
+		return nil, fmt.Errorf("preparing migrations: %w", err)
+	}
+	return p, nil
 }

@@ -63,6 +63,14 @@ var mysql = dialect{
 	},
 	unique: func(err error) bool { return mysqlNumber(err) == errDuplicate },
 	upsert: func(_, set string) string { return ` ON DUPLICATE KEY UPDATE ` + set },
+	tables: `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
+		AND LEFT(table_name, 6) <> 'goose_' ORDER BY table_name`,
+	snapshot: []string{
+		`SET SESSION max_statement_time = 0, net_write_timeout = 600`,
+		`SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ`,
+		`START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY`,
+	},
+	unchecked: `SET SESSION foreign_key_checks = 0`,
 
 	locking: ` FOR UPDATE`,
 }

@@ -24,6 +24,11 @@ var sqlite = dialect{
 	upsert: func(key, set string) string {
 		return ` ON CONFLICT (` + key + `) DO UPDATE SET ` + proposed.ReplaceAllString(set, "excluded.$1")
 	},
+	tables: `SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'
+		AND substr(name, 1, 6) <> 'goose_' ORDER BY name`,
+	snapshot:  []string{`BEGIN`},
+	unchecked: `PRAGMA foreign_keys = 0`,
+	broken:    `PRAGMA foreign_key_check`,
 }
 
 // sqliteFull tells whether err means that the disk is full.

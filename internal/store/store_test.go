@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/store/mariadbtest"
@@ -45,4 +48,33 @@ func TestMariaDB(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *store.DB {
 		return opened(t)(store.OpenMySQL(t.Context(), mariadbtest.Reused(t)))
 	})
+}
+
+// A backup belongs to no kind of database.
+func TestMovesBetweenDatabases(t *testing.T) {
+	lite, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lite.Close()
+	storetest.Fill(t, lite)
+	dump := storetest.TakeDump(t, lite)
+
+	dsn := mariadbtest.Database(t)
+	l, err := store.LoadMySQL(t.Context(), dsn, dump.Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump.Load(t, l)
+	if _, err := store.LoadMySQL(t.Context(), dsn, dump.Schema); !errors.Is(err, store.ErrNotEmpty) {
+		t.Errorf("into a full one: got %v, want ErrNotEmpty", err)
+	}
+	maria, err := store.OpenMySQL(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer maria.Close()
+	if diff := cmp.Diff(dump.Texts(), storetest.TakeDump(t, maria).Texts()); diff != "" {
+		t.Error(diff)
+	}
 }

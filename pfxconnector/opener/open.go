@@ -16,8 +16,8 @@ import (
 
 // open gives the private key of leaf. What it must be bound to is worked out
 // from the certificates, not read from the record.
-func (o *Opener) open(ctx context.Context, user subject.UserID, leaf *x509.Certificate, r escrow.Record) (crypto.PrivateKey, error) {
-	dataKey, err := o.dataKey(ctx, r)
+func open(ctx context.Context, keys Keys, user subject.UserID, leaf *x509.Certificate, r escrow.Record) (crypto.PrivateKey, error) {
+	dataKey, err := dataKeyOf(ctx, keys, r)
 	if err != nil {
 		return nil, err
 	}
@@ -48,15 +48,15 @@ func pair(key any, leaf *x509.Certificate, spki cert.Fingerprint) bool {
 	return ok && cert.FingerprintOf(leaf.RawSubjectPublicKeyInfo) == spki && cert.SameKey(signer.Public(), leaf.PublicKey)
 }
 
-// dataKey unwraps the record's data key with any escrow key that is here.
-func (o *Opener) dataKey(ctx context.Context, r escrow.Record) (seal.Secret, error) {
+// dataKeyOf unwraps the record's data key with any escrow key that is here.
+func dataKeyOf(ctx context.Context, keys Keys, r escrow.Record) (seal.Secret, error) {
 	failure := ErrKeyAway
 	var causes []error
 	for _, w := range r.Wraps {
 		if w.Key.Offline() {
 			continue
 		}
-		key, err := o.Keys.Unwrap(ctx, w, escrow.WrapInfo(r.ID, w.Key))
+		key, err := keys.Unwrap(ctx, w, escrow.WrapInfo(r.ID, w.Key))
 		if err == nil {
 			return key, nil
 		}

@@ -133,7 +133,7 @@ func (o *Opener) fill(ctx context.Context, p *profile.PKCS12, owner cert.Holder,
 	if err := o.Journal.Record(ctx, entry); err != nil {
 		return ErrJournal.With(err)
 	}
-	key, err := o.open(ctx, owner.User, leaf, d.Key)
+	key, err := open(ctx, o.Keys, owner.User, leaf, d.Key)
 	if err != nil {
 		return err
 	}

@@ -6,18 +6,21 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/backup"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
@@ -209,7 +212,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 		slog.New(slog.DiscardHandler), now)
 	w.db, w.ending = db, make(chan struct{})
 	config := admin.Config{Users: w.users, Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile, PlainURL: "http://x:8080"}
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile, PlainURL: "http://x:8080"}
 	if w.mails = mails; mails != nil {
 		config.Mails = mails
 	}
@@ -220,6 +223,51 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	w.url = srv.URL
 	return w
 }
+
+// Backup is one that says whom it is for, and fails at the end for "half".
+func (w *world) Backup(_ context.Context, _ journal.Actor, to []string) (func(context.Context, io.Writer) error, error) {
+	if slices.Contains(to, "nobody") {
+		return nil, backup.ErrRecipient
+	}
+	return func(_ context.Context, out io.Writer) error {
+		fmt.Fprint(out, strings.Repeat("backup for ", 1000), to)
+		if slices.Contains(to, "half") {
+			return errors.New("the disk is gone")
+		}
+		return nil
+	}, nil
+}
+
+func TestBackupIsStreamed(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	var out bytes.Buffer
+	if err := c.Backup(t.Context(), []string{"age1x"}, &out); err != nil || !strings.HasSuffix(out.String(), "backup for [age1x]") {
+		t.Errorf("got %d bytes, %v", out.Len(), err)
+	}
+	if err := c.Backup(t.Context(), []string{"half"}, io.Discard); !errors.Is(err, admin.ErrBrokenOff) {
+		t.Errorf("broken off: got %v, want ErrBrokenOff", err)
+	}
+	if !strings.Contains(w.log.String(), "the disk is gone") {
+		t.Error("the log does not say why")
+	}
+	for what, err := range map[string]error{
+		"backup_recipient_invalid": c.Backup(t.Context(), []string{"nobody"}, io.Discard),
+		"denied":                   w.as(t, access.Auditor).Backup(t.Context(), nil, io.Discard),
+	} {
+		if code(err) != what {
+			t.Errorf("got %v, want %s", err, what)
+		}
+	}
+	full := errors.New("no space")
+	if err := c.Backup(t.Context(), nil, failing{full}); !errors.Is(err, full) {
+		t.Errorf("a full disk here: got %v", err)
+	}
+}
+
+type failing struct{ error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.error }
 
 // as gives a client with a token of that role.
 func (w *world) as(t *testing.T, role access.Role) *admin.Client {

@@ -36,6 +36,7 @@ type Config struct {
 	Journal     Journal
 	Jobs        Jobs
 	Push        Push
+	Backups     Backups
 	Mails       Mails           // nil: no mail is configured
 	MaxFile     int64           // bytes of an imported file
 	PlainURL    string          // of the listener without TLS, no slash at its end; empty: none
@@ -53,7 +54,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()
@@ -74,6 +75,7 @@ func (a *API) build() *API {
 	a.journal()
 	a.mails()
 	a.jobs()
+	a.backups()
 	a.describe()
 	return a
 }

@@ -32,6 +32,8 @@ var (
 		"The server cannot be reached.", "Check --server; for a certificate of your own CA, give it with --ca.")
 	ErrAnswer = fault.New(fault.Internal, "server_answer_invalid",
 		"What answered is not a Signet server of this version.", "Check --server.")
+	ErrBrokenOff = fault.New(fault.Unavailable, "server_broke_off",
+		"The server ended its answer before it was whole.", "Its log says why; try again.")
 )
 
 // maxAnswer bounds what is read of an answer.
@@ -77,8 +79,9 @@ func (f *Failure) Error() string {
 	return s + " (" + f.Code + ")"
 }
 
-// do sends a request and reads the answer into out, unless that is nil. In may
-// be nil, bytes, which go as they are, or what becomes JSON.
+// do sends a request and reads the answer into out, unless that is nil; what
+// can be written to gets it as it comes. In may be nil, bytes, which go as they
+// are, or what becomes JSON.
 func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
 	body, err := encode(in)
 	if err != nil {
@@ -139,6 +142,14 @@ func unreachable(err error) error {
 }
 
 func decode(res *http.Response, out any) error {
+	if w, streamed := out.(io.Writer); streamed && res.StatusCode < 300 {
+		body := &source{Reader: res.Body}
+		_, err := io.Copy(w, body)
+		if body.err != nil {
+			return ErrBrokenOff.With(err)
+		}
+		return err
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return ErrUnreachable.With(err)
@@ -219,4 +230,18 @@ func with(path string, pairs ...string) string {
 		return path
 	}
 	return path + "?" + q.Encode()
+}
+
+// source tells a reader's failures from those of what it is written to.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
 }

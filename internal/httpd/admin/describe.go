@@ -96,6 +96,10 @@ func (a *API) refusals(op operation) map[string]*huma.Response {
 	for status, list := range faults {
 		out[strconv.Itoa(status)] = a.refusal(list)
 	}
+	if op.answers != "" {
+		out["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{
+			op.answers: {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
+	}
 	return out
 }
 

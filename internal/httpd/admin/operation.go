@@ -32,6 +32,7 @@ type operation struct {
 	maxBody    int64          // 0: takes none
 	status     int            // of success; 0: 200, or 204 without a body
 	faults     []*fault.Error // that it may answer with besides the usual
+	answers    string         // media type of what is no JSON
 }
 
 // register adds an operation. I holds the parameters and the Body, O the Body

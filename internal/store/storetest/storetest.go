@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
 	t.Run("push", func(t *testing.T) { testPush(t, open) })
 	t.Run("delivery", func(t *testing.T) { testDelivery(t, open) })
+	t.Run("snapshot", func(t *testing.T) { testSnapshot(t, open) })
 	t.Run("operations", func(t *testing.T) { testOperations(t, open) })
 	t.Run("mail", func(t *testing.T) { testMail(t, open) })
 }
