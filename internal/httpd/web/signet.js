@@ -14,7 +14,8 @@
     const names = (list) => list.map((p) => p.dataset.piece).join();
     if (now.length && names(old) === names(now)) {
       old.forEach((p, i) => { if (p.innerHTML !== now[i].innerHTML) p.replaceChildren(...now[i].childNodes); });
-      main.toggleAttribute("data-live", fresh.hasAttribute("data-live"));
+      if (fresh.hasAttribute("data-live")) main.dataset.live = fresh.dataset.live;
+      else main.removeAttribute("data-live");
     } else {
       main.replaceWith(fresh);
     }
@@ -78,9 +79,14 @@
     field.select();
     try { await navigator.clipboard.writeText(field.value); b.textContent = "Copied"; } catch { /* it is selected */ }
   });
-  document.addEventListener("visibilitychange", () => { // back from Settings
-    if (!document.hidden && document.querySelector("main").hasAttribute("data-live")) ask();
-  });
+  const back = () => {
+    if (!document.querySelector("main").hasAttribute("data-live")) return;
+    if (!timer && stream?.readyState === EventSource.CLOSED) stop(); // and listen anew
+    ask();
+  };
+  document.addEventListener("visibilitychange", () => document.hidden || back()); // back from Settings
+  addEventListener("pageshow", (e) => e.persisted && back());
+  setInterval(back, 6 * again); // a stream may end without a word while a profile is fetched
   setInterval(tick, 1000);
   begin();
 })();
