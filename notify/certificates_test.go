@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/keyring"
@@ -321,4 +322,24 @@ func pkcs8(t *testing.T, k *ecdsa.PrivateKey) []byte {
 
 func armour(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// FuzzUpload holds that whatever is given for a certificate and its key is
+// taken or refused by a declared failure, and that a topic that is taken can
+// be shown.
+func FuzzUpload(f *testing.F) { // the seeds are in testdata/fuzz
+	f.Fuzz(func(t *testing.T, certificate, secret []byte) {
+		c, err := notify.ReadCertificate(certificate)
+		if err == nil {
+			_, err = notify.ReadKey(seal.NewSecret(secret), c.PublicKey)
+			if got, failed := notify.JudgeCertificate(c, start); failed != nil {
+				err = failed
+			} else if strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r > '~' }) {
+				t.Errorf("took topic %q", got)
+			}
+		}
+		if err != nil && fault.Of(err) == nil {
+			t.Errorf("got %v, which nobody declared", err)
+		}
+	})
 }

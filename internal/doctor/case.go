@@ -25,8 +25,9 @@ type Database interface {
 	Figures(ctx context.Context) (metrics.Figures, error)
 	// Newest gives the instant of the newest journal entry; zero for none.
 	Newest(ctx context.Context) (time.Time, error)
-	// PushCertificate gives that of devices that enroll; nil for none.
-	PushCertificate(ctx context.Context) (*x509.Certificate, error)
+	// PushCertificate gives that of devices that enroll, nil for none, and why
+	// nothing can be pushed, empty when it can.
+	PushCertificate(ctx context.Context) (c *x509.Certificate, trouble string, err error)
 }
 
 // Service is another server that ours needs.

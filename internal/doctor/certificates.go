@@ -104,7 +104,7 @@ func (c *Case) authorities(context.Context) Finding {
 }
 
 func (c *Case) push(ctx context.Context) Finding {
-	x, err := c.db.PushCertificate(ctx)
+	x, refused, err := c.db.PushCertificate(ctx)
 	if err != nil {
 		return trouble(err, "signet push show")
 	}
@@ -114,12 +114,15 @@ func (c *Case) push(ctx context.Context) Finding {
 	if f, over := c.lapses("The push certificate", x, pushNotice, "renew it at Apple with the same Apple Account: signet push csr"); over {
 		return f
 	}
+	if refused != "" {
+		return fails("Apple's push service takes nothing: "+refused+".", "signet push show")
+	}
 	return ok("good until " + x.NotAfter.Format(time.DateOnly))
 }
 
 // apple is for those who push.
 func (c *Case) apple(ctx context.Context) Finding {
-	if x, err := c.db.PushCertificate(ctx); err == nil && x == nil {
+	if x, _, err := c.db.PushCertificate(ctx); err == nil && x == nil {
 		return ok("not needed without a push certificate")
 	}
 	return c.Apple.look(ctx)

@@ -47,6 +47,7 @@ type database struct {
 	takes      func()
 	owner      cert.Fingerprint
 	push       *x509.Certificate
+	refused    string
 }
 
 func (d *database) Owner(context.Context) (cert.Fingerprint, error) { return d.owner, d.err }
@@ -58,8 +59,8 @@ func (d *database) Figures(context.Context) (metrics.Figures, error) {
 	return d.figures, d.err
 }
 
-func (d *database) PushCertificate(context.Context) (*x509.Certificate, error) {
-	return d.push, d.err
+func (d *database) PushCertificate(context.Context) (*x509.Certificate, string, error) {
+	return d.push, d.refused, d.err
 }
 
 func healthy(t *testing.T) *installation {
@@ -190,6 +191,7 @@ func TestAilments(t *testing.T) {
 		"authority soon over": {func(i *installation) { i.now = start.AddDate(10, 0, -10) }, "certificates: authorities", doctor.Warn, "root expires in 10 days"},
 		"no push certificate": {func(i *installation) { i.db.push = nil }, "certificates: push", doctor.Warn, "There is no push certificate"},
 		"push soon over":      {func(i *installation) { i.db.push.NotAfter = start.Add(49 * time.Hour) }, "certificates: push", doctor.Warn, "The push certificate expires in 2 days"},
+		"Apple refuses":       {func(i *installation) { i.db.refused = "BadCertificate" }, "certificates: push", doctor.Fail, "takes nothing: BadCertificate"},
 		"no way to Apple":     {func(i *installation) { i.Apple.Reach = func(context.Context) error { return no } }, "network: push service", doctor.Warn, "api.push.apple.com:443 cannot be reached"},
 		"no need of Apple": {func(i *installation) {
 			i.db.push, i.Apple.Reach = nil, func(context.Context) error { return no }

@@ -118,6 +118,31 @@ func TestKeysComeBack(t *testing.T) {
 	}
 }
 
+// A key that another server made in the directory is there without a restart.
+func TestKeysOfAnotherServer(t *testing.T) {
+	r, dir, unlock := create(t)
+	other, err := keyring.Open(dir, unlock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Signer("late"); !errors.Is(err, keyring.ErrKeyUnknown) {
+		t.Errorf("before: got %v, want ErrKeyUnknown", err)
+	}
+	key := ecKey(t)
+	if err := other.Add("late", key, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Signer("late")
+	if err != nil || !key.PublicKey.Equal(got.Public()) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, name := range []string{"../keys/late", "none"} {
+		if _, err := r.Signer(name); !errors.Is(err, keyring.ErrKeyUnknown) {
+			t.Errorf("%s: got %v, want ErrKeyUnknown", name, err)
+		}
+	}
+}
+
 func TestAddRefuses(t *testing.T) {
 	r, dir, unlock := create(t)
 	key := ecKey(t)

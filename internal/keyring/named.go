@@ -101,11 +101,27 @@ func (r *Ring) Certificates(name string) ([]*x509.Certificate, error) {
 
 func (r *Ring) get(name string) (named, error) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
 	k, ok := r.named[name]
-	if !ok {
+	r.mu.RUnlock()
+	if ok {
+		return k, nil
+	}
+	return r.late(name)
+}
+
+// late gives a key that came into the directory after the ring was opened, from
+// another server that has it or a copy of it.
+func (r *Ring) late(name string) (named, error) {
+	if !nameForm.MatchString(name) || !exists(filepath.Join(r.dir, name+keySuffix)) {
 		return named{}, ErrKeyUnknown
 	}
+	k, err := r.readOne(name)
+	if err != nil {
+		return named{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.named[name] = k
 	return k, nil
 }
 

@@ -94,11 +94,12 @@ func (s Push) Record(ctx context.Context, e journal.Entry) error {
 	return s.db.Journal().Record(ctx, e)
 }
 
-// PushCertificate gives the certificate of devices that enroll; nil for none.
-func (o Operations) PushCertificate(ctx context.Context) (*x509.Certificate, error) {
+// PushCertificate gives the certificate of devices that enroll, nil for none,
+// and why nothing can be pushed, empty when it can.
+func (o Operations) PushCertificate(ctx context.Context) (c *x509.Certificate, trouble string, err error) {
 	all, err := Push{db: o.db}.PushCertificates(ctx)
 	if err != nil || len(all) == 0 {
-		return nil, err
+		return nil, "", err
 	}
-	return all[0].Certificate, nil
+	return all[0].Certificate, all[0].Trouble, nil
 }
