@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/notify/mail"
@@ -66,6 +68,16 @@ func (s *server) mailServer() (*mail.Server, error) {
 			return nil, fmt.Errorf("reading mail.password_file: %w", err)
 		}
 		c.Password = seal.SecretString(strings.TrimRight(string(b), "\r\n"))
+	}
+	if m.SignCert != "" {
+		signer, err := tls.LoadX509KeyPair(m.SignCert, m.SignKey)
+		if err != nil {
+			return nil, fmt.Errorf("reading mail.sign_cert and mail.sign_key: %w", err)
+		}
+		if left := time.Until(signer.Leaf.NotAfter); left < 30*24*time.Hour {
+			s.log.Warn("the certificate that signs mails expires soon", logx.Duration, left)
+		}
+		c.Signer = &signer
 	}
 	return mail.New(c)
 }

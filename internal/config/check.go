@@ -58,7 +58,8 @@ func (c Config) checkFiles() (list []Problem) {
 		list = append(list, Problem{"tls.cert", "A certificate needs its key, and a key its certificate.", "Set both tls.cert and tls.key, or neither."})
 	}
 	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile,
-		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA} {
+		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile,
+		"mail.sign_cert": c.Mail.SignCert, "mail.sign_key": c.Mail.SignKey, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA} {
 		if _, err := os.Stat(file); file != "" && err != nil {
 			list = append(list, Problem{key, fmt.Sprintf("The file %s cannot be read.", file), "Check its name and who may read it."})
 		}

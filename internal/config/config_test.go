@@ -147,8 +147,8 @@ func TestCheck(t *testing.T) {
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
 		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "url"}},
 		"mail": {func(c *config.Config) {
-			c.Mail = config.Mail{Server: "smtp.example.org", TLS: "none", CA: "no.pem", Username: "signet", ReplyTo: "a b"}
-		}, []string{"mail.ca", "mail.from", "mail.reply_to", "mail.tls", "mail.username"}},
+			c.Mail = config.Mail{Server: "smtp.example.org", TLS: "none", CA: "no.pem", Username: "signet", ReplyTo: "a b", SignKey: "no.pem"}
+		}, []string{"mail.ca", "mail.from", "mail.reply_to", "mail.sign_cert", "mail.sign_key", "mail.tls", "mail.username"}},
 		"mail server": {func(c *config.Config) {
 			c.Mail = config.Mail{Server: "smtp://x", TLS: "tls", From: "a@example.org"}
 		}, []string{"mail.server"}},

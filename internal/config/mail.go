@@ -16,6 +16,8 @@ type Mail struct {
 	PasswordFile string `toml:"password_file" doc:"File with the password of mail.username."`
 	From         string `toml:"from" doc:"The sender of all mails, such as Secure mail <signet@example.org>."`
 	ReplyTo      string `toml:"reply_to" doc:"Where answers to mails go. Empty: to the sender."`
+	SignCert     string `toml:"sign_cert" doc:"PEM file of an S/MIME certificate for mail.from, and of its chain, that all mails are signed with. Take one that your users' mail programs trust already. Empty: mails are not signed."`
+	SignKey      string `toml:"sign_key" doc:"PEM file of the private key of mail.sign_cert."`
 	Hello        string `toml:"hello" doc:"The name by which we greet the mail server. Empty: the host of the url."`
 }
 
@@ -49,6 +51,9 @@ func (c Config) checkMail() (list []Problem) {
 	}
 	if _, err := mail.ParseAddress(m.ReplyTo); m.ReplyTo != "" && err != nil {
 		list = append(list, Problem{"mail.reply_to", "This is not an address.", "Give one, or none."})
+	}
+	if (m.SignCert == "") != (m.SignKey == "") {
+		list = append(list, Problem{"mail.sign_cert", "A certificate needs its key, and a key its certificate.", "Set both mail.sign_cert and mail.sign_key, or neither."})
 	}
 	if (m.Username == "") != (m.PasswordFile == "") {
 		list = append(list, Problem{"mail.username", "A name needs its password, and a password its name.", "Set both mail.username and mail.password_file, or neither."})

@@ -17,7 +17,9 @@ import (
 	"net"
 	"net/mail"
 	"net/textproto"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -44,10 +46,11 @@ type Config struct {
 	Roots      *x509.CertPool // nil: the system's
 	Username   string         // empty: no login
 	Password   seal.Secret
-	From       string        // address, with or without a name
-	ReplyTo    string        // the same; empty: none
-	Hello      string        // our name to the server
-	Patience   time.Duration // for one mail, and for the connection; 0: a minute
+	From       string           // address, with or without a name
+	ReplyTo    string           // the same; empty: none
+	Hello      string           // our name to the server
+	Signer     *tls.Certificate // for S/MIME, with its chain; nil: mails are not signed
+	Patience   time.Duration    // for one mail, and for the connection; 0: a minute
 }
 
 const patience = time.Minute
@@ -56,6 +59,7 @@ const patience = time.Minute
 type Server struct {
 	Config
 	from, replyTo *mail.Address
+	chain         [2]*x509.Certificate // of Signer
 }
 
 // New makes the server; it connects to nothing yet.
@@ -76,7 +80,28 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("address for answers to mails: %w", err)
 		}
 	}
-	return s, nil
+	if c.Signer == nil {
+		return s, nil
+	}
+	s.chain, err = signers(c.Signer, s.from.Address)
+	return s, err
+}
+
+// signers gives the certificate that signs and the one above it, which may be
+// nil. A signature of another sender would be worse than none.
+//
+// Spec: RFC 8550 section 3
+func signers(c *tls.Certificate, from string) (chain [2]*x509.Certificate, err error) {
+	for i, der := range c.Certificate[:min(len(c.Certificate), len(chain))] {
+		if chain[i], err = x509.ParseCertificate(der); err != nil {
+			return chain, fmt.Errorf("certificate that signs mails: %w", err)
+		}
+	}
+	same := func(address string) bool { return strings.EqualFold(address, from) }
+	if chain[0] == nil || !slices.ContainsFunc(chain[0].EmailAddresses, same) {
+		return chain, fmt.Errorf("the certificate that signs mails is not for %s", from)
+	}
+	return chain, nil
 }
 
 func loopback(host string) bool {

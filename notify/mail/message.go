@@ -52,6 +52,11 @@ func (s *Server) message(l notify.Letter) (*gomail.Msg, error) {
 			return nil, fmt.Errorf("adding %s: %w", p.Name, err)
 		}
 	}
+	if s.Signer != nil { // Spec: RFC 8551 section 3.5.3
+		if err := m.SignWithKeypair(s.Signer.PrivateKey, s.chain[0], s.chain[1]); err != nil {
+			return nil, fmt.Errorf("signing: %w", err)
+		}
+	}
 	return m, nil
 }
 

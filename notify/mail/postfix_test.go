@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signet-mdm/signet/internal/judge"
+	ours "github.com/signet-mdm/signet/notify/mail"
 	"github.com/signet-mdm/signet/notify/mail/mailtest"
 )
 
@@ -82,7 +83,7 @@ func startPostfix(t *testing.T) *postfix {
 	if os.Getuid() != 0 {
 		t.Skip("postfix starts as root only")
 	}
-	judge.Need(t, "postfix", "python3")
+	judge.Need(t, "postfix", "python3", "openssl")
 	dir, err := os.MkdirTemp("", "signet-postfix-") // t.TempDir is closed to Postfix's own user
 	if err != nil {
 		t.Fatal(err)
@@ -232,8 +233,29 @@ func TestPostfix(t *testing.T) {
 	if err != nil || !strings.Contains(said, "queued as") {
 		t.Fatalf("got %q, %v\n%s", said, err, p.log())
 	}
-	for _, data := range p.delivered(2) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, root := signer(t, "signet@example.org", key)
+	signed := letter
+	signed.ID = "0199-c@mdm.example.org"
+	if _, err := send(t, client(t, p.addr, p.ca, func(c *ours.Config) { c.Signer = pair }), signed); err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(t.TempDir(), "root.pem")
+	if err := os.WriteFile(ca, root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range p.delivered(3) {
 		m := read(t, data)
+		if m.Type == "multipart/signed" {
+			judge.Run(t, data, "openssl", "cms", "-verify", "-CAfile", ca, "-purpose", "smimesign")
+			if m.ID != "<"+signed.ID+">" || len(m.Parts) != 4 || m.Parts[0].Text != letter.Text || m.Parts[2].ID != "<qr.png>" {
+				t.Errorf("got %+v", m)
+			}
+			continue
+		}
 		m.Defects = slices.DeleteFunc(m.Defects, func(d string) bool { // RFC 6532 allows them
 			return m.To == foreign.To && strings.HasPrefix(d, "local-part contains non-ASCII characters")
 		})
