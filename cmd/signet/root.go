@@ -66,7 +66,7 @@ func (a *app) commands() []*cobra.Command {
 		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.mailCommand(), a.caCommand(), a.exchangeCommand(), a.tokenCommand(), a.pushCommand(), a.auditCommand(), a.jobCommand(),
 		a.configCommand(), a.versionCommand(),
 		a.backupCommand(), a.restoreCommand(),
-		a.doctorCommand(), a.manCommand(),
+		a.doctorCommand(), a.licensesCommand(), a.manCommand(),
 	}
 }
 
