@@ -23,14 +23,17 @@ func (db *DB) Operations() Operations { return Operations{db} }
 
 var _ metrics.Source = Operations{}
 
-// parcelState is plan.Facts.State as far as rows alone tell it: whether a
-// device shows what it took is not looked at.
-const parcelState = `CASE WHEN p.removal_uuid <> '' THEN 'removing'
-	WHEN p.failed_at > 0 OR c.state IN ('failed', 'cancelled') THEN 'failed'
-	WHEN c.state = 'acknowledged' THEN 'arrived'
+// moving counts the parcels whose command is not done, by plan.Facts.State as
+// far as rows alone tell it. All others have arrived, unless they are being
+// removed: whether a device shows what it took is not looked at. CROSS keeps
+// SQLite from beginning with the parcels, which are many more.
+const moving = `SELECT CASE WHEN p.failed_at > 0 OR c.state IN ('failed', 'cancelled') THEN 'failed'
 	WHEN p.wants_seal = 1 THEN 'queued'
 	WHEN p.frame <> '' AND p.sealed IS NULL THEN 'parked'
-	WHEN c.state = 'sent' THEN 'sent' ELSE 'sealed' END`
+	WHEN c.state = 'sent' THEN 'sent' ELSE 'sealed' END AS shown, COUNT(*)
+	FROM command c CROSS JOIN parcel p ON p.id = c.parcel_id
+	WHERE c.state <> 'acknowledged' AND p.ended_at = 0 AND p.removal_uuid = '' AND p.command_uuid = c.uuid
+	GROUP BY shown`
 
 // Figures implements [metrics.Source].
 func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
@@ -48,21 +51,19 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 			return q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM users), (SELECT COUNT(*) FROM escrow_key),
 				(SELECT COUNT(*) FROM device WHERE due_rev > done_rev),
 				(SELECT COALESCE(MIN(created_at), 0) FROM parcel WHERE wants_seal = 1 AND ended_at = 0),
-				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE done_at = 0),
+				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE state <> 'acknowledged' AND state IN ('queued', 'sent')),
 				(SELECT COALESCE(MIN(since), 0) FROM mail WHERE state = 'waiting')`).
 				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command, &mail)
 		},
 		"devices": func() error { return o.count(ctx, f.Devices, `SELECT state, COUNT(*) FROM device GROUP BY state`) },
 		"commands": func() error {
-			return o.count(ctx, f.Commands, `SELECT state, COUNT(*) FROM command WHERE done_at = 0 GROUP BY state`)
+			return o.count(ctx, f.Commands, `SELECT state, COUNT(*) FROM command
+			WHERE state <> 'acknowledged' AND state IN ('queued', 'sent') GROUP BY state`)
 		},
-		"parcels": func() error {
-			return o.count(ctx, f.Parcels, `SELECT `+parcelState+` AS shown, COUNT(*) FROM parcel p
-				LEFT JOIN command c ON c.uuid = p.command_uuid WHERE p.ended_at = 0 GROUP BY shown`)
-		},
-		"mails": func() error { return o.count(ctx, f.Mails, `SELECT state, COUNT(*) FROM mail GROUP BY state`) },
-		"lists": func() error { return o.lists(ctx, f.CRLs) },
-		"bytes": func() error { return q.QueryRowContext(ctx, o.db.dia.size).Scan(&f.DatabaseBytes) },
+		"parcels": func() error { return o.parcels(ctx, f.Parcels) },
+		"mails":   func() error { return o.count(ctx, f.Mails, `SELECT state, COUNT(*) FROM mail GROUP BY state`) },
+		"lists":   func() error { return o.lists(ctx, f.CRLs) },
+		"bytes":   func() error { return q.QueryRowContext(ctx, o.db.dia.size).Scan(&f.DatabaseBytes) },
 	} {
 		if err := read(); err != nil {
 			return f, fmt.Errorf("counting %s: %w", what, err)
@@ -70,6 +71,21 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 	}
 	f.ParcelWaits, f.CommandWaits, f.MailWaits = instant(parcel), instant(command), instant(mail)
 	return f, nil
+}
+
+func (o Operations) parcels(ctx context.Context, into map[string]int) error {
+	var total, removing int
+	err := o.db.read.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM parcel WHERE ended_at = 0),
+		(SELECT COUNT(*) FROM parcel WHERE ended_at = 0 AND removal_uuid > '')`).Scan(&total, &removing)
+	if err == nil {
+		err = o.count(ctx, into, moving)
+	}
+	rest := total - removing
+	for _, n := range into {
+		rest -= n
+	}
+	into[string(plan.Removing)], into[string(plan.Arrived)] = removing, max(0, rest)
+	return err
 }
 
 // zeros is a count of nothing, so that a state that nothing is in shows as 0.
