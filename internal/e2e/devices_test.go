@@ -19,3 +19,9 @@ func identity(_ context.Context, ts *testscript.TestScript, p *handset, args []s
 	block := &pem.Block{Type: "CERTIFICATE", Bytes: e.Identity.Certificate.Raw}
 	return os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600)
 }
+
+// reconnect makes the phone open its connections anew.
+func reconnect(_ context.Context, _ *testscript.TestScript, p *handset, _ []string) error {
+	p.Close()
+	return nil
+}

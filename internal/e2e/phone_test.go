@@ -71,7 +71,7 @@ func init() { // not a literal: the error message lists them
 		"open": open, "fetch": fetch, "install": install, "enroll": enroll, "poll": poll, "until": until, "some": some, "settle": settle, "mood": mood, "checkout": checkOut,
 		"reads": reads, "signs": signs, "holds": holds, "certificates": certificates, "appconfig": appConfig,
 		"press": press, "browse": browse, "privacy": privacy,
-		"heard": heard, "secrets": secrets, "files": files, "send": send, "identity": identity,
+		"heard": heard, "secrets": secrets, "files": files, "send": send, "identity": identity, "reconnect": reconnect,
 		"asleep": asleep, "newtoken": newToken, "topic": topic,
 	}
 }

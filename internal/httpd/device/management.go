@@ -85,7 +85,7 @@ func (m managed) sender(r *http.Request, by httpd.Caller) (proof, cert.Record, e
 	case err != nil:
 		return p, cert.Record{}, m.refused(r.Context(), by, nil, err)
 	}
-	id, err := identity(r.Context(), m.SCEP, p.certificate, m.MDM.Now())
+	id, err := p.sender(r.Context(), m.SCEP, m.MDM.Now())
 	if err != nil {
 		return p, cert.Record{}, m.refused(r.Context(), by, p.certificate, err)
 	}

@@ -63,6 +63,27 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
+// Over mutual TLS a signed message is that of its signer, who must be the same
+// device: one that renews its identity, and nobody else.
+func TestSignedOverMutualTLS(t *testing.T) {
+	c := newCastOn(t, options{mutual: true}, func(c *phone.Config) { c.MutualTLS = true })
+	c.sender.Close() // what follows goes over a connection that has Alice's first identity
+	for name, x := range map[string]struct {
+		by   *phone.Identity
+		udid string
+		want int
+	}{
+		"her renewed identity":         {c.mine, c.udid, 200},
+		"Bob's, his device":            {c.his, c.bobs, 400},
+		"Bob's, her device":            {c.his, c.udid, 400},
+		"her other device, not joined": {c.invited, c.udid, 400},
+	} {
+		if status, answer := c.tell(phone.Connect, x.by, idle(x.udid)); status != x.want {
+			t.Errorf("%s: got %d %q, want %d", name, status, answer, x.want)
+		}
+	}
+}
+
 func idle(udid string) map[string]any { return map[string]any{"Status": "Idle", "UDID": udid} }
 
 // selfSigned is a certificate that says it is the phone's and is not ours.

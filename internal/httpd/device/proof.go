@@ -32,19 +32,25 @@ var accepted = cms.Accept{SHA1: true, MaxBytes: maxSignature, MaxRSABits: 4096}
 type proof struct {
 	certificate *x509.Certificate // who the sender says he is
 	signature   *cms.Detached     // of the body; nil when TLS has proved the key
+	channel     *x509.Certificate // whose key the TLS client has, beside a signature; nil without
 }
 
-// proofOf reads the proof out of the header: mutual TLS, else Mdm-Signature.
+// proofOf reads the proof out of the header: Mdm-Signature, else mutual TLS. A
+// message that is signed over mutual TLS is that of who signed it: a device that
+// renews its identity says so over a connection that has the one before.
 // It verifies nothing, neither the signature nor who issued the certificate.
 func proofOf(r *http.Request) (proof, error) {
-	if c := peer(r); c != nil {
-		return proof{certificate: c}, nil
-	}
+	c := peer(r)
 	switch values := r.Header[signatureHeader]; len(values) {
 	case 0:
-		return proof{}, ErrProof
+		if c == nil {
+			return proof{}, ErrProof
+		}
+		return proof{certificate: c}, nil
 	case 1:
-		return readProof(values[0])
+		p, err := readProof(values[0])
+		p.channel = c
+		return p, err
 	default:
 		return proof{}, ErrSignature.With(errors.New("more than one header"))
 	}
@@ -70,7 +76,7 @@ func readProof(header string) (proof, error) {
 	if err != nil {
 		return proof{}, ErrSignature.With(err)
 	}
-	return proof{sig.Signer(), sig}, nil
+	return proof{certificate: sig.Signer(), signature: sig}, nil
 }
 
 // covers tells what is wrong with the proof as one of this body.
@@ -82,6 +88,23 @@ func (p proof) covers(body []byte) error {
 		return ErrSignature.With(err)
 	}
 	return nil
+}
+
+// sender gives the issuance record of who sent a message, who must also be who
+// has the connection.
+func (p proof) sender(ctx context.Context, s *scep.Service, now time.Time) (cert.Record, error) {
+	id, err := identity(ctx, s, p.certificate, now)
+	if err != nil || p.channel == nil || p.channel.Equal(p.certificate) {
+		return id, err
+	}
+	channel, err := identity(ctx, s, p.channel, now)
+	switch {
+	case err != nil:
+		return cert.Record{}, err
+	case channel.Holder != id.Holder:
+		return cert.Record{}, ErrStranger.With(errors.New("the message is signed by another than the TLS client"))
+	}
+	return id, nil
 }
 
 // identity gives the issuance record of a device's certificate. Whether an

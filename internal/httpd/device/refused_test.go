@@ -32,11 +32,13 @@ type cast struct {
 	outgrown           *phone.Identity // of Alice's device, from before a renewal
 }
 
-func newCast(t *testing.T) *cast {
+func newCast(t *testing.T) *cast { return newCastOn(t, options{}) }
+
+func newCastOn(t *testing.T, o options, change ...func(*phone.Config)) *cast {
 	t.Helper()
-	c := &cast{server: newServer(t, options{})}
+	c := &cast{server: newServer(t, o)}
 	var bob, carol *phone.Phone
-	c.sender, c.alice = c.enrolled(c.user("alice@example.com", "Alice"))
+	c.sender, c.alice = c.enrolled(c.user("alice@example.com", "Alice"), change...)
 	bob, c.bob = c.enrolled(c.user("bob@example.com", "Bob"))
 	carol, c.carol = c.enrolled(c.user("carol@example.com", "Carol"))
 	c.udid, c.bobs = c.sender.UDID(), bob.UDID()
