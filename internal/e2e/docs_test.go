@@ -17,6 +17,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/phone"
+	"github.com/signet-mdm/signet/internal/store/mariadbtest"
 	"github.com/signet-mdm/signet/testdata"
 )
 
@@ -46,6 +47,18 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// The page about databases has the reader set up MariaDB as its administrator.
+func TestDatabaseDocs(t *testing.T) {
+	judge.Need(t, "bash", "mariadb")
+	own := mariadbtest.New(t)
+	r := newReader(t, build(t), "tcp(db.example.org:3306)", "unix("+own.Socket()+")")
+	r.write(".my.cnf", []byte("[client]\nuser=root\nsocket="+own.Socket()+"\n"))
+	r.follow("docs/database.md")
+	if !strings.HasSuffix(r.printed, "\nmail\nalice@example.com\n") {
+		t.Errorf("the database holds %q", r.printed)
+	}
+}
+
 // reader is somebody who does what a page says.
 type reader struct {
 	t       *testing.T
@@ -57,7 +70,8 @@ type reader struct {
 	phone   *handset
 }
 
-func newReader(t *testing.T, bin string) *reader {
+// newReader gives one whose commands have more replaced: old, new, old, new.
+func newReader(t *testing.T, bin string, more ...string) *reader {
 	t.Helper()
 	r := &reader{t: t, home: t.TempDir()}
 	var plain string
@@ -67,14 +81,14 @@ func newReader(t *testing.T, bin string) *reader {
 			t.Fatal(err)
 		}
 	}
-	r.swap = strings.NewReplacer(
+	r.swap = strings.NewReplacer(append(more,
 		"https://mdm.example.org", "https://127.0.0.1:"+r.port,
 		"--listen :443", "--listen 127.0.0.1:"+r.port,
 		"--http-listen :80", "--http-listen 127.0.0.1:"+plain,
 		"/var/lib/signet", filepath.Join(r.home, "var/lib/signet"),
 		"/backup", filepath.Join(r.home, "backup"),
 		"/elsewhere", filepath.Join(r.home, "elsewhere"),
-	)
+	)...)
 	r.env = append(os.Environ(), "HOME="+r.home, "PATH="+bin+":"+os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0")
 	r.prepare()
 	return r

@@ -84,7 +84,7 @@ func sqliteDSN(path string) string {
 func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
 
 // Ping tells whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
+func (db *DB) Ping(ctx context.Context) error { return explain(db.read.PingContext(ctx)) }
 
 // queryer is what both a transaction and the read pool offer.
 type queryer interface {
