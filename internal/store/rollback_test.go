@@ -1,10 +1,11 @@
 package store_test
 
 import (
-	"bytes"
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/signet-mdm/signet/internal/store"
@@ -89,8 +90,8 @@ func column(t *testing.T, db *sql.DB, query string) (list []string) {
 // values gives all that is in a table.
 func values(t *testing.T, db *sql.DB, table string) string {
 	t.Helper()
-	var out bytes.Buffer
-	rows, err := db.Query("SELECT * FROM " + table + " ORDER BY 1, 2")
+	var lines []string
+	rows, err := db.Query("SELECT * FROM " + table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,10 +108,12 @@ func values(t *testing.T, db *sql.DB, table string) string {
 		if err := rows.Scan(row...); err != nil {
 			t.Fatal(err)
 		}
+		line := ""
 		for _, v := range row {
-			fmt.Fprintf(&out, "%q ", *v.(*sql.RawBytes))
+			line += fmt.Sprintf("%q ", *v.(*sql.RawBytes))
 		}
-		out.WriteByte('\n')
+		lines = append(lines, line)
 	}
-	return out.String()
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
