@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -389,4 +390,20 @@ func TestTestMessage(t *testing.T) {
 	if list, err := w.outbox.Mails(t.Context(), notify.MailQuery{Limit: 10}); err != nil || len(list) != 0 {
 		t.Errorf("test messages were kept: %v, %v", list, err)
 	}
+}
+
+// Whatever a mail server says: one short line that does nothing, and no link.
+func FuzzClean(f *testing.F) {
+	for _, seed := range []string{"4.2.0 greylisted", "no \x1b[31m" + link, "a\r\nb\tc", strings.Repeat("é", 400), "\xff\xfe", "see http://x.example/y", "\u202eevil", "CANARYCANARYCANARYCANARY22"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, said string) {
+		got := notify.Clean(said)
+		if len(got) > 310 || !utf8.ValidString(got) || strings.ContainsFunc(got, subject.Unshowable) || strings.Contains(got, "://") || strings.Contains(got, "/enroll/") {
+			t.Errorf("%q became %q", said, got)
+		}
+		if quoted := notify.Clean(said + " " + link); strings.Contains(quoted, "CANARY") && !strings.Contains(said, "CANARY") {
+			t.Errorf("%q and the link became %q", said, quoted)
+		}
+	})
 }

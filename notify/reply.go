@@ -45,8 +45,11 @@ func replyOf(err error) *Reply {
 	return &Reply{Text: err.Error()}
 }
 
-// maxSaid bounds what is kept of a mail server's words, in bytes.
-const maxSaid = 300
+// How much of a mail server's words is looked at, and is kept, in bytes.
+const (
+	maxHeard = 4096
+	maxSaid  = 300
+)
 
 // telling are words in which a server may quote the mail: addresses of pages
 // and what is long enough to be a link's token.
@@ -55,8 +58,13 @@ var telling = regexp.MustCompile(`\S*(://|/enroll/)\S*|[A-Za-z0-9_-]{24,}`)
 // clean makes a mail server's words fit to be stored and shown: one line, not
 // long, nothing that acts, and no link, should it quote the mail.
 func clean(said string) string {
-	said = strings.ToValidUTF8(said, "?")
-	said = strings.Join(strings.FieldsFunc(said, func(r rune) bool { return r == ' ' || subject.Unshowable(r) }), " ")
+	whole := len(said) <= maxHeard
+	words := strings.FieldsFunc(strings.ToValidUTF8(said[:min(len(said), maxHeard)], "?"),
+		func(r rune) bool { return r == ' ' || subject.Unshowable(r) })
+	if !whole && len(words) > 0 {
+		words = words[:len(words)-1] // which may be half a link
+	}
+	said = strings.Join(words, " ")
 	said = telling.ReplaceAllString(said, "[…]")
 	if len(said) > maxSaid {
 		said = strings.ToValidUTF8(said[:maxSaid], "") + "…"

@@ -5,12 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"strconv"
-	"strings"
-
-	gomail "github.com/wneessen/go-mail"
-
-	"github.com/signet-mdm/signet/notify"
 )
 
 // link is the connection below a conversation, so that it can be bounded and
@@ -69,20 +63,4 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p[:min(len(p), b.left)])
 	b.left -= n
 	return n, err
-}
-
-// sendFailure makes a reply of go-mail's error about one mail. A code of its
-// own counts only when the server said one.
-func sendFailure(e *gomail.SendError) error {
-	text := strings.TrimPrefix(e.Error(), e.Reason.String()+": ")
-	text, _, _ = strings.Cut(text, ", affected ")
-	code := e.ErrorCode()
-	if code == 0 {
-		return &notify.Reply{Text: "The connection to the mail server broke: " + text}
-	}
-	text = strings.TrimSpace(text[min(3, len(text)):])
-	if plain, err := strconv.Unquote(text); err == nil { // as textproto shows it
-		text = plain
-	}
-	return &notify.Reply{Code: code, Text: text}
 }

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,36 +185,4 @@ func (c *conversation) Close() {
 	c.link.conn.SetDeadline(time.Now().Add(time.Second))
 	c.client.CloseWithSMTPClient(c.smtp) // a server that does not say goodbye is none of our business
 	c.link.close()
-}
-
-// answer makes a reply of what go-mail returns.
-func answer(err error) error {
-	if e, ok := errors.AsType[*gomail.SendError](err); ok {
-		return sendFailure(e)
-	}
-	if e, ok := errors.AsType[*textproto.Error](err); ok {
-		return &notify.Reply{Code: e.Code, Text: e.Msg}
-	}
-	return &notify.Reply{Text: plainly(err)}
-}
-
-// plainly says in our words what often goes wrong with connections.
-func plainly(err error) string {
-	var unknown x509.UnknownAuthorityError
-	var other x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.As(err, &unknown):
-		return "The mail server's certificate is of a CA that is not trusted; mail.ca names one."
-	case errors.As(err, &other):
-		return "The mail server's certificate is for another name than mail.server says."
-	case errors.As(err, &invalid):
-		return "The mail server's certificate is not valid: " + err.Error()
-	case errors.Is(err, errTalkative):
-		return "The mail server said too much."
-	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return "The mail server did not answer in time."
-	}
-	return "The connection to the mail server failed: " + err.Error()
 }
