@@ -12,6 +12,7 @@ import (
 type Store interface {
 	TokenStore
 	PageStore
+	RequestStore
 }
 
 // TokenStore keeps API tokens.

@@ -60,7 +60,7 @@ var rooms = map[string]string{
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
 
-	"internal/httpd":         "internal/fault internal/logx internal/access",
+	"internal/httpd":         "internal/fault internal/logx internal/seal internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
 	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector scep mdm notify",
 	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",

@@ -108,7 +108,7 @@ func (d *document) hasParameter(op object, name string) bool {
 // is without, and with each refusal its codes.
 func (d *document) responses(name string, op object) {
 	all := in(op, "responses")
-	for _, status := range []string{"401", "403", "500", "503"} {
+	for _, status := range []string{"401", "403", "429", "500", "503"} {
 		if all[status] == nil {
 			d.Errorf("%s does not say what %s is", name, status)
 		}

@@ -48,6 +48,8 @@ func Status(f *fault.Error) int {
 	switch f.Code {
 	case ErrMethod.Code:
 		return http.StatusMethodNotAllowed
+	case ErrAttempts.Code:
+		return http.StatusTooManyRequests
 	case ErrMediaType.Code:
 		return http.StatusUnsupportedMediaType
 	case ErrHost.Code:

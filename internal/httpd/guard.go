@@ -27,21 +27,24 @@ type Sessions interface {
 }
 
 // Bearer is the guard of an API: a token in the Authorization header, never in
-// a cookie or an address.
+// a cookie or an address. Guessing is bounded: [ErrAttempts].
 func Bearer(tokens Tokens) Guard {
+	var t tries
 	return func(r *http.Request, remote string) (Caller, error) {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") || token == "" {
 			return Caller{}, access.ErrUnauthenticated
 		}
-		return tokens.Token(r.Context(), token, remote)
+		return t.look(token, remote, func() (Caller, error) { return tokens.Token(r.Context(), token, remote) })
 	}
 }
 
 // Local is the guard of the socket that only the server's own user can reach.
 func Local(*http.Request, string) (Caller, error) { return access.Local(), nil }
 
-// Cookie is the guard of pages with a session.
+// Cookie is the guard of pages with a session. It does not count what opens
+// nothing: that is mostly sessions that have ended, of many people behind one
+// address, and the secret is too long to guess.
 func Cookie(sessions Sessions) Guard {
 	return func(r *http.Request, remote string) (Caller, error) {
 		c, err := r.Cookie(sessionCookie)

@@ -2,12 +2,14 @@ package httpd
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,9 +140,7 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 		}
 		if err != nil && w.status == 0 {
 			f := FaultOf(err)
-			if f.Kind == fault.Unavailable {
-				w.Header().Set("Retry-After", "5")
-			}
+			retryAfter(w.Header(), f)
 			render(w, r, Status(f), f)
 		}
 	}()
@@ -166,6 +166,19 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 		leave = among
 	}
 	return rt.Path, s.run(rt, w, r)
+}
+
+// retryAfter says when it may be tried again.
+//
+// Spec: RFC 9110 section 10.2.3
+func retryAfter(h http.Header, f *fault.Error) {
+	if w, ok := errors.AsType[waiting](f); ok {
+		h.Set("Retry-After", strconv.Itoa(int(w.Seconds())+1))
+		h.Set("RateLimit-Policy", fmt.Sprintf(`"invalid tokens";q=%d;w=%d`, triesBurst, int((triesBurst*triesEvery).Seconds())))
+		h.Set("RateLimit", fmt.Sprintf(`"invalid tokens";r=0;t=%d`, int(w.Seconds())+1))
+	} else if f.Kind == fault.Unavailable {
+		h.Set("Retry-After", "5")
+	}
 }
 
 // renderFor picks how failures look where no route matched.

@@ -74,7 +74,7 @@ func newCA(a Authority) CA {
 }
 
 func (a *API) authorities() {
-	register(a, operation{id: "createChallenge", tag: "certificates", method: http.MethodPost, path: "/challenges",
+	register(a, operation{id: "createChallenge", once: true, tag: "certificates", method: http.MethodPost, path: "/challenges",
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
 		status: http.StatusCreated,
 		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, ErrIdentityChallenge, directory.ErrUserUnknown}}, a.createChallenge)

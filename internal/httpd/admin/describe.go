@@ -104,7 +104,7 @@ func (a *API) refusals(op operation) map[string]*huma.Response {
 }
 
 // usual is what any operation may answer.
-var usual = []*fault.Error{access.ErrUnauthenticated, access.ErrDenied, httpd.ErrOrigin, httpd.ErrPath,
+var usual = []*fault.Error{access.ErrUnauthenticated, access.ErrDenied, httpd.ErrAttempts, httpd.ErrOrigin, httpd.ErrPath,
 	httpd.ErrTooLarge, httpd.ErrInternal, httpd.ErrBusy}
 
 // refusal refers to a response that all share who answer with these codes; it

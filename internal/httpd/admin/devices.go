@@ -135,7 +135,7 @@ type devicePath struct {
 }
 
 func (a *API) devices() {
-	register(a, operation{id: "invite", tag: "devices", method: http.MethodPost, path: "/users/{user}/invitations",
+	register(a, operation{id: "invite", once: true, tag: "devices", method: http.MethodPost, path: "/users/{user}/invitations",
 		summary: "Invite a user to enroll a device", permission: access.DeviceInvite, status: http.StatusCreated,
 		faults: []*fault.Error{directory.ErrUserUnknown, mdm.ErrUserDisabled, ErrSeesBoth, notify.ErrLimit}}, a.invite)
 	register(a, operation{id: "listDevices", tag: "devices", method: http.MethodGet, path: "/devices", summary: "List devices",

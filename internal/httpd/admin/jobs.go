@@ -81,7 +81,7 @@ type jobPath struct {
 }
 
 func (a *API) jobs() {
-	register(a, operation{id: "startJob", tag: "jobs", method: http.MethodPost, path: "/jobs", summary: "Begin long work",
+	register(a, operation{id: "startJob", once: true, tag: "jobs", method: http.MethodPost, path: "/jobs", summary: "Begin long work",
 		permission: access.JobManage, maxBody: small, status: http.StatusAccepted,
 		faults: []*fault.Error{ErrJobScope, directory.ErrGroupUnknown, directory.ErrUserUnknown}}, a.startJob)
 	register(a, operation{id: "listJobs", tag: "jobs", method: http.MethodGet, path: "/jobs", summary: "List jobs, newest first",

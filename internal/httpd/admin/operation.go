@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
+	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -31,6 +33,7 @@ type operation struct {
 	permission httpd.Permission
 	maxBody    int64          // 0: takes none
 	status     int            // of success; 0: 200, or 204 without a body
+	once       bool           // it makes something: an Idempotency-Key keeps it from making two
 	faults     []*fault.Error // that it may answer with besides the usual
 	answers    string         // media type of what is no JSON
 }
@@ -60,12 +63,17 @@ func (a *API) operation(op operation) huma.Operation {
 	if limit == 0 {
 		limit = httpd.NoBody
 	}
+	var parameters []*huma.Param
+	if op.once {
+		parameters = []*huma.Param{keyParameter}
+		op.faults = slices.Concat(op.faults, []*fault.Error{access.ErrRequestKey, access.ErrRequestRepeated})
+	}
 	return huma.Operation{
 		OperationID: op.id, Method: op.method, Path: Prefix + op.path, Summary: op.summary, DefaultStatus: op.status,
 		Security: []map[string][]string{{"token": {}}}, Extensions: map[string]any{"x-permission": op.permission},
-		Metadata:     map[string]any{"permission": op.permission, "limit": limit},
+		Metadata:     map[string]any{"permission": op.permission, "limit": limit, "once": op.once},
 		MaxBodyBytes: -1, BodyReadTimeout: -1, RejectUnknownQueryParameters: true,
-		Tags: []string{op.tag}, Responses: a.refusals(op),
+		Tags: []string{op.tag}, Parameters: parameters, Responses: a.refusals(op),
 	}
 }
 
@@ -93,8 +101,11 @@ func (a *API) Handle(op *huma.Operation, run func(huma.Context)) {
 			c := &call{caller: by, requestID: w.Header().Get(httpd.RequestIDHeader)}
 			r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			run(humamux.NewContext(op, r, w))
-			return c.err
+			carry := func() error { run(humamux.NewContext(op, r, w)); return c.err }
+			if op.Metadata["once"] == true {
+				return a.once(r, by.Actor, carry)
+			}
+			return carry()
 		},
 	})
 }

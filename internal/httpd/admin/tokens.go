@@ -13,6 +13,7 @@ import (
 
 // Tokens makes and ends API tokens.
 type Tokens interface {
+	Requests
 	// CreateToken gives the token with its secret, which is not kept.
 	CreateToken(ctx context.Context, by journal.Actor, name, role string, life time.Duration) (access.Token, seal.Secret, error)
 	// Tokens lists at most limit, newest first, those that follow the one that
@@ -62,7 +63,7 @@ func when(t time.Time) *time.Time {
 func (a *API) tokens() {
 	register(a, operation{id: "listTokens", tag: "access", method: http.MethodGet, path: "/tokens", summary: "List API tokens",
 		permission: access.TokenManage, faults: []*fault.Error{ErrCursor}}, a.listTokens)
-	register(a, operation{id: "createToken", tag: "access", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
+	register(a, operation{id: "createToken", once: true, tag: "access", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
 		permission: access.TokenManage, maxBody: small, status: http.StatusCreated,
 		faults: []*fault.Error{access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry}}, a.createToken)
 	register(a, operation{id: "revokeToken", tag: "access", method: http.MethodDelete, path: "/tokens/{token}", summary: "Revoke an API token",

@@ -89,7 +89,7 @@ type userPath struct {
 func (a *API) users() {
 	register(a, operation{id: "listUsers", tag: "users", method: http.MethodGet, path: "/users", summary: "List users",
 		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listUsers)
-	register(a, operation{id: "addUser", tag: "users", method: http.MethodPost, path: "/users", summary: "Add a user",
+	register(a, operation{id: "addUser", once: true, tag: "users", method: http.MethodPost, path: "/users", summary: "Add a user",
 		permission: access.UserWrite, maxBody: small, status: http.StatusCreated,
 		faults: []*fault.Error{directory.ErrUserExists, directory.ErrUserName, subject.ErrAddress}}, a.addUser)
 	register(a, operation{id: "getUser", tag: "users", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",

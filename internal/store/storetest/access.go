@@ -48,6 +48,39 @@ func testAccess(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("of many requests under one key one is made", func(t *testing.T) {
+		db, key := open(t), seal.Random().Hash()
+		errs := make([]error, 8)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() { errs[i] = db.Access().RequestClaimed(t.Context(), key, at, at.Add(time.Hour)) })
+		}
+		wg.Wait()
+		made := 0
+		for _, err := range errs {
+			if err == nil {
+				made++
+			} else if !errors.Is(err, access.ErrRequestRepeated) {
+				t.Error(err)
+			}
+		}
+		if made != 1 {
+			t.Errorf("%d were made, want 1", made)
+		}
+		claim := func(now time.Time, want error) {
+			t.Helper()
+			if err := db.Access().RequestClaimed(t.Context(), key, now, now.Add(time.Hour)); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		}
+		claim(at.Add(time.Hour-time.Second), access.ErrRequestRepeated)
+		claim(at.Add(time.Hour), nil) // it was forgotten
+		if err := db.Access().RequestReleased(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+		claim(at.Add(time.Hour), nil)
+	})
+
 	t.Run("opening a session forgets those that ended", func(t *testing.T) {
 		db, old, young := open(t), seal.Random(), seal.Random()
 		ended := access.Session{Role: access.Person, User: "u", Opened: at.Add(-2 * time.Hour), Expires: at}
