@@ -33,26 +33,37 @@ var _ notify.Wishes = Push{}
 const dueWish = ` FROM enrollment e WHERE e.wake_at > 0 AND e.wake_at <= ? AND LENGTH(e.push_token) > 0 AND e.topic IN `
 
 // WishesLeased implements [notify.Wishes].
-func (s Push) WishesLeased(ctx context.Context, l notify.Lease) (wishes []notify.Wish, err error) {
+func (s Push) WishesLeased(ctx context.Context, l notify.Lease) ([]notify.Wish, error) {
 	due := append([]any{micros(l.Made)}, args(l.Topics)...)
-	topics := `(` + marks(len(l.Topics)) + `)`
+	from := dueWish + `(` + marks(len(l.Topics)) + `)`
 	var some bool
-	if err := s.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+dueWish+topics+`)`, due...).Scan(&some); err != nil {
+	if err := s.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+from+`)`, due...).Scan(&some); err != nil {
 		return nil, fmt.Errorf("looking for wishes: %w", err)
 	}
-	if !some {
-		return nil, nil
+	for some {
+		wishes, seen, err := s.leased(ctx, l, from, due)
+		if err != nil || len(wishes) > 0 {
+			return wishes, err
+		}
+		some = seen == l.Limit // all of them were moved out of the way: there may be more behind
 	}
+	return nil, nil
+}
+
+// leased tries the first wishes that are due. It gives those that it leased and
+// how many it saw.
+func (s Push) leased(ctx context.Context, l notify.Lease, from string, due []any) (wishes []notify.Wish, seen int, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		wishes = nil // f may run again
 		list, err := all(ctx, tx, s.scanWish, `SELECT e.device_id, d.user_id, e.topic, e.push_token, e.push_magic, e.token_at, e.wake_at,
 			d.seen_at, COALESCE(p.tried_at, 0), COALESCE(p.sent_at, 0), COALESCE(p.pushes, 0), COALESCE(p.failures, 0), COALESCE(p.refused_at, 0)
-			FROM (SELECT e.device_id AS due`+dueWish+topics+` ORDER BY e.wake_at, e.device_id LIMIT ?) w
+			FROM (SELECT e.device_id AS due`+from+` ORDER BY e.wake_at, e.device_id LIMIT ?) w
 			JOIN enrollment e ON e.device_id = w.due JOIN device d ON d.id = w.due LEFT JOIN device_push p ON p.device_id = w.due
-			ORDER BY e.wake_at, e.device_id`, append(due, l.Limit)...)
+			ORDER BY e.wake_at, e.device_id`, append(due[:len(due):len(due)], l.Limit)...)
 		if err != nil {
 			return fmt.Errorf("reading wishes: %w", err)
 		}
+		seen = len(list)
 		for _, w := range list {
 			leased, err := s.lease(ctx, tx, w, l)
 			if err != nil {
@@ -65,7 +76,7 @@ func (s Push) WishesLeased(ctx context.Context, l notify.Lease) (wishes []notify
 		}
 		return nil
 	})
-	return wishes, err
+	return wishes, seen, err
 }
 
 // wishRow is a wish whose token may be dead.

@@ -115,6 +115,21 @@ func testPush(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("those that are put off are in nobody's way", func(t *testing.T) {
+		f := pushFacet(t, open(t))
+		for _, name := range []string{"a", "b", "c", "d"} {
+			d := f.enrolled(name+"@example.com", name)
+			f.queue(d, "DeviceInformation")
+			f.pushed(f.one(at), notify.Result{At: at, Sent: true, Reason: "taken", Next: at.Add(time.Hour)})
+			f.queueAt(d, at.Add(time.Second))
+		}
+		last := f.enrolled("last@example.com", "U-5")
+		f.queueAt(last, at.Add(2*time.Second))
+		if got := f.leased(at.Add(2*time.Second), 2); len(got) != 1 || got[0].Device != last {
+			t.Errorf("got %+v, want the last", got)
+		}
+	})
+
 	t.Run("a result moves the wish unless there is news", func(t *testing.T) {
 		f := pushFacet(t, open(t))
 		next := at.Add(time.Hour)
