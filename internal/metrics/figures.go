@@ -22,6 +22,7 @@ type Figures struct {
 	CommandWaits  time.Time      // since when the oldest of them is there; zero for none
 	Mails         map[string]int // by state
 	MailWaits     time.Time      // since when the oldest that waits does; zero for none
+	BackedUp      time.Time      // when signet backup last made a backup; zero for not in the last weeks
 	CRLs          map[string]time.Time
 	DatabaseBytes int64
 }
@@ -87,6 +88,7 @@ var (
 	commandDesc  = gauge("signet_commands_oldest_seconds", "How long the oldest MDM command has waited; 0 when none waits. Devices that are off make it grow.")
 	mailsDesc    = gauge("signet_mails", "Mails to users of the last weeks, by state.", "state")
 	mailDesc     = gauge("signet_mails_oldest_seconds", "How long the oldest mail has waited to be sent; 0 when none waits.")
+	backupDesc   = gauge("signet_backup_last_timestamp_seconds", "When signet backup last made a backup; 0 when it has not for five weeks.")
 	crlDesc      = gauge("signet_crl_next_update_timestamp_seconds", "When the published CRL ends to be good.", "issuer")
 	expiryDesc   = gauge("signet_certificate_expiry_timestamp_seconds", "When a certificate that the server lives by expires.", "certificate")
 	usableDesc   = gauge("signet_keys_usable", "1 when the escrow keys open what is sealed to them.")
@@ -100,7 +102,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{usersDesc, escrowDesc, devicesDesc, dueDesc, parcelsDesc, parcelDesc, commandsDesc,
-		commandDesc, mailsDesc, mailDesc, crlDesc, expiryDesc, usableDesc, upDesc, sizeDesc, countingDesc, freeDesc, diskDesc} {
+		commandDesc, mailsDesc, mailDesc, backupDesc, crlDesc, expiryDesc, usableDesc, upDesc, sizeDesc, countingDesc, freeDesc, diskDesc} {
 		to <- d
 	}
 }
@@ -136,6 +138,7 @@ func (g *gauges) counted(f Figures, set func(*prometheus.Desc, float64, ...strin
 	set(parcelDesc, g.age(f.ParcelWaits))
 	set(commandDesc, g.age(f.CommandWaits))
 	set(mailDesc, g.age(f.MailWaits))
+	set(backupDesc, stamp(f.BackedUp))
 	for d, by := range map[*prometheus.Desc]map[string]int{devicesDesc: f.Devices, parcelsDesc: f.Parcels, commandsDesc: f.Commands, mailsDesc: f.Mails} {
 		for state, n := range by {
 			set(d, float64(n), state)
@@ -168,6 +171,14 @@ func (g *gauges) age(since time.Time) float64 {
 		return 0
 	}
 	return max(0, g.Now().Sub(since).Seconds())
+}
+
+// stamp gives an instant in seconds, 0 for none.
+func stamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }
 
 func bit(on bool) float64 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/delivery/plan"
+	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/metrics"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/notify"
@@ -35,6 +36,9 @@ const moving = `SELECT CASE WHEN p.failed_at > 0 OR c.state IN ('failed', 'cance
 	WHERE c.state <> 'acknowledged' AND p.ended_at = 0 AND p.removal_uuid = '' AND p.command_uuid = c.uuid
 	GROUP BY shown`
 
+// recent is how far back a backup is looked for.
+const recent = 35 * 24 * time.Hour
+
 // Figures implements [metrics.Source].
 func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 	f := metrics.Figures{
@@ -44,7 +48,7 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 		Mails:    zeros(notify.Waiting, notify.Sent, notify.Failed),
 		CRLs:     map[string]time.Time{},
 	}
-	var parcel, command, mail int64
+	var parcel, command, mail, backup int64
 	q := o.db.read
 	for what, read := range map[string]func() error{
 		"rows": func() error {
@@ -52,8 +56,10 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 				(SELECT COUNT(*) FROM device WHERE due_rev > done_rev),
 				(SELECT COALESCE(MIN(created_at), 0) FROM parcel WHERE wants_seal = 1 AND ended_at = 0),
 				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE state <> 'acknowledged' AND state IN ('queued', 'sent')),
-				(SELECT COALESCE(MIN(since), 0) FROM mail WHERE state = 'waiting')`).
-				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command, &mail)
+				(SELECT COALESCE(MIN(since), 0) FROM mail WHERE state = 'waiting'),
+				(SELECT COALESCE(MAX(at), 0) FROM journal WHERE action = ? AND at > (SELECT MAX(at) FROM journal) - ?)`,
+				journal.BackupMade, recent.Microseconds()).
+				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command, &mail, &backup)
 		},
 		"devices": func() error { return o.count(ctx, f.Devices, `SELECT state, COUNT(*) FROM device GROUP BY state`) },
 		"commands": func() error {
@@ -69,7 +75,7 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 			return f, fmt.Errorf("counting %s: %w", what, err)
 		}
 	}
-	f.ParcelWaits, f.CommandWaits, f.MailWaits = instant(parcel), instant(command), instant(mail)
+	f.ParcelWaits, f.CommandWaits, f.MailWaits, f.BackedUp = instant(parcel), instant(command), instant(mail), instant(backup)
 	return f, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/delivery/plan"
+	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/scep"
@@ -99,6 +100,28 @@ func testOperations(t *testing.T, open Open) {
 		if err != nil || f.Mails["waiting"] != 1 || f.Mails["failed"] != 0 || !f.MailWaits.Equal(at) {
 			t.Errorf("got %v since %v, %v", f.Mails, f.MailWaits, err)
 		}
+	})
+	t.Run("the last backup, unless it is long ago", func(t *testing.T) {
+		db := open(t)
+		record := func(a journal.Action, when time.Time) {
+			t.Helper()
+			if err := db.Journal().Record(t.Context(), journal.Entry{At: when, Actor: journal.Worker("test"), Action: a}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made := func(want time.Time) {
+			t.Helper()
+			if f, err := db.Operations().Figures(t.Context()); err != nil || !f.BackedUp.Equal(want) {
+				t.Errorf("got %v, %v; want %v", f.BackedUp, err, want)
+			}
+		}
+		made(time.Time{})
+		record(journal.BackupMade, at)
+		record(journal.BackupMade, at.Add(time.Hour))
+		record(journal.UserAdded, at.Add(48*time.Hour))
+		made(at.Add(time.Hour))
+		record(journal.UserAdded, at.Add(60*24*time.Hour))
+		made(time.Time{})
 	})
 	t.Run("a published list is known", func(t *testing.T) {
 		db := open(t)
