@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -81,9 +80,9 @@ func (b backups) write(ctx context.Context, out io.Writer, to []age.Recipient) (
 	if err != nil {
 		return err
 	}
-	config, err := os.ReadFile(b.cfg.In("signet.toml"))
+	config, err := configText(b.cfg)
 	if err != nil {
-		return fmt.Errorf("reading the configuration: %w", err)
+		return err
 	}
 	if err := w.Config(config); err != nil {
 		return err

@@ -58,11 +58,8 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := place(f.cfg, a.configFile(c)); err != nil {
+			if err := placed(cfg, a.configFile(c)); err != nil {
 				return err
-			}
-			if err := handOver(cfg.Data); err != nil {
-				return fmt.Errorf("giving the data directory to its owner: %w", err)
 			}
 			a.printFounded(cfg, f)
 			return nil

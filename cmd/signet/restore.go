@@ -69,7 +69,10 @@ where the restored signet.toml says, or an empty one of MariaDB that
 			if r.verify {
 				return a.verifyBackup(c.Context(), r)
 			}
-			return a.restoreBackup(c.Context(), r)
+			if err := a.restoreBackup(c.Context(), r); err != nil {
+				return err
+			}
+			return placed(config.Config{Data: a.dataDir()}, a.configFile(c))
 		},
 	}
 	f := c.Flags()
