@@ -37,6 +37,7 @@ var subjects = map[Topic]string{
 	Invitation: "Set up secure mail on your iPhone",
 	Enrolled:   "A new device was enrolled in your name",
 	Ready:      "Your mail certificates are ready",
+	OwnPage:    "Your link to your secure mail page",
 	test:       "Test message",
 }
 
@@ -65,6 +66,7 @@ type page struct {
 	Topic                         Topic
 	Subject, Name, Link           string
 	Organization, Help, Host, For string
+	Page                          string // the address of people's own page; may be empty
 }
 
 // letter writes a mail, or says why it is not to be sent any more.
@@ -98,7 +100,7 @@ func (o *Outbox) test(address string) (Letter, error) {
 
 func (o *Outbox) write(p page, to, id string, date time.Time) (Letter, error) {
 	p.Subject, p.Host, p.Help, p.For = subjects[p.Topic], o.Host, o.Help, to
-	p.Organization = cmp.Or(o.Organization, o.Host)
+	p.Organization, p.Page = cmp.Or(o.Organization, o.Host), o.Page
 	l := Letter{ID: id + "@" + o.Host, To: to, Name: p.Name, Subject: p.Subject, Date: date}
 	var plain, html bytes.Buffer
 	if err := plainLetters.ExecuteTemplate(&plain, string(p.Topic)+".txt", p); err != nil {
@@ -108,7 +110,7 @@ func (o *Outbox) write(p page, to, id string, date time.Time) (Letter, error) {
 		return l, fmt.Errorf("writing %s: %w", p.Topic, err)
 	}
 	l.Text, l.HTML = plain.String(), html.String()
-	if p.Link != "" {
+	if p.Topic == Invitation {
 		code, err := qr.Encode(p.Link, qr.M)
 		if err != nil {
 			return l, fmt.Errorf("drawing the link: %w", err)

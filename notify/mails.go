@@ -33,6 +33,7 @@ const (
 	Invitation Topic = "invitation" // set up secure mail: the link
 	Enrolled   Topic = "enrolled"   // a device was enrolled in your name
 	Ready      Topic = "ready"      // the certificates are on the device
+	OwnPage    Topic = "page"       // the link to one's own page, which somebody asked for
 )
 
 // Mail is one mail to a user as it is queued. What it says is made of this

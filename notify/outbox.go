@@ -116,13 +116,15 @@ type Session interface {
 	Close()
 }
 
-// OutboxConfig is what an outbox needs; all of it but Organization and Help.
+// OutboxConfig is what an outbox needs; all of it but Organization, Help and
+// Page.
 type OutboxConfig struct {
 	Store        Store
 	Server       Server
 	Host         string // ours, as links and Message-IDs have it
 	Organization string // in whose name mails are sent
 	Help         string // whom people turn to
+	Page         string // the address of people's own page
 	Log          *slog.Logger
 	Now          func() time.Time
 }
@@ -144,6 +146,14 @@ func NewOutbox(c OutboxConfig) *Outbox {
 // user was sent too many today.
 func (o *Outbox) Invite(ctx context.Context, by journal.Actor, user subject.User, device subject.DeviceID, link seal.Secret, expires time.Time) error {
 	m := NewMail(Invitation, user.ID, device, Facts{Expires: expires}, o.Now())
+	m.Link = link
+	return o.Queue(ctx, by, m)
+}
+
+// Link queues the mail with the link to a user's own page. ErrLimit when he was
+// sent too many today.
+func (o *Outbox) Link(ctx context.Context, by journal.Actor, user subject.User, link seal.Secret, expires time.Time) error {
+	m := NewMail(OwnPage, user.ID, "", Facts{Expires: expires}, o.Now())
 	m.Link = link
 	return o.Queue(ctx, by, m)
 }

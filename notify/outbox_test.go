@@ -154,6 +154,38 @@ func TestInvitation(t *testing.T) {
 	}
 }
 
+// The link to one's own page comes in the user's mail alone; the news of a
+// device says where that page is.
+func TestLinkToOwnPage(t *testing.T) {
+	w := newPostOffice(t)
+	w.outbox.Page = "https://mdm.example.org/me"
+	own := "https://mdm.example.org/me/link/CANARYCANARYCANARYCANARY22"
+	for range notify.PerDay {
+		if err := w.outbox.Link(t.Context(), journal.Actor{Kind: journal.Person}, w.alice, seal.SecretString(own), start.Add(7*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.outbox.Link(t.Context(), journal.Actor{Kind: journal.Person}, w.alice, seal.SecretString(own), start); !errors.Is(err, notify.ErrLimit) {
+		t.Errorf("a fourth one: got %v, want ErrLimit", err)
+	}
+	w.send()
+	l := w.server.got[0]
+	for what, text := range map[string]string{"text": l.Text, "HTML": l.HTML} {
+		for _, want := range []string{own, "Alice Example", "1 December 2026", "works once", "+49 30 1234"} {
+			if !strings.Contains(html.UnescapeString(text), want) {
+				t.Errorf("the %s lacks %q:\n%s", what, want, text)
+			}
+		}
+	}
+	if len(l.Pictures) != 0 || l.Subject != "Your link to your secure mail page" {
+		t.Errorf("got %q with %d pictures", l.Subject, len(l.Pictures))
+	}
+	news := w.write(w.alice, notify.NewMail(notify.Enrolled, w.alice.ID, "d-1", notify.Facts{At: start}, start))
+	if !strings.Contains(news.Text, "\nhttps://mdm.example.org/me\n") || !strings.Contains(news.HTML, `href="https://mdm.example.org/me"`) {
+		t.Errorf("the news lacks the page:\n%s", news.Text)
+	}
+}
+
 // What a mail waits for, try by try, and that it is the same mail each time.
 func TestGreylisted(t *testing.T) {
 	w := newPostOffice(t)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/notify"
@@ -34,7 +35,7 @@ func (s *server) wireMail() error {
 	}
 	s.outbox = notify.NewOutbox(notify.OutboxConfig{
 		Store: s.mails, Server: countedMail{server, s.metrics}, Host: s.cfg.Host(), Organization: s.cfg.Organization,
-		Help: helpLine(s.cfg.Help), Log: s.log, Now: time.Now,
+		Help: helpLine(s.cfg.Help), Page: s.cfg.Base() + landing.Path, Log: s.log, Now: time.Now,
 	})
 	return nil
 }

@@ -146,6 +146,9 @@ func (s *server) api() *admin.API {
 func (s *server) landing() httpd.Area {
 	c := landing.Config{Sessions: s.access, Deliveries: s.delivery, Devices: s.mdm, Live: s.live, Now: time.Now,
 		House: httpd.House{Organization: s.cfg.Organization, Help: s.help()}}
+	if s.outbox != nil {
+		c.Links = ownLinks{s}
+	}
 	if s.mdm.Lab {
 		c.House.Notice = device.LabNotice
 	}

@@ -40,7 +40,8 @@ type PageStore interface {
 	// Session gives the session of that hash, expired ones too; ErrSession
 	// when there is none, its user is disabled, or its device was removed.
 	Session(ctx context.Context, hash seal.Hash) (Session, error)
-	// LinkMade stores a link to the page of a user.
+	// LinkMade stores a link to the page of a user, and forgets those that
+	// expired LinkLife before it will.
 	LinkMade(ctx context.Context, l Link, hash seal.Hash) error
 	// LinkOpened uses the link up and opens the session for its user, both or
 	// neither; it fills in the user of s and of e. ErrSession when the link is

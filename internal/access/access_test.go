@@ -10,6 +10,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 )
 
@@ -135,5 +136,30 @@ func TestSessions(t *testing.T) {
 	}
 	if _, err := s.Session(t.Context(), link.RevealString(), ""); !errors.Is(err, access.ErrSession) {
 		t.Errorf("a link as a session: got %v, want ErrSession", err)
+	}
+}
+
+// A link that could not be sent opens nothing.
+func TestSendLink(t *testing.T) {
+	s, clock := open(t)
+	broken := errors.New("inner")
+	var sent []seal.Secret
+	var until time.Time
+	send := func(failed error) error {
+		return s.SendLink(t.Context(), "u-1", func(_ context.Context, link seal.Secret, expires time.Time) error {
+			sent, until = append(sent, link), expires
+			return failed
+		})
+	}
+	if err := send(broken); !errors.Is(err, broken) {
+		t.Errorf("got %v, want what send said", err)
+	}
+	if err := send(nil); err != nil || !until.Equal(clock.t.Add(access.LinkLife)) {
+		t.Errorf("got %v, until %v", err, until)
+	}
+	for i, want := range []error{access.ErrSession, nil} {
+		if _, err := s.OpenLink(t.Context(), sent[i].RevealString(), ""); !errors.Is(err, want) {
+			t.Errorf("link %d: got %v, want %v", i, err, want)
+		}
 	}
 }

@@ -45,11 +45,28 @@ func (s *Service) OpenEnrollment(ctx context.Context, user, device string) (seal
 // MakeLink makes a link to the user's page, good once within [LinkLife].
 // Whoever has it sees that page: it goes to the user alone.
 func (s *Service) MakeLink(ctx context.Context, user string) (seal.Secret, error) {
-	secret := seal.Random()
-	if err := s.store.LinkMade(ctx, Link{User: user, Expires: s.now().Add(LinkLife)}, secret.Hash()); err != nil {
-		return seal.Secret{}, fmt.Errorf("making link for user %s: %w", user, err)
+	var link seal.Secret
+	err := s.SendLink(ctx, user, func(_ context.Context, l seal.Secret, _ time.Time) error {
+		link = l
+		return nil
+	})
+	if err != nil {
+		return seal.Secret{}, err
 	}
-	return secret, nil
+	return link, nil
+}
+
+// SendLink makes a link as MakeLink does, and hands it to send. It is good from
+// when that has succeeded.
+func (s *Service) SendLink(ctx context.Context, user string, send func(ctx context.Context, link seal.Secret, expires time.Time) error) error {
+	secret, expires := seal.Random(), s.now().Add(LinkLife)
+	if err := send(ctx, secret, expires); err != nil {
+		return err
+	}
+	if err := s.store.LinkMade(ctx, Link{User: user, Expires: expires}, secret.Hash()); err != nil {
+		return fmt.Errorf("making link for user %s: %w", user, err)
+	}
+	return nil
 }
 
 // OpenLink uses a link up and opens the session of its user, which lasts

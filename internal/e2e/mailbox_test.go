@@ -90,7 +90,7 @@ func hasBox(_ *testscript.TestScript, b *mailbox, args []string) error {
 	return nil
 }
 
-var enrollLink = regexp.MustCompile(`https://\S+/enroll/[A-Z2-7]+`)
+var enrollLink = regexp.MustCompile(`https://\S+/(enroll|me/link)/[A-Z2-7]+`)
 
 // linkBox sets a variable to the link in that mail: `mailbox link LINK 2`
 func linkBox(ts *testscript.TestScript, _ *mailbox, args []string) error {

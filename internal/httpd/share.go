@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 )
@@ -53,16 +54,20 @@ func (s *shares) give(key string, n int64) {
 	}
 }
 
-// places are a number of things at a time, of which each address has its share.
-type places struct {
+// Places are a number of things at a time, of which each address has its share.
+type Places struct {
 	all  chan struct{}
 	each *shares
 }
 
-func newPlaces(all int, each int64) places { return places{make(chan struct{}, all), newShares(each)} }
+// NewPlaces makes them: so many in all, and so many for each address.
+func NewPlaces(all int, each int64) Places { return Places{make(chan struct{}, all), newShares(each)} }
+
+// Enter takes a place for the sender of a request; nil when there is none.
+func (p Places) Enter(r *http.Request) (leave func()) { return p.enter(sharer(Remote(r))) }
 
 // enter takes a place; nil when there is none.
-func (p places) enter(key string) (leave func()) {
+func (p Places) enter(key string) (leave func()) {
 	if !p.each.take(key, 1) {
 		return nil
 	}

@@ -37,8 +37,8 @@ type Site struct {
 	hosts    []string
 	router   *mux.Router
 	renders  map[string]Render // by first path segment
-	requests places
-	streams  places
+	requests Places
+	streams  Places
 	bodies   atomic.Int64 // bytes
 	each     *shares      // of them
 	origin   *http.CrossOriginProtection
@@ -64,7 +64,7 @@ func NewSite(log *slog.Logger, hosts []string, areas ...Area) *Site {
 		panic("httpd: nil log")
 	}
 	s := &Site{log: log, hosts: hosts, router: mux.NewRouter().SkipClean(true), renders: map[string]Render{},
-		requests: newPlaces(maxInFlight, maxInFlightEach), streams: newPlaces(maxOpen, maxOpenEach),
+		requests: NewPlaces(maxInFlight, maxInFlightEach), streams: NewPlaces(maxOpen, maxOpenEach),
 		each: newShares(maxBodiesEach), origin: http.NewCrossOriginProtection()}
 	for _, a := range areas {
 		a.check()
@@ -144,7 +144,7 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 			render(w, r, Status(f), f)
 		}
 	}()
-	leave := s.requests.enter(sharer(Remote(r)))
+	leave := s.requests.Enter(r)
 	if leave == nil {
 		w.Header().Set("Connection", "close") // and the body unread
 		return "", ErrBusy
@@ -158,7 +158,7 @@ func (s *Site) answer(w *recorder, r *http.Request) (route string, err error) {
 		return "", err
 	}
 	if rt.Stream {
-		among := s.streams.enter(sharer(Remote(r)))
+		among := s.streams.Enter(r)
 		if among == nil {
 			return rt.Path, ErrBusy
 		}

@@ -131,6 +131,9 @@ func (s Access) Session(ctx context.Context, hash seal.Hash) (access.Session, er
 // LinkMade implements [access.PageStore].
 func (s Access) LinkMade(ctx context.Context, l access.Link, hash seal.Hash) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM link WHERE expires_at <= ?`, micros(l.Expires.Add(-access.LinkLife))); err != nil {
+			return fmt.Errorf("forgetting old links: %w", err)
+		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO link (hash, user_id, expires_at, used_at) VALUES (?, ?, ?, 0)`,
 			hash.String(), l.User, micros(l.Expires))
 		return err

@@ -43,7 +43,7 @@ type Mail struct {
 	User     string     `json:"user" doc:"Address of the user"`
 	UserID   string     `json:"userId" doc:"Our id of the user"`
 	Device   string     `json:"device,omitempty" doc:"Our id of the device that it is about"`
-	Topic    string     `json:"topic" enum:"invitation,enrolled,ready" doc:"What it is about"`
+	Topic    string     `json:"topic" enum:"invitation,enrolled,ready,page" doc:"What it is about"`
 	State    string     `json:"state" enum:"waiting,sent,failed" doc:"Where it stands"`
 	Attempts int        `json:"attempts" doc:"How often it was tried"`
 	Code     int        `json:"code,omitempty" doc:"What the mail server answered last"`

@@ -38,7 +38,9 @@ const (
 	lostPath    = onePath + "/lost"
 	eventsPath  = "/me/events"
 	privacyPath = "/me/privacy"
-	linkPath    = "/me/link/{link}" // leads to the page, once
+	askPath     = "/me/ask"
+	LinkPath    = "/me/link/" // a link behind it leads to the page, once
+	linkPath    = LinkPath + "{link}"
 )
 
 // maxForm bounds forms, which are buttons only.
@@ -70,9 +72,17 @@ type Devices interface {
 	Lost(ctx context.Context, by journal.Actor, user subject.UserID, id subject.DeviceID) error
 }
 
+// Links brings people back to their page.
+type Links interface {
+	// MailLink mails a link to the user of that address, if there is one and he
+	// was not sent too many. Remote is who asks. It does not tell whether it did.
+	MailLink(ctx context.Context, remote, address string) error
+}
+
 // Config is what the pages are about.
 type Config struct {
 	Sessions   Sessions
+	Links      Links // nil: people ask the help desk
 	Deliveries Deliveries
 	Devices    Devices
 	Live       *httpd.Live // that keeps the pages up to date
@@ -86,6 +96,7 @@ type pages struct {
 	Config
 	html   *httpd.Pages
 	events *httpd.Source
+	asking httpd.Places // who ask for links now
 }
 
 // Area gives the pages. It panics on a missing dependency.
@@ -93,15 +104,16 @@ func Area(c Config) httpd.Area {
 	if c.Sessions == nil || c.Deliveries == nil || c.Devices == nil || c.Live == nil || c.Now == nil {
 		panic("landing: nil dependency")
 	}
-	p := pages{Config: c, html: httpd.NewPages(web, c.House)}
+	p := pages{Config: c, html: httpd.NewPages(web, c.House), asking: httpd.NewPlaces(askers, askersEach)}
 	p.events = c.Live.Source(p.versions)
-	return httpd.Area{Guard: httpd.Cookie(c.Sessions), Render: p.html.Fail, Routes: []httpd.Route{
+	return httpd.Area{Guard: httpd.Cookie(c.Sessions), Render: p.fail, Routes: []httpd.Route{
 		{Method: http.MethodGet, Path: Path, Permission: httpd.OwnPage, MaxBody: httpd.NoBody, Handle: p.home},
 		{Method: http.MethodGet, Path: eventsPath, Permission: httpd.OwnPage, MaxBody: httpd.NoBody, Handle: p.listen, Stream: true},
 		{Method: http.MethodGet, Path: onePath, Permission: httpd.OwnPage, MaxBody: httpd.NoBody, Handle: p.device},
 		{Method: http.MethodGet, Path: lostPath, Permission: httpd.OwnPage, MaxBody: httpd.NoBody, Handle: p.askLost},
 		{Method: http.MethodPost, Path: lostPath, Permission: httpd.OwnPage, MaxBody: maxForm, Handle: p.lost},
 		{Method: http.MethodGet, Path: privacyPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.privacy},
+		{Method: http.MethodPost, Path: askPath, Permission: httpd.Anyone, MaxBody: maxForm, Handle: p.ask},
 		{Method: http.MethodGet, Path: linkPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.greet},
 		{Method: http.MethodPost, Path: linkPath, Permission: httpd.Anyone, MaxBody: maxForm, Handle: p.enter},
 	}}

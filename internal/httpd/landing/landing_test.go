@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -43,6 +44,17 @@ func (g *gone) Lost(_ context.Context, by journal.Actor, user subject.UserID, id
 	return nil
 }
 
+// asked takes note of who asks for links.
+type asked []string
+
+func (a *asked) MailLink(_ context.Context, remote, address string) error {
+	*a = append(*a, remote+" "+address)
+	if address == "broken" {
+		return errors.New("inner")
+	}
+	return nil
+}
+
 // noon is when the pages are looked at.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.Local)
 
@@ -53,6 +65,7 @@ type visit struct {
 	browser  *http.Client
 	url      string
 	lost     *gone
+	asked    *asked
 	live     *httpd.Live
 }
 
@@ -64,9 +77,9 @@ func newVisit(t *testing.T, d landing.Deliveries) visit {
 	}
 	t.Cleanup(func() { db.Close() })
 	sessions := access.New(db.Access(), time.Now)
-	v := visit{t: t, sessions: sessions, lost: &gone{}, live: httpd.NewLive()}
+	v := visit{t: t, sessions: sessions, lost: &gone{}, asked: &asked{}, live: httpd.NewLive()}
 	site := httpd.NewSite(slog.New(slog.DiscardHandler), nil, httpd.Static(), landing.Area(landing.Config{
-		Sessions: sessions, Deliveries: d, Devices: v.lost, Live: v.live, Now: func() time.Time { return noon },
+		Sessions: sessions, Deliveries: d, Devices: v.lost, Links: v.asked, Live: v.live, Now: func() time.Time { return noon },
 		House:  httpd.House{Organization: "Example", Notice: "This is a test.", Help: httpd.Help{Name: "Our desk", Mail: "help@example.com"}},
 		Powers: httpd.Powers{Can: []string{"see <this>"}, Cannot: []string{"see that"}},
 	}))
@@ -111,7 +124,7 @@ func link(t *testing.T, s *access.Service, user string) string {
 
 func TestLink(t *testing.T) {
 	v := newVisit(t, told{"u-1": {}})
-	if status, page := v.do("GET", "/me"); status != 401 || !strings.Contains(page, "session_expired") {
+	if status, page := v.do("GET", "/me"); status != 401 || !strings.Contains(page, `action="/me/ask"`) {
 		t.Errorf("without a session: %d\n%s", status, page)
 	}
 	path := link(t, v.sessions, "u-1")
@@ -126,7 +139,7 @@ func TestLink(t *testing.T) {
 	if status, _ := v.do("GET", "/me"); status != 200 {
 		t.Errorf("again: %d", status)
 	}
-	if status, page := v.do("POST", path); status != 401 || !strings.Contains(page, "Open the link from your mail again, or ask for a new one.") {
+	if status, page := v.do("POST", path); status != 401 || !strings.Contains(page, "Mail me a link") {
 		t.Errorf("the link a second time: %d\n%s", status, page)
 	}
 }
@@ -266,3 +279,54 @@ func TestFailureShowsNothing(t *testing.T) {
 		t.Errorf("got %d\n%s", status, page)
 	}
 }
+
+// Who asks for a link hears the same at the same time, whoever he is.
+func TestAsk(t *testing.T) {
+	v := newVisit(t, told{})
+	ask := func(address string) (int, string) {
+		t.Helper()
+		res, err := v.browser.PostForm(v.url+"/me/ask", url.Values{"address": {address}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		page, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(page)
+	}
+	start := time.Now()
+	if status, page := ask("alice@example.com"); status != 200 || !strings.Contains(page, "Look into your mail") || strings.Contains(page, "alice") {
+		t.Errorf("got %d\n%s", status, page)
+	}
+	if took := time.Since(start); took < time.Second {
+		t.Errorf("the answer came after %v: its time tells something", took)
+	}
+	if len(*v.asked) != 1 || (*v.asked)[0] != "127.0.0.1 alice@example.com" {
+		t.Errorf("asked: %q", *v.asked)
+	}
+	if status, page := ask("broken"); status != 500 || strings.Contains(page, "inner") {
+		t.Errorf("a failure: %d\n%s", status, page)
+	}
+	if status, _ := ask(strings.Repeat("x", 5000)); status != 413 {
+		t.Errorf("too much: %d", status)
+	}
+}
+
+// Without mail there is nothing to ask for.
+func TestAskWithoutMail(t *testing.T) {
+	c := landing.Config{Sessions: access.New(noStore{}, time.Now), Deliveries: told{}, Devices: &gone{}, Live: httpd.NewLive(), Now: time.Now}
+	site := httpd.NewSite(slog.New(slog.DiscardHandler), nil, landing.Area(c))
+	for path, want := range map[string]string{"/me": "Open the link from your mail again", "/me/ask": "not_found"} {
+		w := httptest.NewRecorder()
+		method := map[bool]string{true: "POST", false: "GET"}[path == "/me/ask"]
+		site.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		if !strings.Contains(w.Body.String(), want) || strings.Contains(w.Body.String(), "/me/ask") {
+			t.Errorf("%s: %d\n%s", path, w.Code, w.Body)
+		}
+	}
+}
+
+// noStore is never asked.
+type noStore struct{ access.Store }

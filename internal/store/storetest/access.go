@@ -164,6 +164,23 @@ func testAccess(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("making a link forgets those that expired", func(t *testing.T) {
+		db, old, young := open(t), seal.Random(), seal.Random()
+		make := func(link seal.Secret, expires time.Time) {
+			t.Helper()
+			if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: expires}, link.Hash()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		make(old, at.Add(time.Minute))
+		make(young, at.Add(time.Minute+access.LinkLife))
+		for link, want := range map[*seal.Secret]error{&old: access.ErrSession, &young: nil} {
+			if err := openLink(t, db.Access(), *link, seal.Random(), at); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		}
+	})
+
 	t.Run("an expired link opens nothing", func(t *testing.T) {
 		db, link := open(t), seal.Random()
 		if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at}, link.Hash()); err != nil {
