@@ -54,6 +54,7 @@ func newAssembled(t *testing.T) *assembled {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Data, cfg.URL, cfg.Listen = t.TempDir(), "https://127.0.0.1:8443", "127.0.0.1:8443"
+	cfg.Mail = config.Mail{Server: "127.0.0.1:9", TLS: "none", From: "signet@example.com"} // nothing is sent: no step runs
 	made, err := initialise(t.Context(), cfg, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -228,6 +229,7 @@ invitation, *person* has opened the link to the own page; the others are API tok
 
 The socket belongs to the user that the server runs as: whoever reaches it is the administrator of this machine,
 whatever else he shows. What every role may do is in ` + "`internal/access/role.go`" + `.
+Mail is configured here; without it the help desk is kept from inviting, because it would see link and code together.
 `
 
 // No API token counts in a cookie or in an address.
