@@ -43,14 +43,15 @@ func (s *Service) publication(u subject.User, records []cert.Record) Publication
 	now := s.Now()
 	p := Publication{User: u, Current: cert.Choose(records, u.Mail, now).Current}
 	for _, r := range records {
-		valid := r.ValidAt(now) && !r.Revoked()
+		valid, current := r.ValidAt(now) && !r.Revoked(), p.Current != nil && r.Fingerprint == p.Current.Fingerprint
 		if valid {
 			p.Valid = append(p.Valid, r)
 		}
-		if p.Current != nil && r.Fingerprint == p.Current.Fingerprint || !r.Use.Has(cert.Encryption) {
-			continue
-		}
-		if !valid || slices.Contains(r.Addresses, u.Mail) { // one for another address may still be in use
+		switch {
+		case current || !r.Use.Has(cert.Encryption):
+		case valid && !slices.Contains(r.Addresses, u.Mail): // in use for another address
+		case r.NotBefore.After(now) && !r.Revoked(): // to come
+		default:
 			p.Past = append(p.Past, r.Fingerprint)
 		}
 	}
