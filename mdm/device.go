@@ -51,6 +51,7 @@ type Detail struct {
 	Certificates []Held
 	Apps         []App
 	ListedAt     time.Time // when it last listed its certificates; zero: never
+	IdentityEnd  time.Time // when the identity expires; zero: it has none
 }
 
 // Held is a certificate that a device says it holds.

@@ -78,7 +78,7 @@ func (a *app) deviceShow() *cobra.Command {
 func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	writeRecord(w, "user", d.User, "state", deviceState(d.Device), "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
 		"udid", d.UDID, "id", d.ID, "invited", moment(d.Created), "enrolled", maybe(d.Enrolled), "seen", maybe(d.Seen),
-		"open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error),
+		"identity until", maybe(d.Identity), "open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error),
 		"push", pushing(d.Push), "last push", lastPush(d.Push), "next push", maybe(d.Push.Wanted))
 	if len(d.Parcels) > 0 {
 		fmt.Fprintln(w, "\nwhat it should have")

@@ -249,8 +249,18 @@ func notes(f plan.Facts) []string {
 	if f.Policy.Outlook() {
 		list = append(list, "Outlook takes its settings from here, but no certificates: open each certificate file in Outlook yourself.")
 	}
+	switch end := f.IdentityEnd(); {
+	case end.IsZero() || !f.Now.After(end):
+	case f.Now.Before(end.Add(lateLife)):
+		list = append(list, "The device's certificate has expired; before anything else it has to renew that.")
+	default:
+		list = append(list, "The device's certificate has expired too long ago; the device has to be enrolled again.")
+	}
 	return list
 }
+
+// lateLife is how long mdm lets an expired identity renew itself.
+const lateLife = 90 * 24 * time.Hour
 
 // hint tells the user what helps.
 func hint(p Progress) string {

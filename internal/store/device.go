@@ -128,6 +128,11 @@ func (s MDM) Detail(ctx context.Context, key string) (mdm.Detail, error) {
 		return d, err
 	}
 	d.Device = one[0]
+	bound, _, err := s.db.Certificates().Bound(ctx, d.ID)
+	if err != nil {
+		return d, err
+	}
+	d.IdentityEnd = bound.NotAfter
 	if d.Commands, err = all(ctx, s.db.read, scanCommand, `SELECT `+commandColumns+` FROM command c WHERE c.device_id = ?
 		ORDER BY c.seq DESC LIMIT ?`, d.ID, shownCommands); err != nil {
 		return d, fmt.Errorf("listing commands: %w", err)

@@ -161,6 +161,13 @@ func (f Facts) Signing() (cert.Fingerprint, bool) {
 	return list[0].Fingerprint, true
 }
 
+// IdentityEnd is when the certificate expires that the device proves itself with;
+// zero when there is none.
+func (f Facts) IdentityEnd() time.Time {
+	r, _ := f.identity()
+	return r.NotAfter
+}
+
 // identity gives the record of the certificate that the device proves itself
 // with, and whether there is one.
 func (f Facts) identity() (cert.Record, bool) {

@@ -66,6 +66,7 @@ type DeviceDetail struct {
 	Parcels      []ParcelLine `json:"parcels" nullable:"false" doc:"What it should have, and how far that is, while it is enrolled"`
 	Commands     []Command    `json:"commands" nullable:"false" doc:"Newest first, at most 100"`
 	Certificates []Held       `json:"certificates" nullable:"false" doc:"That the device said it holds"`
+	Identity     *time.Time   `json:"identityExpires,omitempty" doc:"When the certificate expires that it proves itself with"`
 	Listed       *time.Time   `json:"certificatesListed,omitempty" doc:"When it said so"`
 	Apps         []App        `json:"apps" nullable:"false" doc:"Managed apps that it told of"`
 	Push         DevicePush   `json:"push" doc:"How waking it goes"`
@@ -107,7 +108,7 @@ func newDevice(d mdm.Device) Device {
 }
 
 func newDetail(d mdm.Detail) DeviceDetail {
-	out := DeviceDetail{Device: newDevice(d.Device), Parcels: []ParcelLine{}, Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Apps: []App{}}
+	out := DeviceDetail{Device: newDevice(d.Device), Parcels: []ParcelLine{}, Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Identity: when(d.IdentityEnd), Apps: []App{}}
 	for _, c := range d.Commands {
 		out.Commands = append(out.Commands, newCommand(c))
 	}
