@@ -30,7 +30,7 @@ func FuzzReport(f *testing.F) {
 	f.Add([]byte(head+`<key>UDID</key><string>U</string><key>CommandUUID</key><string>c</string><key>Status</key><string>Acknowledged</string><key>CertificateList</key><array><dict><key>Data</key><data>MIIB</data><key>IsIdentity</key><true/></dict></array></dict></plist>`), uint8(0))
 	f.Add([]byte(head+`<key>UDID</key><string>U</string><key>CommandUUID</key><string>c</string><key>Status</key><string>Acknowledged</string><key>ManagedApplicationList</key><dict><key>a</key><dict><key>Status</key><string>Managed</string></dict></dict></dict></plist>`), uint8(2))
 	f.Add([]byte(head+`<key>UDID</key><string>U</string><key>CommandUUID</key><string>c</string><key>Status</key><string>Acknowledged</string><key>Settings</key><dict><key>Status</key><string>Error</string></dict></dict></plist>`), uint8(4))
-	kinds := []string{"CertificateList", "DeviceInformation", "ManagedApplicationList", "InstallApplication", "Settings"}
+	kinds := []string{"CertificateList", "DeviceInformation", "ManagedApplicationList", "InstallApplication", "Settings", "ProfileList"}
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		o, err := mdm.ParseReport(body, kinds[int(kind)%len(kinds)])
 		declared(t, err)
@@ -43,6 +43,7 @@ func FuzzReport(f *testing.F) {
 		if i := o.Information; i != nil {
 			shown(t, i.Name, i.Model, i.OSVersion, i.Serial)
 		}
+		shown(t, o.Profiles...)
 		if err == nil && o.State == mdm.Failed && len(o.Errors) == 0 {
 			t.Error("a failure without a reason")
 		}
