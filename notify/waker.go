@@ -52,7 +52,9 @@ const (
 	batch   = 50
 	workers = 8
 	leasing = 2 * time.Minute
-	pace    = time.Second // for a full batch: whatever is new for all devices, they must not all come at once
+
+	releasing = 5 * time.Second
+	pace      = time.Second // for a full batch: whatever is new for all devices, they must not all come at once
 )
 
 // Wake pushes to devices whose wish is due and tells to how many. One that
@@ -101,8 +103,8 @@ func (w *Waker) open(ctx context.Context, now time.Time) (map[string]*wire, erro
 }
 
 func (w *Waker) wake(ctx context.Context, l *wire, wish Wish) error {
-	if !l.open(w.Now()) {
-		return w.Wishes.Released(ctx, wish)
+	if ctx.Err() != nil || !l.open(w.Now()) {
+		return w.release(ctx, wish)
 	}
 	a := Answer{Kind: TokenGone, Reason: "what is stored of the token cannot be read"}
 	if !wish.Token.Empty() {
@@ -124,6 +126,16 @@ func (w *Waker) wake(ctx context.Context, l *wire, wish Wish) error {
 		User: wish.User, Device: wish.Device, Detail: map[string]string{"reason": a.Reason}})
 	if err != nil {
 		return fmt.Errorf("noting the push to %s: %w", wish.Device, err)
+	}
+	return nil
+}
+
+// release gives back what was not tried, also when the server ends.
+func (w *Waker) release(ctx context.Context, wish Wish) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releasing)
+	defer stop()
+	if err := w.Wishes.Released(ctx, wish); err != nil {
+		return fmt.Errorf("giving back the wish of %s: %w", wish.Device, err)
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ type world struct {
 	certs *certificates
 	log   *bytes.Buffer
 	waker *notify.Waker
+
+	patience time.Duration // with Apple
 }
 
 // certificates are those of a test, without a store.
@@ -71,7 +73,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { apple.Close() })
-	w := &world{t: t, now: start, db: db, mdm: db.MDM(box), push: db.Push(box), apple: apple, certs: &certificates{}, log: &bytes.Buffer{}}
+	w := &world{t: t, now: start, db: db, mdm: db.MDM(box), push: db.Push(box), apple: apple, certs: &certificates{}, log: &bytes.Buffer{}, patience: time.Minute}
 	w.certify(topic)
 	w.waker = w.server()
 	return w
@@ -87,7 +89,7 @@ func (w *world) certify(topic string) {
 
 // server is a waker as one server has it.
 func (w *world) server() *notify.Waker {
-	client := apns.New(apns.Config{Gateway: w.apple.Addr, Roots: w.apple.Roots(), Patience: 2 * time.Second})
+	client := apns.New(apns.Config{Gateway: w.apple.Addr, Roots: w.apple.Roots(), Patience: w.patience})
 	w.t.Cleanup(client.Close)
 	return notify.NewWaker(notify.WakerConfig{Wishes: w.push, Credentials: w.certs, Pusher: client,
 		Log: logx.New(w.log, false, nil), Now: func() time.Time { return w.now }})
@@ -269,6 +271,10 @@ func TestPutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
+			if c.scene.Hang {
+				w.patience = 2 * time.Second
+				w.waker = w.server()
+			}
 			d := w.device('a')
 			w.work(d)
 			w.apple.Play(c.scene)
@@ -362,6 +368,31 @@ func TestRestart(t *testing.T) {
 	w.waker = w.server()
 	w.want("at once", w.wake(), 0)
 	w.want("when the lease is over", w.pass(3*time.Minute, time.Second*10), 1)
+}
+
+// A server that ends gives back what it did not try.
+func TestEnd(t *testing.T) {
+	w := newWorld(t)
+	for letter := byte('a'); letter < 'a'+30; letter++ {
+		w.work(w.device(letter))
+	}
+	w.now = w.now.Add(notify.Settling)
+	for range 8 {
+		w.apple.Play(apnstest.Scene{Hang: true})
+	}
+	ctx, end := context.WithCancel(t.Context())
+	go func() {
+		for w.apple.Asked() < 8 {
+			time.Sleep(time.Millisecond)
+		}
+		end()
+	}()
+	if _, err := w.waker.Wake(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.waker = w.server()
+	w.want("at once", w.wake(), 22)
+	w.want("when the lease is over", w.pass(3*time.Minute, time.Second*10), 8)
 }
 
 // Two servers over one database push once.

@@ -33,7 +33,7 @@ const Gateway = "api.push.apple.com:443"
 
 // Bounds of what one push may take.
 const (
-	patience  = 20 * time.Second
+	patience  = 10 * time.Second
 	dialing   = 10 * time.Second
 	listening = 2 * time.Second
 	maxAnswer = 4 << 10
@@ -46,7 +46,7 @@ const (
 type Config struct {
 	Gateway  string         // host:port
 	Roots    *x509.CertPool // nil: those of the system
-	Patience time.Duration  // for one push; 0: 20 s
+	Patience time.Duration  // for one push; 0: 10 s
 	Now      func() time.Time
 }
 
