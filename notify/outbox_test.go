@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -183,6 +185,21 @@ func TestLinkToOwnPage(t *testing.T) {
 	news := w.write(w.alice, notify.NewMail(notify.Enrolled, w.alice.ID, "d-1", notify.Facts{At: start}, start))
 	if !strings.Contains(news.Text, "\nhttps://mdm.example.org/me\n") || !strings.Contains(news.HTML, `href="https://mdm.example.org/me"`) {
 		t.Errorf("the news lacks the page:\n%s", news.Text)
+	}
+}
+
+// A camera reads the link in the picture.
+func TestPicture(t *testing.T) {
+	judge.Need(t, "zbarimg")
+	w := newPostOffice(t)
+	w.invite()
+	w.send()
+	file := filepath.Join(t.TempDir(), "qr.png")
+	if err := os.WriteFile(file, w.server.got[0].Pictures[0].PNG, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(judge.Run(t, nil, "zbarimg", "-q", "--raw", file)); got != link+"\n" {
+		t.Errorf("got %q", got)
 	}
 }
 
