@@ -30,6 +30,8 @@ var (
 		"No server can do this for that mail app.", "See the table in README.md of what works with which mail app.")
 	ErrSubject = fault.New(fault.Invalid, "policy_subject_unknown",
 		"The document names a user or group that does not exist.", "Add it first, or in the same file.")
+	ErrChanged = fault.New(fault.Conflict, "policy_changed",
+		"Somebody else changed the policies at the same time.", "Look at the difference, and apply it again.")
 	ErrTooLarge = fault.New(fault.TooLarge, "policy_too_large",
 		"The file is too large.", "Apply several smaller ones.")
 )

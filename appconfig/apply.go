@@ -20,8 +20,9 @@ type Store interface {
 	Policies(ctx context.Context) ([]Policy, error)
 	// PoliciesApplied inserts or replaces the policies by name and deletes
 	// those that are named. Devices in the scopes that they had, and have now,
-	// become due. All or nothing.
-	PoliciesApplied(ctx context.Context, saved []Policy, removed []string, e journal.Entry) error
+	// become due. All or nothing: ErrChanged when the revision of what is there
+	// is not that which was seen, "" for any.
+	PoliciesApplied(ctx context.Context, seen string, saved []Policy, removed []string, e journal.Entry) error
 	// Groups gives every group's id and members by its name.
 	Groups(ctx context.Context) (map[string]Members, error)
 }
@@ -62,7 +63,8 @@ func New(store Store, people People, now func() time.Time) *Service {
 
 // Diff is what an application changes, in the order of the file.
 type Diff struct {
-	Items []Item `json:"items" nullable:"false" doc:"One a document, in their order"`
+	Revision string `json:"revision" doc:"Of the policies before; they are the If-Match of an application that is to change exactly this"`
+	Items    []Item `json:"items" nullable:"false" doc:"One a document, in their order"`
 }
 
 // Item is one document of a file.
@@ -122,6 +124,12 @@ func (d Diff) String() string {
 // checked before anything is written; see [Parse] for what is refused, and
 // ErrSubject.
 func (s *Service) Apply(ctx context.Context, by journal.Actor, docs []byte, dryRun bool) (Diff, error) {
+	return s.ApplyTo(ctx, by, "", docs, dryRun)
+}
+
+// ApplyTo is Apply for policies that still have that revision, as a difference
+// told it; "" for any. ErrChanged when they have another.
+func (s *Service) ApplyTo(ctx context.Context, by journal.Actor, revision string, docs []byte, dryRun bool) (Diff, error) {
 	parsed, err := Parse(docs)
 	if err != nil {
 		return Diff{}, err
@@ -129,6 +137,9 @@ func (s *Service) Apply(ctx context.Context, by journal.Actor, docs []byte, dryR
 	a := &application{Service: s, ctx: ctx, by: by, docs: parsed}
 	if err := a.look(); err != nil {
 		return Diff{}, err
+	}
+	if revision != "" && revision != a.revision {
+		return Diff{}, ErrChanged
 	}
 	diff, err := a.compare()
 	if err != nil || dryRun || diff.Empty() {
@@ -144,6 +155,7 @@ type application struct {
 	by   journal.Actor
 	docs Documents
 
+	revision string // of the policies
 	policies map[string]Policy
 	groups   map[string]Members
 	users    map[string]subject.User // by the name under which they were asked for
@@ -155,6 +167,7 @@ func (a *application) look() (err error) {
 	if err != nil {
 		return fmt.Errorf("reading policies: %w", err)
 	}
+	a.revision = Revision(list)
 	a.policies, a.users = map[string]Policy{}, map[string]subject.User{}
 	for _, p := range list {
 		a.policies[p.Name] = p
@@ -182,7 +195,7 @@ func (a *application) user(key string) (subject.User, error) {
 }
 
 func (a *application) compare() (Diff, error) {
-	d := Diff{Items: []Item{}}
+	d := Diff{Revision: a.revision, Items: []Item{}}
 	for _, u := range a.docs.Users {
 		item, err := a.compareUser(u)
 		if err != nil {
@@ -253,7 +266,7 @@ func (a *application) writePolicies(touched func(string) bool) error {
 	}
 	e := journal.Entry{At: a.now(), Actor: a.by, Action: journal.PolicyApplied, Detail: map[string]string{
 		"saved": strconv.Itoa(len(saved)), "removed": strconv.Itoa(len(removed))}}
-	if err := a.store.PoliciesApplied(a.ctx, saved, removed, e); err != nil {
+	if err := a.store.PoliciesApplied(a.ctx, a.revision, saved, removed, e); err != nil {
 		return fmt.Errorf("storing policies: %w", err)
 	}
 	return nil

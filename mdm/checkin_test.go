@@ -204,7 +204,7 @@ func TestRefused(t *testing.T) {
 			alice := w.user("alice@example.com")
 			s := scene{w: w, alice: w.enrolled(alice, "U-1"), bob: w.enrolled(w.user("bob@example.com"), "U-2"), fresh: w.invited(alice, "U-3")}
 			s.commandOfBo = s.bob.queue("ProfileList")[0].UUID
-			before, err := w.Devices(t.Context())
+			before, err := w.DevicePage(t.Context(), mdm.Query{Limit: 100})
 			w.must(err)
 			command := s.bob.command(s.commandOfBo)
 
@@ -212,7 +212,7 @@ func TestRefused(t *testing.T) {
 			if n := w.refusals(c.want.Code); n != 1 {
 				t.Errorf("journal has %d refusals %s, want 1", n, c.want.Code)
 			}
-			after, err := w.Devices(t.Context())
+			after, err := w.DevicePage(t.Context(), mdm.Query{Limit: 100})
 			w.must(err)
 			if !equal(before, after) {
 				t.Errorf("devices changed:\n%+v\n%+v", before, after)

@@ -89,9 +89,6 @@ func Prefix(baseURL string) string {
 	return strings.Join(labels, ".")
 }
 
-// Devices lists all devices, newest first; never nil.
-func (s *Service) Devices(ctx context.Context) ([]Device, error) { return s.Store.Devices(ctx) }
-
 // DevicePage lists the devices that a query asks for, newest first; never nil.
 func (s *Service) DevicePage(ctx context.Context, q Query) ([]Device, error) {
 	return s.Store.DevicePage(ctx, q)

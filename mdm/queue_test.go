@@ -286,7 +286,7 @@ func TestFailures(t *testing.T) {
 			if diff := cmp.Diff(c.want, got.Errors); got.State != mdm.Failed || diff != "" {
 				t.Errorf("got %s\n%s", got.State, diff)
 			}
-			list, err := p.w.Devices(t.Context())
+			list, err := p.w.DevicePage(t.Context(), mdm.Query{Limit: 100})
 			if err != nil || list[0].LastError == nil || list[0].LastError.UUID != c2[0].UUID {
 				t.Errorf("the list's last error: %v, %v", list, err)
 			}

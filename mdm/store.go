@@ -173,8 +173,6 @@ type Shelf interface {
 	// DeviceByUDID gives the device that has that UDID now. ErrDeviceUnknown
 	// when there is none.
 	DeviceByUDID(ctx context.Context, udid string) (Device, error)
-	// Devices lists all devices, newest first; empty, never nil.
-	Devices(ctx context.Context) ([]Device, error)
 	// DevicePage lists what a query asks for, in a constant number of
 	// statements; empty, never nil.
 	DevicePage(ctx context.Context, q Query) ([]Device, error)

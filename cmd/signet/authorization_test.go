@@ -336,7 +336,7 @@ func TestRefusalsAreDescribed(t *testing.T) {
 		"too much":        send("application/json", strings.Repeat(" ", 20<<20)),
 		"YAML":            send("application/yaml", "kind: Nothing\n"),
 		"unknown query":   func(r *http.Request) { r.URL.RawQuery = "no=1" },
-		"other method":    func(r *http.Request) { r.Method = "PATCH" },
+		"other method":    func(r *http.Request) { r.Method = "BREW" },
 		"other address":   func(r *http.Request) { r.URL.Path += "/no/such/thing" },
 		"double slash":    func(r *http.Request) { r.URL.Path += "//x" },
 		"another site":    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },

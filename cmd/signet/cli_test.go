@@ -275,6 +275,12 @@ func TestUsersAndDevices(t *testing.T) {
 	if out := c.ok("group", "set", "Finance", "al@example.com"); out != "group Finance has 1 member\n" {
 		t.Errorf("got %q", out)
 	}
+	if out := c.ok("user", "change", "al@example.com", "--given-name", "Alice", "--alias", "a@example.com", "--alias", "al@example.com"); !strings.HasPrefix(out, "changed alice@example.com") {
+		t.Errorf("got %q", out)
+	}
+	if status, _, errs := c.run("user", "change", "al@example.com"); status != exitUsage || !strings.Contains(errs, "what is to change") {
+		t.Errorf("no change: status %d\n%s", status, errs)
+	}
 	if out := c.ok("group", "list"); !strings.HasPrefix(out, "NAME     MEMBERS  ID") || !strings.Contains(out, "Finance  1") {
 		t.Errorf("got\n%s", out)
 	}

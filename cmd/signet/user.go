@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) userCommand() *cobra.Command {
-	return group("user", "Add and show users", a.userAdd(), a.userList(), a.userShow())
+	return group("user", "Add, show and change users", a.userAdd(), a.userList(), a.userShow(), a.userChange())
 }
 
 func (a *app) userAdd() *cobra.Command {
@@ -82,4 +82,56 @@ func (a *app) userShow() *cobra.Command {
 				"groups", strings.Join(u.GroupNames, ", "), "id", u.ID, "added", moment(u.Created))
 		},
 	}
+}
+
+func (a *app) userChange() *cobra.Command {
+	var name, given, surname, mail, upn string
+	var aliases []string
+	var disabled bool
+	c := &cobra.Command{
+		Use:   "change USER",
+		Short: "Change a user; what is not named stays",
+		Long: `Changes a user. One who is disabled gets nothing new: no invitation, no
+certificate, no delivery, and the own page does not open; devices and keys stay
+as they are.`,
+		Example: "  signet user change alice@example.com --name 'Alice Smith' --mail alice.smith@example.com --alias alice@example.com\n" +
+			"  signet user change bob@example.com --disabled",
+		Args: takes("USER"),
+		RunE: func(c *cobra.Command, args []string) error {
+			var u admin.UserChange
+			flags := map[string]func(){
+				"name": func() { u.Name = &name }, "given-name": func() { u.GivenName = &given }, "surname": func() { u.Surname = &surname },
+				"mail": func() { u.Mail = &mail }, "upn": func() { u.UPN = &upn }, "alias": func() { u.Aliases = &aliases },
+				"disabled": func() { u.Disabled = &disabled },
+			}
+			changes := 0
+			for flag, set := range flags {
+				if c.Flags().Changed(flag) {
+					set()
+					changes++
+				}
+			}
+			if changes == 0 {
+				return usagef("say what is to change")
+			}
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			changed, err := client.UpdateUser(c.Context(), args[0], u)
+			if err != nil {
+				return err
+			}
+			return a.show(changed, func(w io.Writer) { fmt.Fprintf(w, "changed %s  %s\n", changed.Mail, changed.ID) })
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&name, "name", "", "display `NAME`")
+	f.StringVar(&given, "given-name", "", "given `NAME`")
+	f.StringVar(&surname, "surname", "", "`SURNAME`")
+	f.StringVar(&mail, "mail", "", "primary `ADDRESS`")
+	f.StringVar(&upn, "upn", "", "user principal `NAME`")
+	f.StringSliceVar(&aliases, "alias", nil, "all other `ADDRESSES` that certificates may name; may be repeated")
+	f.BoolVar(&disabled, "disabled", false, "gets nothing new; --disabled=false ends that")
+	return c
 }

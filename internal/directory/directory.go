@@ -22,6 +22,8 @@ var (
 		"There is no such user.", "signet user list shows them.")
 	ErrUserExists = fault.New(fault.Conflict, "user_exists",
 		"One of these addresses already belongs to a user.", "signet user show ADDRESS tells whose it is.")
+	ErrUserChanged = fault.New(fault.Conflict, "user_changed",
+		"Somebody else changed this user at the same time.", "Look at the user, and change it again.")
 	ErrGroupUnknown = fault.New(fault.NotFound, "group_unknown",
 		"There is no such group.", "signet group list shows them.")
 	ErrUserName = fault.New(fault.Invalid, "user_name_invalid",
@@ -33,6 +35,9 @@ type Store interface {
 	// UserSaved inserts the user or replaces the one with the same id, its
 	// aliases included. ErrUserExists when an address or UPN is another's.
 	UserSaved(ctx context.Context, u subject.User, e journal.Entry) error
+	// UserChanged is UserSaved for a user who is still as was says, groups
+	// aside. ErrUserChanged when not.
+	UserChanged(ctx context.Context, was, u subject.User, e journal.Entry) error
 	// User gives the user that key names: our id, an address or a UPN, the
 	// latter two normalised. ErrUserUnknown when there is none.
 	User(ctx context.Context, key string) (subject.User, error)
@@ -91,6 +96,17 @@ func (s *Service) Change(ctx context.Context, by journal.Actor, u subject.User) 
 		return subject.User{}, err
 	}
 	return u, s.store.UserSaved(ctx, u, s.entry(by, journal.UserChanged, u.ID))
+}
+
+// Update replaces the properties of a user who is still as was says.
+// ErrUserChanged when somebody else was quicker.
+func (s *Service) Update(ctx context.Context, by journal.Actor, was, u subject.User) (subject.User, error) {
+	u.ID, u.CreatedAt, u.Groups = was.ID, was.CreatedAt, was.Groups
+	u, err := tidy(u)
+	if err != nil {
+		return subject.User{}, err
+	}
+	return u, s.store.UserChanged(ctx, was, u, s.entry(by, journal.UserChanged, u.ID))
 }
 
 func (s *Service) entry(by journal.Actor, a journal.Action, id subject.UserID) journal.Entry {

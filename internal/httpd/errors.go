@@ -19,6 +19,8 @@ var (
 		"There is nothing at this address.", "Check the address.")
 	ErrMethod = fault.New(fault.Invalid, "method_not_allowed",
 		"This address does not take that method.", "The Allow header lists those it takes.")
+	ErrPrecondition = fault.New(fault.Conflict, "precondition_failed",
+		"It was changed since you looked.", "Look again, and decide anew.")
 	ErrMediaType = fault.New(fault.Invalid, "media_type_unsupported",
 		"The body is of a kind that this address does not read.", "Set Content-Type to what the description names.")
 	ErrPath = fault.New(fault.Invalid, "path_invalid",
@@ -48,6 +50,8 @@ func Status(f *fault.Error) int {
 	switch f.Code {
 	case ErrMethod.Code:
 		return http.StatusMethodNotAllowed
+	case ErrPrecondition.Code:
+		return http.StatusPreconditionFailed
 	case ErrAttempts.Code:
 		return http.StatusTooManyRequests
 	case ErrMediaType.Code:

@@ -22,7 +22,7 @@ var _ appconfig.Store = AppConfig{}
 
 // Policies implements [appconfig.Store].
 func (s AppConfig) Policies(ctx context.Context) ([]appconfig.Policy, error) {
-	return all(ctx, s.db.read, scanPolicy, `SELECT name, priority, assign, scope_in, scope_out, settings FROM policy ORDER BY name`)
+	return all(ctx, s.db.read, scanPolicy, selectPolicies)
 }
 
 func scanPolicy(row scanner) (appconfig.Policy, error) {
@@ -64,9 +64,12 @@ func parseSettings(text string) (appconfig.Settings, error) {
 }
 
 // PoliciesApplied implements [appconfig.Store].
-func (s AppConfig) PoliciesApplied(ctx context.Context, saved []appconfig.Policy, removed []string, e journal.Entry) error {
+func (s AppConfig) PoliciesApplied(ctx context.Context, seen string, saved []appconfig.Policy, removed []string, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		entry := e // f may run again
+		if err := s.unchanged(ctx, tx, seen); err != nil {
+			return err
+		}
 		for _, p := range saved {
 			old, err := s.db.replacePolicy(ctx, tx, p)
 			if err != nil {
@@ -84,6 +87,26 @@ func (s AppConfig) PoliciesApplied(ctx context.Context, saved []appconfig.Policy
 		return record(ctx, tx, entry)
 	})
 }
+
+// unchanged locks the policies, and tells whether they have that revision.
+func (s AppConfig) unchanged(ctx context.Context, tx *sql.Tx, seen string) error {
+	if seen == "" {
+		return nil
+	}
+	if _, err := s.db.hold(ctx, tx, `policy WHERE name >= ?`, ""); err != nil {
+		return err
+	}
+	now, err := all(ctx, tx, scanPolicy, selectPolicies)
+	if err != nil {
+		return fmt.Errorf("reading policies: %w", err)
+	}
+	if appconfig.Revision(now) != seen {
+		return appconfig.ErrChanged
+	}
+	return nil
+}
+
+const selectPolicies = `SELECT name, priority, assign, scope_in, scope_out, settings FROM policy ORDER BY name`
 
 // replacePolicy gives whom the policy was for until now.
 func (db *DB) replacePolicy(ctx context.Context, tx *sql.Tx, p appconfig.Policy) (subject.Scope, error) {

@@ -55,15 +55,6 @@ func (s MDM) device(ctx context.Context, where string, args ...any) (mdm.Device,
 	return d, nil
 }
 
-// Devices implements [mdm.Shelf].
-func (s MDM) Devices(ctx context.Context) ([]mdm.Device, error) {
-	list, err := all(ctx, s.db.read, scanDevice, selectDevice+` ORDER BY d.created_at DESC, d.id DESC`)
-	if err != nil {
-		return nil, fmt.Errorf("listing devices: %w", err)
-	}
-	return list, s.lastErrors(ctx, list, "")
-}
-
 // DevicePage implements [mdm.Shelf].
 func (s MDM) DevicePage(ctx context.Context, q mdm.Query) ([]mdm.Device, error) {
 	query, values := devicePage(q)

@@ -58,6 +58,52 @@ func (s Directory) refuseTaken(ctx context.Context, tx *sql.Tx, address string, 
 	return nil
 }
 
+// UserChanged implements [directory.Store].
+func (s Directory) UserChanged(ctx context.Context, was, u subject.User, e journal.Entry) error {
+	err := s.db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := s.db.hold(ctx, tx, `users WHERE id = ?`, was.ID); err != nil {
+			return err
+		}
+		now, err := userNow(ctx, tx, was.ID)
+		if err != nil {
+			return err
+		}
+		if !sameUser(now, was) {
+			return directory.ErrUserChanged
+		}
+		if err := saveUser(ctx, tx, u); err != nil {
+			return err
+		}
+		return record(ctx, tx, e)
+	})
+	if s.db.dia.unique(err) {
+		return directory.ErrUserExists.With(err)
+	}
+	return err
+}
+
+// userNow reads a user, without groups, as the transaction sees him.
+func userNow(ctx context.Context, tx *sql.Tx, id subject.UserID) (subject.User, error) {
+	u, err := scanUser(tx.QueryRowContext(ctx, selectUser+` WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return u, directory.ErrUserUnknown
+	}
+	if err != nil {
+		return u, fmt.Errorf("reading user: %w", err)
+	}
+	scan := func(row scanner) (address string, err error) { err = row.Scan(&address); return address, err }
+	u.Aliases, err = all(ctx, tx, scan, `SELECT address FROM user_alias WHERE user_id = ? ORDER BY address`, id)
+	if err != nil {
+		return u, fmt.Errorf("reading aliases: %w", err)
+	}
+	return u, nil
+}
+
+func sameUser(a, b subject.User) bool {
+	same := a.ID == b.ID && a.UPN == b.UPN && a.Mail == b.Mail && a.Name == b.Name && a.GivenName == b.GivenName && a.Surname == b.Surname
+	return same && a.Disabled == b.Disabled && slices.Equal(slices.Sorted(slices.Values(a.Aliases)), slices.Sorted(slices.Values(b.Aliases)))
+}
+
 func saveUser(ctx context.Context, tx *sql.Tx, u subject.User) error {
 	n, err := changed(ctx, tx, `UPDATE users SET upn = ?, mail = ?, name = ?, given_name = ?, surname = ?, disabled = ? WHERE id = ?`,
 		u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled, u.ID)

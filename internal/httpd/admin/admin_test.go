@@ -153,12 +153,15 @@ type fakePolicies struct {
 	dry  bool
 }
 
-func (f *fakePolicies) Apply(_ context.Context, _ journal.Actor, docs []byte, dry bool) (appconfig.Diff, error) {
+func (f *fakePolicies) ApplyTo(_ context.Context, _ journal.Actor, revision string, docs []byte, dry bool) (appconfig.Diff, error) {
 	f.docs, f.dry = string(docs), dry
+	if revision != "" && revision != "r-1" {
+		return appconfig.Diff{}, appconfig.ErrChanged
+	}
 	if f.docs == "" {
 		return appconfig.Diff{}, appconfig.ErrDocument
 	}
-	return appconfig.Diff{Items: []appconfig.Item{{Kind: "Policy", Name: "mail", Action: appconfig.Added, Changes: []appconfig.Change{}}}}, nil
+	return appconfig.Diff{Revision: "r-1", Items: []appconfig.Item{{Kind: "Policy", Name: "mail", Action: appconfig.Added, Changes: []appconfig.Change{}}}}, nil
 }
 
 func (f *fakePolicies) Explain(_ context.Context, user string) (appconfig.Explanation, error) {

@@ -25,6 +25,11 @@ func (c *Client) User(ctx context.Context, key string) (UserDetail, error) {
 	return get[UserDetail](ctx, c, at("users", key))
 }
 
+// UpdateUser changes a user.
+func (c *Client) UpdateUser(ctx context.Context, key string, u UserChange) (UserDetail, error) {
+	return send[UserDetail](ctx, c, http.MethodPatch, at("users", key), u)
+}
+
 // Groups lists the groups.
 func (c *Client) Groups(ctx context.Context) ([]Group, error) { return items[Group](ctx, c, "/groups") }
 

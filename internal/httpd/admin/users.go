@@ -8,6 +8,7 @@ import (
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 )
@@ -21,6 +22,8 @@ type Users interface {
 	// Users lists at most limit, ordered by address, those whose address
 	// follows after; never nil.
 	Users(ctx context.Context, after string, limit int) ([]subject.User, error)
+	// Update replaces the properties of a user who is still as was says.
+	Update(ctx context.Context, by journal.Actor, was, u subject.User) (subject.User, error)
 	// SetGroup makes the group have exactly these members.
 	SetGroup(ctx context.Context, by journal.Actor, name string, members []subject.UserID) (subject.GroupID, error)
 	// Groups lists at most limit, ordered by name, those whose name follows
@@ -65,6 +68,36 @@ func newUser(u subject.User) User {
 		GivenName: u.GivenName, Surname: u.Surname, Groups: groups, Disabled: u.Disabled, Created: u.CreatedAt}
 }
 
+// UserChange is what changes of a user; what is left out stays.
+type UserChange struct {
+	Mail      *string   `json:"mail,omitempty" maxLength:"320" doc:"Primary address"`
+	UPN       *string   `json:"upn,omitempty" maxLength:"320" doc:"User principal name"`
+	Aliases   *[]string `json:"aliases,omitempty" maxItems:"100" nullable:"false" doc:"All other addresses that certificates may name"`
+	Name      *string   `json:"name,omitempty" maxLength:"200" doc:"Display name"`
+	GivenName *string   `json:"givenName,omitempty" maxLength:"200" doc:"For the certificate"`
+	Surname   *string   `json:"surname,omitempty" maxLength:"200" doc:"For the certificate"`
+	Disabled  *bool     `json:"disabled,omitempty" doc:"Gets nothing new and cannot open the pages"`
+}
+
+// of gives the user as he is to be.
+func (c UserChange) of(u subject.User) subject.User {
+	for _, p := range []struct {
+		to   *string
+		from *string
+	}{{&u.Mail, c.Mail}, {&u.UPN, c.UPN}, {&u.Name, c.Name}, {&u.GivenName, c.GivenName}, {&u.Surname, c.Surname}} {
+		if p.from != nil {
+			*p.to = *p.from
+		}
+	}
+	if c.Aliases != nil {
+		u.Aliases = *c.Aliases
+	}
+	if c.Disabled != nil {
+		u.Disabled = *c.Disabled
+	}
+	return u
+}
+
 // UserDetail is a user with what lists leave out.
 type UserDetail struct {
 	User
@@ -95,6 +128,10 @@ func (a *API) users() {
 	register(a, operation{id: "getUser", tag: "users", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",
 		permission: access.UserRead,
 		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.getUser)
+	register(a, operation{id: "updateUser", tag: "users", method: http.MethodPatch, path: "/users/{user}", summary: "Change a user",
+		permission: access.UserWrite, maxBody: small,
+		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserChanged,
+			subject.ErrAddress, httpd.ErrPrecondition}}, a.updateUser)
 	register(a, operation{id: "listGroups", tag: "users", method: http.MethodGet, path: "/groups", summary: "List groups",
 		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listGroups)
 	register(a, operation{id: "setGroup", tag: "users", method: http.MethodPut, path: "/groups/{group}",
@@ -121,13 +158,43 @@ func (a *API) addUser(ctx context.Context, by journal.Actor, in *body[NewUser]) 
 	return &body[User]{newUser(u)}, err
 }
 
-func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*body[UserDetail], error) {
+// shownUser is a user with the name of his state.
+type shownUser struct {
+	ETag string `header:"ETag" doc:"Of this state, for If-Match"`
+	Body UserDetail
+}
+
+func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*shownUser, error) {
 	u, err := a.Users.User(ctx, in.User)
 	if err != nil {
 		return nil, err
 	}
+	return a.showUser(ctx, u)
+}
+
+func (a *API) showUser(ctx context.Context, u subject.User) (*shownUser, error) {
 	groups, err := a.Users.GroupNames(ctx, u)
-	return &body[UserDetail]{UserDetail{newUser(u), groups}}, err
+	shown := newUser(u)
+	return &shownUser{etag(shown), UserDetail{shown, groups}}, err
+}
+
+func (a *API) updateUser(ctx context.Context, by journal.Actor, in *struct {
+	User    string `path:"user" maxLength:"320" doc:"Our id, an address or a UPN"`
+	IfMatch string `header:"If-Match" maxLength:"200" doc:"The ETag that the user had when you looked: refused when it is another now"`
+	Body    UserChange
+}) (*shownUser, error) {
+	was, err := a.Users.User(ctx, in.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := unchanged(in.IfMatch, etag(newUser(was))); err != nil {
+		return nil, err
+	}
+	u, err := a.Users.Update(ctx, by, was, in.Body.of(was))
+	if err != nil {
+		return nil, err
+	}
+	return a.showUser(ctx, u)
 }
 
 func (a *API) listGroups(ctx context.Context, _ journal.Actor, in *Part) (*body[list[Group]], error) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +43,25 @@ func testAppConfig(t *testing.T, open Open) {
 		isDue(t, db, map[subject.DeviceID]bool{old: false, now: true, other: false})
 	})
 
+	t.Run("are changed only as they were seen", func(t *testing.T) {
+		db := open(t)
+		a := appconfig.Policy{Name: "a", Settings: appconfig.Settings{"n": int64(7)}}
+		apply(t, db, []appconfig.Policy{a})
+		list, err := db.AppConfig().Policies(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := appconfig.Revision(list)
+		for _, want := range []error{nil, appconfig.ErrChanged} { // the second saw what the first changed
+			a.Priority++
+			if err := db.AppConfig().PoliciesApplied(t.Context(), seen, []appconfig.Policy{a}, nil, entry(journal.PolicyApplied)); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		}
+		a.Priority = 1
+		samePolicies(t, db, a)
+	})
+
 	t.Run("groups have their members", func(t *testing.T) {
 		db := open(t)
 		u := addUser(t, db, "alice@example.com")
@@ -63,7 +83,7 @@ func testAppConfig(t *testing.T, open Open) {
 
 func apply(t *testing.T, db *store.DB, saved []appconfig.Policy, removed ...string) {
 	t.Helper()
-	if err := db.AppConfig().PoliciesApplied(t.Context(), saved, removed, entry(journal.PolicyApplied)); err != nil {
+	if err := db.AppConfig().PoliciesApplied(t.Context(), "", saved, removed, entry(journal.PolicyApplied)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -243,7 +243,7 @@ func Contention(t *testing.T, two Two) {
 			before := revisions(t, a)
 			for _, err := range atOnce(both(a, b, func(i int, db *store.DB) error {
 				p := appconfig.Policy{Name: fmt.Sprint(n), In: subject.Scope{Devices: devices[i : i+1]}, Settings: appconfig.Settings{}}
-				return db.AppConfig().PoliciesApplied(t.Context(), []appconfig.Policy{p}, nil, entry(journal.PolicyApplied))
+				return db.AppConfig().PoliciesApplied(t.Context(), "", []appconfig.Policy{p}, nil, entry(journal.PolicyApplied))
 			})...) {
 				f.must(err)
 			}

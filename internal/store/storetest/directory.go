@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +14,53 @@ import (
 )
 
 func testDirectory(t *testing.T, open Open) {
+	t.Run("of many who change a user they saw, one does", func(t *testing.T) {
+		db := open(t)
+		was := addUser(t, db, "alice@example.com")
+		was.Aliases = []string{"b@example.com", "a@example.com"}
+		if err := db.Directory().UserSaved(t.Context(), was, entry(journal.UserChanged)); err != nil {
+			t.Fatal(err)
+		}
+		errs := make([]error, 8)
+		var wg sync.WaitGroup
+		for i := range errs {
+			u := was
+			u.Name = fmt.Sprint("name ", i)
+			wg.Go(func() { errs[i] = db.Directory().UserChanged(t.Context(), was, u, entry(journal.UserChanged)) })
+		}
+		wg.Wait()
+		changed := 0
+		for i, err := range errs {
+			switch got, _ := db.Directory().User(t.Context(), string(was.ID)); {
+			case err == nil:
+				changed++
+				if want := fmt.Sprint("name ", i); got.Name != want {
+					t.Errorf("got %s, want %s", got.Name, want)
+				}
+			case !errors.Is(err, directory.ErrUserChanged):
+				t.Error(err)
+			}
+		}
+		if changed != 1 {
+			t.Errorf("%d changed it, want 1", changed)
+		}
+		now, err := db.Directory().User(t.Context(), string(was.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := addUser(t, db, "bob@example.com")
+		taken := now
+		taken.Mail = other.Mail
+		if err := db.Directory().UserChanged(t.Context(), now, taken, entry(journal.UserChanged)); !errors.Is(err, directory.ErrUserExists) {
+			t.Errorf("another's address: got %v, want ErrUserExists", err)
+		}
+		gone := now
+		gone.ID = "u-0"
+		if err := db.Directory().UserChanged(t.Context(), gone, gone, entry(journal.UserChanged)); !errors.Is(err, directory.ErrUserUnknown) {
+			t.Errorf("nobody: got %v, want ErrUserUnknown", err)
+		}
+	})
+
 	t.Run("a user is found by every name", func(t *testing.T) {
 		db := open(t)
 		u := subject.User{ID: subject.NewUserID(), UPN: "a@corp.example", Mail: "alice@example.com", Name: "Alice",

@@ -367,7 +367,7 @@ func testMDM(t *testing.T, open Open) {
 
 	t.Run("devices are listed with their last failure", func(t *testing.T) {
 		f := facet(t, open(t))
-		if list, err := f.Devices(t.Context()); err != nil || list == nil || len(list) != 0 {
+		if list, err := f.DevicePage(t.Context(), mdm.Query{Limit: 100}); err != nil || list == nil || len(list) != 0 {
 			t.Errorf("empty: got %v, %v", list, err)
 		}
 		d := f.enrolled("alice@example.com", "U-1")
@@ -379,7 +379,7 @@ func testMDM(t *testing.T, open Open) {
 				t.Fatal(err)
 			}
 		}
-		got, err := f.Devices(t.Context())
+		got, err := f.DevicePage(t.Context(), mdm.Query{Limit: 100})
 		if err != nil || len(got) != 1 || got[0].LastError == nil || got[0].LastError.UUID != list[1].UUID {
 			t.Fatalf("got %+v, %v", got, err)
 		}

@@ -116,7 +116,7 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 			return func(n int) func() error {
 				p.Priority++
 				return func() error {
-					return db.AppConfig().PoliciesApplied(t.Context(), []appconfig.Policy{p}, nil, entry(journal.PolicyApplied))
+					return db.AppConfig().PoliciesApplied(t.Context(), "", []appconfig.Policy{p}, nil, entry(journal.PolicyApplied))
 				}
 			}
 		},
