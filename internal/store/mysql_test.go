@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	mysqldriver "github.com/go-sql-driver/mysql"
+
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/store/mariadbtest"
@@ -103,5 +105,33 @@ func TestNamesAreExact(t *testing.T) {
 		if groups, err := db.AppConfig().Groups(t.Context()); err != nil || len(groups) != len(names) {
 			t.Errorf("%s: %d groups, %v; want %d", name, len(groups), err, len(names))
 		}
+	}
+}
+
+// A server that became a replica takes no writes: that passes, and no
+// connection to it is kept.
+func TestReadOnlyServer(t *testing.T) {
+	root := mariadbtest.New(t).Database(t)
+	cfg, err := mysqldriver.ParseDSN(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(statements ...string) {
+		t.Helper()
+		if err := mariadbtest.Exec(root, statements...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE USER signet@localhost IDENTIFIED BY 'x'", "GRANT ALL ON "+cfg.DBName+".* TO signet@localhost")
+	cfg.User, cfg.Passwd = "signet", "x"
+	db := mariaDB(t, cfg.FormatDSN())
+	e := journal.Entry{At: time.UnixMicro(1), Action: journal.UserAdded}
+	exec("SET GLOBAL read_only = 1")
+	if err := db.Journal().Record(t.Context(), e); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("read-only: got %v, want ErrUnavailable", err)
+	}
+	exec("SET GLOBAL read_only = 0")
+	if err := db.Journal().Record(t.Context(), e); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/delivery"
+	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/store"
@@ -194,6 +196,35 @@ func Contention(t *testing.T, two Two) {
 			}
 			if len(taken) != 8 {
 				t.Fatalf("%d devices were leased, want 8", len(taken))
+			}
+		}
+	})
+
+	t.Run("what a device fetches is not forgotten", func(t *testing.T) {
+		a, b := two(t)
+		d, other := deliver(t, a), facet(t, b)
+		for n := range races {
+			p := d.send(parcelOf(fmt.Sprint(n)))
+			d.touch()
+			end := delivery.Decision{Lease: d.lease(), Moves: []delivery.Move{{Do: plan.End, Parcel: p.ID}}}
+			var fetched mdm.Command
+			var found bool
+			errs := atOnce(
+				func() error { return a.Delivery().Planned(t.Context(), end, entry(journal.PlanStored)) },
+				func() (err error) {
+					fetched, found, err = other.Next(t.Context(), mdm.Poll{Device: d.id, At: at, Until: at.Add(time.Minute)})
+					return err
+				})
+			if errs[1] != nil || errs[0] != nil && !errors.Is(errs[0], delivery.ErrStale) {
+				t.Fatal(errs)
+			}
+			if found != (errs[0] != nil) {
+				t.Fatalf("fetched: %v; ended as if it were not there: %v", found, errs[0] == nil)
+			}
+			if found {
+				_, err := other.Reported(t.Context(), mdm.Outcome{Device: d.id, Command: fetched.UUID, State: mdm.Acknowledged, At: at}, entry(journal.DeviceReported))
+				d.must(err)
+				d.move(delivery.Move{Do: plan.End, Parcel: p.ID})
 			}
 		}
 	})
