@@ -31,7 +31,7 @@ import (
 const program = "chromium"
 
 // patience bounds every wait.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Browser is a running Chromium.
 type Browser struct{ ctx context.Context }

@@ -148,7 +148,7 @@ func (s *Source) Serve(w http.ResponseWriter, r *http.Request, key string) error
 	}
 	defer leave()
 	out := stream{w, http.NewResponseController(w)}
-	if out.begin() != nil {
+	if out.begin() != nil || r.Method == http.MethodHead {
 		return nil // as below: he went away
 	}
 	life, beat := time.NewTimer(streamLife), time.NewTicker(heartbeat)

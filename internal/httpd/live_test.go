@@ -132,9 +132,11 @@ func TestLiveTellsOfChanges(t *testing.T) {
 			want(name, lines, "id: v2", "data: changed")
 		}
 		want("without a page", nobody, "retry: 3000")
-		if looks := b.looks; looks > 8 || strings.Join(b.asked, " ") != "alice nobody" {
-			t.Errorf("%d looks in six seconds, the last for %q; want one for each second and for those who listen", looks, b.asked)
+		b.mu.Lock()
+		if b.looks > 8 || strings.Join(b.asked, " ") != "alice nobody" {
+			t.Errorf("%d looks in six seconds, the last for %q; want one for each second and for those who listen", b.looks, b.asked)
 		}
+		b.mu.Unlock()
 		time.Sleep(9 * time.Second)
 		want("heartbeat", nobody, ":")
 		stop() // and the streams end with their clients
@@ -164,6 +166,9 @@ func TestLiveEnds(t *testing.T) {
 			t.Errorf("%d lines, want a heartbeat every 15 seconds", n)
 		}
 		start = time.Now()
+		if w := ask(site, "HEAD", "/events?key=alice", nil); w.Code != 200 || time.Since(start) != 0 {
+			t.Errorf("HEAD: %d after %v", w.Code, time.Since(start))
+		}
 		_, status = open(t.Context(), site, "key=alice", nil)
 		synctest.Wait()
 		live.Close()
