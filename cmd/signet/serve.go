@@ -98,6 +98,9 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
+	for _, l := range listeners {
+		s.metrics.TurnedAway(l.Name(), l.TurnedAway)
+	}
 	ready(listeners[0].Addr())
 	g, ctx := errgroup.WithContext(ctx)
 	for _, w := range s.steps() {

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/store"
 )
 
 // Version and commit of a release; set when it is built, by -ldflags -X. A
@@ -21,10 +24,11 @@ type build struct {
 	Modified bool   `json:"modified"` // not exactly that commit
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+	Schema   int64  `json:"schema"` // of the database, which this build brings it to
 }
 
 func newBuild() (b build) {
-	b = build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b = build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Schema: store.NewestSchema()}
 	defer func() {
 		b.Version, b.Commit = cmp.Or(version, b.Version), cmp.Or(commit, b.Commit)
 		if of, changed := strings.CutSuffix(b.Commit, "-changed"); changed {
@@ -62,7 +66,7 @@ func (a *app) versionCommand() *cobra.Command {
 			if b.Modified {
 				commit += " and changes"
 			}
-			return a.showRecord(b, "signet", b.Version, "commit", commit, "of", b.Time, "go", b.Go, "platform", b.Platform)
+			return a.showRecord(b, "signet", b.Version, "commit", commit, "of", b.Time, "go", b.Go, "platform", b.Platform, "schema", strconv.FormatInt(b.Schema, 10))
 		},
 	}
 }

@@ -3,6 +3,7 @@ package httpd
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -18,12 +19,13 @@ type crowd struct {
 	net.Listener
 	total  *shares // under one key
 	shares *shares
+	turned *atomic.Int64 // connections that were closed at once
 }
 
 const everybody = "*"
 
 func newCrowd(l net.Listener, total, each int64) crowd {
-	return crowd{l, newShares(total), newShares(each)}
+	return crowd{l, newShares(total), newShares(each), new(atomic.Int64)}
 }
 
 // connLimit is maxConns, or half of the files that may be open.
@@ -45,6 +47,7 @@ func (c crowd) Accept() (net.Conn, error) {
 		if leave := c.enter(sharer(hostOf(conn.RemoteAddr().String()))); leave != nil {
 			return &counted{Conn: conn, leave: leave}, nil
 		}
+		c.turned.Add(1)
 		conn.Close()
 	}
 }

@@ -71,6 +71,9 @@ func TestConnectionLimits(t *testing.T) {
 	if c, err := l.Accept(); err == nil {
 		t.Errorf("got a connection of %s over the total", c.RemoteAddr())
 	}
+	if n := l.TurnedAway(); n != 2 {
+		t.Errorf("%d turned away, want 2", n)
+	}
 	other.Close()
 }
 

@@ -6,10 +6,13 @@ import (
 )
 
 // On makes a Listener of one that a test brings.
-func On(l net.Listener, h http.Handler) *Listener { return &Listener{"test", l, h} }
+func On(l net.Listener, h http.Handler) *Listener { return &Listener{"test", l, h, nil} }
 
 // Crowded limits the connections of a Listener that a test brings.
-func Crowded(l net.Listener, total, each int64) net.Listener { return newCrowd(l, total, each) }
+func Crowded(l net.Listener, total, each int64) *Listener {
+	c := newCrowd(l, total, each)
+	return &Listener{"test", c, nil, c.turned}
+}
 
 // Limits and keys, opened to tests.
 const (

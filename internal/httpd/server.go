@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/fault"
@@ -39,6 +40,18 @@ type Listener struct {
 	name string
 	net.Listener
 	handler http.Handler
+	turned  *atomic.Int64 // nil: it has no limits
+}
+
+// Name is the setting that chose its address.
+func (l *Listener) Name() string { return l.name }
+
+// TurnedAway tells how many connections were over the limits.
+func (l *Listener) TurnedAway() int64 {
+	if l.turned == nil {
+		return 0
+	}
+	return l.turned.Load()
 }
 
 // Listen takes a TCP address. Name is the setting that chose it, such as
@@ -49,13 +62,14 @@ func Listen(name, addr string, config *tls.Config, h http.Handler) (*Listener, e
 	if err != nil {
 		return nil, ErrListen.Saying(fmt.Sprintf("Cannot listen on %s (%s).", addr, name)).With(err)
 	}
-	l = newCrowd(l, connLimit(), maxConnsEach)
+	crowd := newCrowd(l, connLimit(), maxConnsEach)
+	l = crowd
 	if config != nil {
 		config = config.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
 		l = tls.NewListener(l, config)
 	}
-	return &Listener{name, l, h}, nil
+	return &Listener{name, l, h, crowd.turned}, nil
 }
 
 // ListenUnix takes a socket that only the server's own user can reach. A
@@ -72,7 +86,7 @@ func ListenUnix(name, path string, h http.Handler) (*Listener, error) {
 	if err != nil {
 		return nil, ErrListen.Saying("Cannot make the socket " + path + ".").With(err)
 	}
-	return &Listener{name, l, h}, nil
+	return &Listener{name, l, h, nil}, nil
 }
 
 // TLS is the configuration of an HTTPS listener whose certificate may be

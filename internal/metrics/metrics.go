@@ -86,6 +86,14 @@ func (m *Metrics) Request(method, route string, status int, code string, took ti
 	}
 }
 
+// TurnedAway counts the connections that a listener closed because it held too
+// many, in all or of one address.
+func (m *Metrics) TurnedAway(listener string, read func() int64) {
+	m.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "signet_connections_refused_total", Help: "Connections that were closed at once, because there were too many in all or of one address.",
+		ConstLabels: prometheus.Labels{"listener": listener}}, func() float64 { return float64(read()) }))
+}
+
 // Work is one background step being counted. It is there, with zeros, from the
 // start, so that one that never ran can be told from one that is not there.
 type Work struct {

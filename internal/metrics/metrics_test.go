@@ -64,6 +64,8 @@ func TestCounters(t *testing.T) {
 	m.Issued("mail-signing")
 	m.Opened()
 	m.Outbound("apns", "200")
+	m.TurnedAway("--listen", func() int64 { return 7 })
+	m.TurnedAway("--ops-listen", func() int64 { return 0 })
 	same(t, m, `
 # HELP signet_http_requests_total Requests that were answered.
 # TYPE signet_http_requests_total counter
@@ -89,8 +91,12 @@ signet_step_last_success_timestamp_seconds{step="seal"} 1.7955216e+09
 # HELP signet_outbound_total Attempts to reach another server (apns, smtp), by outcome.
 # TYPE signet_outbound_total counter
 signet_outbound_total{outcome="200",service="apns"} 1
+# HELP signet_connections_refused_total Connections that were closed at once, because there were too many in all or of one address.
+# TYPE signet_connections_refused_total counter
+signet_connections_refused_total{listener="--listen"} 7
+signet_connections_refused_total{listener="--ops-listen"} 0
 `, "signet_http_requests_total", "signet_http_refused_total", "signet_step_failures_total", "signet_step_items_total",
-		"signet_step_last_success_timestamp_seconds", "signet_outbound_total")
+		"signet_step_last_success_timestamp_seconds", "signet_outbound_total", "signet_connections_refused_total")
 	if problems, err := testutil.GatherAndLint(m); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
