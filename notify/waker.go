@@ -116,6 +116,11 @@ func (w *Waker) wake(ctx context.Context, l *wire, wish Wish) error {
 			return err
 		}
 	}
+	return w.note(ctx, wish, a)
+}
+
+// note writes down what became of a push.
+func (w *Waker) note(ctx context.Context, wish Wish, a Answer) error {
 	r := wish.after(a, w.Now())
 	level := slog.LevelDebug
 	if r.Refused || a.Kind == TooLarge || a.Kind == Refused {
