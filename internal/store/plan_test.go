@@ -37,6 +37,7 @@ func TestListsAreIndexed(t *testing.T) {
 		"devices":              of(devicePage(mdm.Query{Limit: 1})),
 		"more devices":         of(devicePage(mdm.Query{Before: now, ID: "x", Limit: 1})),
 		"devices in one state": of(devicePage(mdm.Query{State: mdm.Enrolled, Before: now, ID: "x", Limit: 1})),
+		"wishes":               {`SELECT e.device_id` + dueWish + `(?) ORDER BY e.wake_at LIMIT ?`, []any{1, "t", 1}},
 		"jobs":                 of(jobPage(now, "x", 1)),
 		"items of a job":       of(jobItemPage("j", "", "x", 1)),
 		"failed items":         of(jobItemPage("j", job.Failed, "x", 1)),

@@ -57,9 +57,9 @@ func (s Push) leased(ctx context.Context, l notify.Lease, from string, due []any
 		wishes = nil // f may run again
 		list, err := all(ctx, tx, s.scanWish, `SELECT e.device_id, d.user_id, e.topic, e.push_token, e.push_magic, e.token_at, e.wake_at,
 			d.seen_at, COALESCE(p.tried_at, 0), COALESCE(p.sent_at, 0), COALESCE(p.pushes, 0), COALESCE(p.failures, 0), COALESCE(p.refused_at, 0)
-			FROM (SELECT e.device_id AS due`+from+` ORDER BY e.wake_at, e.device_id LIMIT ?) w
+			FROM (SELECT e.device_id AS due`+from+` ORDER BY e.wake_at LIMIT ?) w
 			JOIN enrollment e ON e.device_id = w.due JOIN device d ON d.id = w.due LEFT JOIN device_push p ON p.device_id = w.due
-			ORDER BY e.wake_at, e.device_id`, append(due[:len(due):len(due)], l.Limit)...)
+			ORDER BY e.wake_at`, append(due[:len(due):len(due)], l.Limit)...)
 		if err != nil {
 			return fmt.Errorf("reading wishes: %w", err)
 		}
