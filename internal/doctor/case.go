@@ -25,6 +25,8 @@ type Database interface {
 	Figures(ctx context.Context) (metrics.Figures, error)
 	// Newest gives the instant of the newest journal entry; zero for none.
 	Newest(ctx context.Context) (time.Time, error)
+	// LastBackup gives the instant of the last backup; zero for none.
+	LastBackup(ctx context.Context) (time.Time, error)
 	// PushCertificate gives that of devices that enroll, nil for none, and why
 	// nothing can be pushed, empty when it can.
 	PushCertificate(ctx context.Context) (c *x509.Certificate, trouble string, err error)
@@ -85,6 +87,7 @@ func (c *Case) Checks() []Check {
 		{"database", "owner", c.withKeys(c.withDatabase(c.owner))},
 		{"database", "latency", c.withDatabase(c.latency)},
 		{"database", "integrity", c.withDatabase(c.integrity)},
+		{"database", "backup", c.withDatabase(c.backup)},
 		{"certificates", "tls", c.withKeys(c.tls)},
 		{"certificates", "authorities", c.withKeys(c.authorities)},
 		{"certificates", "push", c.withDatabase(c.push)},

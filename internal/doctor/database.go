@@ -99,6 +99,25 @@ func (c *Case) integrity(ctx context.Context) Finding {
 	return ok("nothing is damaged")
 }
 
+// maxBackup is how old the last backup may be.
+const maxBackup = 8 * 24 * time.Hour
+
+// backup asks when the last one was begun, whatever became of the file.
+func (c *Case) backup(ctx context.Context) Finding {
+	const try = "signet backup DIR, every night; docs/backup.md"
+	last, err := c.db.LastBackup(ctx)
+	age := c.Now().Sub(last)
+	switch {
+	case err != nil:
+		return trouble(err, "")
+	case last.IsZero():
+		return warn("No backup was ever made.", try)
+	case age > maxBackup:
+		return warn(fmt.Sprintf("The last backup is %d days old.", int(age/(24*time.Hour))), try)
+	}
+	return ok("the last one was made " + last.UTC().Format(time.RFC3339))
+}
+
 // Bounds of how far clocks may differ.
 const maxSkew = 5 * time.Minute
 

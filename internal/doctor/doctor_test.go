@@ -43,6 +43,7 @@ type database struct {
 	damage     string
 	figures    metrics.Figures
 	newest     time.Time
+	backup     time.Time
 	err        error
 	takes      func()
 	owner      cert.Fingerprint
@@ -52,9 +53,10 @@ type database struct {
 
 func (d *database) Owner(context.Context) (cert.Fingerprint, error) { return d.owner, d.err }
 
-func (d *database) Schema(context.Context) (int64, int64, error) { return d.have, d.want, d.err }
-func (d *database) Damage(context.Context) (string, error)       { return d.damage, d.err }
-func (d *database) Newest(context.Context) (time.Time, error)    { d.takes(); return d.newest, d.err }
+func (d *database) Schema(context.Context) (int64, int64, error)  { return d.have, d.want, d.err }
+func (d *database) Damage(context.Context) (string, error)        { return d.damage, d.err }
+func (d *database) Newest(context.Context) (time.Time, error)     { d.takes(); return d.newest, d.err }
+func (d *database) LastBackup(context.Context) (time.Time, error) { return d.backup, d.err }
 func (d *database) Figures(context.Context) (metrics.Figures, error) {
 	return d.figures, d.err
 }
@@ -65,7 +67,7 @@ func (d *database) PushCertificate(context.Context) (*x509.Certificate, string, 
 
 func healthy(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{t: t, now: start, up: true, db: &database{have: 7, want: 7, newest: start, takes: func() {}, push: &x509.Certificate{NotAfter: start.AddDate(1, 0, 0)}}}
+	i := &installation{t: t, now: start, up: true, db: &database{have: 7, want: 7, newest: start, backup: start.AddDate(0, 0, -7), takes: func() {}, push: &x509.Certificate{NotAfter: start.AddDate(1, 0, 0)}}}
 	data := filepath.Join(t.TempDir(), "data")
 	apart := filepath.Join(t.TempDir(), "unlock.key")
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -200,6 +202,8 @@ func TestAilments(t *testing.T) {
 		"name unknown":   {func(i *installation) { i.Lookup = func(context.Context, string) ([]string, error) { return nil, no } }, "network: name", doctor.Fail, "mdm.example.org is in no DNS"},
 		"unreachable":    {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return nil, no } }, "network: own address", doctor.Fail, "The server runs, but not behind"},
 		"another there":  {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return []byte("x"), nil } }, "network: own address", doctor.Fail, "another server answers"},
+		"never saved":    {func(i *installation) { i.db.backup = time.Time{} }, "database: backup", doctor.Warn, "No backup was ever made"},
+		"saved long ago": {func(i *installation) { i.db.backup = start.AddDate(0, 0, -9) }, "database: backup", doctor.Warn, "9 days old"},
 		"clock behind":   {func(i *installation) { i.db.newest = start.Add(time.Hour) }, "clock: time", doctor.Fail, "from 1h0m0s in the future"},
 		"open directory": {func(i *installation) { os.Chmod(i.Config.Data, 0o755) }, "disk: rights", doctor.Fail, "mode 0755"},
 		"directory gone": {func(i *installation) { i.Config.Data = "/no/such" }, "disk: space", doctor.Fail, "no such file"},

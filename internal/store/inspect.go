@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
 )
 
 // Inspection is a database that is only looked at: nothing is migrated, and
@@ -57,6 +58,16 @@ func (o Operations) Newest(ctx context.Context) (time.Time, error) {
 	err := o.db.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(at), 0) FROM journal`).Scan(&at)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading the newest journal entry: %w", err)
+	}
+	return instant(at), nil
+}
+
+// LastBackup gives the instant of the last backup; zero for none.
+func (o Operations) LastBackup(ctx context.Context) (time.Time, error) {
+	var at int64
+	err := o.db.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(at), 0) FROM journal WHERE action = ?`, journal.BackupMade).Scan(&at)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("looking for the last backup: %w", err)
 	}
 	return instant(at), nil
 }

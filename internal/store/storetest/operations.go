@@ -135,6 +135,22 @@ func testOperations(t *testing.T, open Open) {
 			t.Errorf("got %v, %v", f.CRLs, err)
 		}
 	})
+	t.Run("the last backup", func(t *testing.T) {
+		db := open(t)
+		if last, err := db.Operations().LastBackup(t.Context()); err != nil || !last.IsZero() {
+			t.Errorf("of nothing: got %v, %v", last, err)
+		}
+		for n, action := range []journal.Action{journal.BackupMade, journal.BackupMade, journal.KeyOpened} {
+			e := entry(action)
+			e.At = at.Add(time.Duration(n) * time.Hour)
+			if err := db.Journal().Record(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if last, err := db.Operations().LastBackup(t.Context()); err != nil || !last.Equal(at.Add(time.Hour)) {
+			t.Errorf("got %v, %v; want %v", last, err, at.Add(time.Hour))
+		}
+	})
 	t.Run("the newest entry and no damage", func(t *testing.T) {
 		db := open(t)
 		if newest, err := db.Operations().Newest(t.Context()); err != nil || !newest.IsZero() {
