@@ -53,6 +53,7 @@ type Facts struct {
 	Device  string    `json:"device,omitempty"`  // name or model, as the device told it
 	OS      string    `json:"os,omitempty"`      // its version of iOS
 	At      time.Time `json:"at,omitzero"`       // when it happened
+	Coded   bool      `json:"coded,omitempty"`   // the link asks for a code
 	Expires time.Time `json:"expires,omitzero"`  // when the link is good for nothing
 	History int       `json:"history,omitempty"` // certificates that read mail
 	Signs   bool      `json:"signs,omitempty"`   // it can sign

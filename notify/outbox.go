@@ -142,10 +142,10 @@ func NewOutbox(c OutboxConfig) *Outbox {
 	return &Outbox{c}
 }
 
-// Invite queues the mail with the link to enroll a device. ErrLimit when the
-// user was sent too many today.
-func (o *Outbox) Invite(ctx context.Context, by journal.Actor, user subject.User, device subject.DeviceID, link seal.Secret, expires time.Time) error {
-	m := NewMail(Invitation, user.ID, device, Facts{Expires: expires}, o.Now())
+// Invite queues the mail with the link to enroll a device; coded tells whether
+// that asks for a code. ErrLimit when the user was sent too many today.
+func (o *Outbox) Invite(ctx context.Context, by journal.Actor, user subject.User, device subject.DeviceID, link seal.Secret, coded bool, expires time.Time) error {
+	m := NewMail(Invitation, user.ID, device, Facts{Coded: coded, Expires: expires}, o.Now())
 	m.Link = link
 	return o.Queue(ctx, by, m)
 }

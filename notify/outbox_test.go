@@ -101,7 +101,7 @@ func newPostOffice(t *testing.T) *postOffice {
 
 func (w *postOffice) invite() {
 	w.t.Helper()
-	if err := w.outbox.Invite(w.t.Context(), by, w.alice, "d-1", seal.SecretString(link), w.now.Add(7*24*time.Hour)); err != nil {
+	if err := w.outbox.Invite(w.t.Context(), by, w.alice, "d-1", seal.SecretString(link), true, w.now.Add(7*24*time.Hour)); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -455,4 +455,16 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("%q and the link became %q", said, quoted)
 		}
 	})
+}
+
+// On a test server the link asks for no code, and the mail does not say so.
+func TestInvitationWithoutCode(t *testing.T) {
+	w := newPostOffice(t)
+	if err := w.outbox.Invite(t.Context(), by, w.alice, "d-1", seal.SecretString(link), false, w.now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	w.send()
+	if l := w.server.got[0]; strings.Contains(l.Text+l.HTML, "code of ten letters") || !strings.Contains(l.Text, link) {
+		t.Errorf("got\n%s", l.Text)
+	}
 }

@@ -170,7 +170,7 @@ func (a *API) invite(ctx context.Context, by journal.Actor, in *userPath) (*body
 		out.Link = link.RevealString()
 		return &body[Invitation]{out}, nil
 	}
-	if err := a.Mails.Invite(ctx, by, u, inv.Device.ID, link, inv.ExpiresAt); err != nil {
+	if err := a.Mails.Invite(ctx, by, u, inv.Device.ID, link, !code.Empty(), inv.ExpiresAt); err != nil {
 		return nil, errors.Join(err, a.Devices.Remove(ctx, by, inv.Device.ID, false)) // nobody has its link
 	}
 	out.Mailed = true

@@ -25,8 +25,9 @@ var (
 
 // Mails is what is sent to people.
 type Mails interface {
-	// Invite sends a user the link to enroll that device, and nobody else.
-	Invite(ctx context.Context, by journal.Actor, u subject.User, device subject.DeviceID, link seal.Secret, expires time.Time) error
+	// Invite sends a user the link to enroll that device, and nobody else; coded
+	// tells whether it asks for a code.
+	Invite(ctx context.Context, by journal.Actor, u subject.User, device subject.DeviceID, link seal.Secret, coded bool, expires time.Time) error
 	// Mails lists those that are asked for, newest first; never nil.
 	Mails(ctx context.Context, q notify.MailQuery) ([]notify.Status, error)
 	// Mail gives one.

@@ -21,8 +21,8 @@ type fakeMails struct {
 	retried string
 }
 
-func (f *fakeMails) Invite(_ context.Context, _ journal.Actor, u subject.User, _ subject.DeviceID, link seal.Secret, _ time.Time) error {
-	if f.full {
+func (f *fakeMails) Invite(_ context.Context, _ journal.Actor, u subject.User, _ subject.DeviceID, link seal.Secret, coded bool, _ time.Time) error {
+	if f.full || !coded {
 		return notify.ErrLimit
 	}
 	f.links = append(f.links, u.Mail+" "+link.RevealString())
