@@ -98,6 +98,23 @@ func (d *document) operation(name, path string, op object) {
 		}
 	}
 	d.responses(name, op)
+	d.parts(name, op)
+}
+
+// short are the lists that have few things by their nature.
+var short = []string{"listAuthorities", "listPushCertificates"}
+
+// parts wants every list to be given part by part.
+func (d *document) parts(name string, op object) {
+	ref, _ := in(op, "responses", "200", "content", "application/json", "schema")["$ref"].(string)
+	if !strings.HasPrefix(ref, "#/components/schemas/List") || slices.Contains(short, op["operationId"].(string)) {
+		return
+	}
+	for _, p := range []string{"limit", "after"} {
+		if !d.hasParameter(op, p) {
+			d.Errorf("%s is a list and has no parameter %s", name, p)
+		}
+	}
 }
 
 func (d *document) hasParameter(op object, name string) bool {

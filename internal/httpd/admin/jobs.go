@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
@@ -84,6 +86,8 @@ func (a *API) jobs() {
 	register(a, operation{id: "startJob", once: true, tag: "jobs", method: http.MethodPost, path: "/jobs", summary: "Begin long work",
 		permission: access.JobManage, maxBody: small, status: http.StatusAccepted,
 		faults: []*fault.Error{ErrJobScope, directory.ErrGroupUnknown, directory.ErrUserUnknown}}, a.startJob)
+	post := a.huma.OpenAPI().Paths[Prefix+"/jobs"].Post
+	post.Responses["200"] = &huma.Response{Description: "What a dry run found", Content: post.Responses["202"].Content}
 	register(a, operation{id: "listJobs", tag: "jobs", method: http.MethodGet, path: "/jobs", summary: "List jobs, newest first",
 		permission: access.JobRead, faults: []*fault.Error{ErrCursor}}, a.listJobs)
 	register(a, operation{id: "getJob", tag: "jobs", method: http.MethodGet, path: "/jobs/{job}", summary: "Show a job with its progress",
