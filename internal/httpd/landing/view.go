@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -42,6 +43,7 @@ type line struct {
 	Why   string
 
 	cert cert.Fingerprint
+	from time.Time
 }
 
 // word says a state in the user's words.
@@ -104,7 +106,7 @@ func lineOf(l delivery.Line) line {
 	if l.Ask != "" {
 		w = needsYou
 	}
-	shown := line{What: l.Words, State: w.text, Mood: w.mood, Why: l.Reason, cert: l.Cert}
+	shown := line{What: l.Words, State: w.text, Mood: w.mood, Why: l.Reason, cert: l.Cert, from: l.From}
 	switch {
 	case l.State != delivery.Failed:
 	case l.Next.IsZero():
@@ -164,7 +166,7 @@ func date(t time.Time) string {
 type home struct {
 	News         []device // that came lately, and are not where the page is read
 	Devices      []device
-	Certificates []certificate
+	Certificates []certificate // newest first
 	Help         httpd.Help
 	Privacy      string
 }
@@ -173,6 +175,7 @@ type home struct {
 type certificate struct {
 	What, Dates string
 	On          []string // names of devices
+	from        time.Time
 }
 
 func homeOf(list []device, here string, house httpd.House) home {
@@ -187,13 +190,14 @@ func homeOf(list []device, here string, house httpd.House) home {
 			if !known || l.cert.IsZero() {
 				i = len(h.Certificates)
 				at[l.cert] = i
-				h.Certificates = append(h.Certificates, certificate{What: l.What, Dates: l.Dates})
+				h.Certificates = append(h.Certificates, certificate{What: l.What, Dates: l.Dates, from: l.from})
 			}
 			if l.Mood == "done" {
 				h.Certificates[i].On = append(h.Certificates[i].On, d.Name)
 			}
 		}
 	}
+	slices.SortStableFunc(h.Certificates, func(a, b certificate) int { return b.from.Compare(a.from) })
 	return h
 }
 
