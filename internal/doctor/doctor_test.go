@@ -144,6 +144,21 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
+// A file that root made in the service's directory is one that the service
+// cannot use.
+func TestFileOfRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	i := healthy(t)
+	if err := os.Chown(i.Config.Data, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	if r := i.look()["disk: rights"]; r.Status != doctor.Fail || !strings.Contains(r.Command, "chown -R 65532 ") {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestAilments(t *testing.T) {
 	no := errors.New("no\nsuch thing")
 	for name, c := range map[string]struct {
