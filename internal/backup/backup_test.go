@@ -63,8 +63,8 @@ func identity(t testing.TB) *age.X25519Identity {
 
 var made = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// sample is an archive and what went into it.
-func sample(t testing.TB, to ...age.Recipient) ([]byte, *content) {
+// sample is an archive and what went into it, some large rows among it.
+func sample(t testing.TB, large int, to ...age.Recipient) ([]byte, *content) {
 	t.Helper()
 	want := newContent()
 	want.Header = backup.Header{Format: 1, Program: "test", Schema: 7, Created: made, URL: "https://mdm.example.org"}
@@ -74,7 +74,7 @@ func sample(t testing.TB, to ...age.Recipient) ([]byte, *content) {
 	want.Table["users"] = [][]any{{"Bärbel \u2028 <&>", int64(-1 << 63)}, {nil, int64(1<<63 - 1)}, {"", int64(0)},
 		{"\xff\xfe not UTF-8", []byte{0, 0xff}}, {"null", []byte{}}, {`{"b":"eA=="}`, int64(1)}}
 	want.Table["empty"] = nil
-	for range 5 {
+	for range large {
 		want.Table["large"] = append(want.Table["large"], []any{bytes.Repeat([]byte("x"), 600<<10)})
 	}
 	var out bytes.Buffer
@@ -103,7 +103,7 @@ func must(t testing.TB, err error) {
 
 func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 	one, two := identity(t), identity(t)
-	data, want := sample(t, one.Recipient(), two.Recipient())
+	data, want := sample(t, 5, one.Recipient(), two.Recipient())
 	for name, ids := range map[string][]age.Identity{"one": {one}, "two": {two}, "among others": {identity(t), two}} {
 		got := newContent()
 		m, err := backup.Read(t.Context(), bytes.NewReader(data), got, ids...)
@@ -117,7 +117,7 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 }
 
 func TestWrongIdentity(t *testing.T) {
-	data, _ := sample(t, identity(t).Recipient())
+	data, _ := sample(t, 1, identity(t).Recipient())
 	if _, err := backup.Read(t.Context(), bytes.NewReader(data), newContent(), identity(t)); !errors.Is(err, backup.ErrIdentity) {
 		t.Errorf("got %v, want ErrIdentity", err)
 	}
@@ -126,7 +126,7 @@ func TestWrongIdentity(t *testing.T) {
 // Whatever happened to the file, nothing of it counts.
 func TestDamage(t *testing.T) {
 	id := identity(t)
-	data, _ := sample(t, id.Recipient())
+	data, _ := sample(t, 1, id.Recipient())
 	read := func(b []byte) error {
 		_, err := backup.Read(t.Context(), bytes.NewReader(b), newContent(), id)
 		return err
@@ -150,7 +150,7 @@ func TestDamage(t *testing.T) {
 
 func TestTargetsFailureEndsIt(t *testing.T) {
 	id := identity(t)
-	data, _ := sample(t, id.Recipient())
+	data, _ := sample(t, 1, id.Recipient())
 	to := newContent()
 	to.fail = errors.New("no")
 	if _, err := backup.Read(t.Context(), bytes.NewReader(data), to, id); !errors.Is(err, to.fail) || to.Conf != "" {
@@ -276,7 +276,7 @@ func TestManifestIsHeldAgainstIt(t *testing.T) {
 func TestOpensWithAgeAndTar(t *testing.T) {
 	judge.Need(t, "age", "tar")
 	id := identity(t)
-	data, want := sample(t, id.Recipient())
+	data, want := sample(t, 1, id.Recipient())
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "unlock.key"), []byte(id.String()+"\n"), 0o600))
 	must(t, os.Mkdir(filepath.Join(dir, "out"), 0o700))

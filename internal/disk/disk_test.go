@@ -2,6 +2,7 @@ package disk_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,5 +47,36 @@ func TestWholeOrNotAtAll(t *testing.T) {
 	}
 	if err := disk.Replace(filepath.Join(t.TempDir(), "none", "f"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a directory: got %v", err)
+	}
+}
+
+func TestStream(t *testing.T) {
+	dir := t.TempDir()
+	path, broken := filepath.Join(dir, "f"), errors.New("broken off")
+	halfway := func(w io.Writer) error {
+		_, err := io.WriteString(w, "half")
+		return errors.Join(err, broken)
+	}
+	if err := disk.Stream(path, halfway, 0o600); !errors.Is(err, broken) {
+		t.Errorf("got %v, want what filled it to fail", err)
+	}
+	if left, err := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("got %v, %v, want nothing left", left, err)
+	}
+	whole := func(w io.Writer) error {
+		_, err := io.WriteString(w, "whole")
+		return err
+	}
+	if err := disk.Stream(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Stream(path, halfway, 0o600); err == nil {
+		t.Error("a second one was taken")
+	}
+	if err := disk.Stream(path, whole, 0o600); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("again: got %v, want ErrExist", err)
+	}
+	if got, err := os.ReadFile(path); string(got) != "whole" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
