@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -409,6 +410,12 @@ func (s *site) tell() {
 	s.rest()
 	s.has(".roots", ".mail", history(old), history(now))
 	s.done()
+	s.now = s.now.Add(11 * time.Minute) // so long nothing more comes
+	s.rest()
+	want := []string{"enrolled Alice's iPhone history 0 signs false again false", "ready Alice's iPhone history 2 signs true again false", "ready Alice's iPhone history 3 signs true again true"}
+	if got := s.mails(); !slices.Equal(got, want) {
+		s.t.Errorf("mails:\n%s", strings.Join(got, "\n"))
+	}
 }
 
 // Everything at once, in any order, and killed again and again.

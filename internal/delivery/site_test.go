@@ -75,6 +75,7 @@ type site struct {
 	db      *store.DB
 	path    string
 	now     time.Time
+	box     *seal.Box
 	mdm     store.MDM
 	policy  *appconfig.Service
 	people  *directory.Service
@@ -99,6 +100,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.box = box
 	clock := func() time.Time { return s.now }
 	s.db, s.mdm, s.people = db, db.MDM(box), directory.New(db.Directory(), clock)
 	s.policy = appconfig.New(db.AppConfig(), s.people, clock)
@@ -107,7 +109,7 @@ func newSite(t *testing.T) *site {
 	_, root := identity()
 	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: fixed(topic), Now: clock})
 	enrollment := func(d subject.Device, topic string) profile.Profile { return service.RenewalProfile(d, topic, root) }
-	s.service = delivery.New(delivery.Config{Store: mortal{db.Delivery(), s.kills}, Policies: db.AppConfig(), Identifier: prefix,
+	s.service = delivery.New(delivery.Config{Store: mortal{db.Delivery().Telling(db.Mail(box)), s.kills}, Tells: true, Policies: db.AppConfig(), Identifier: prefix,
 		Organization: "Example", Roots: []*x509.Certificate{root}, Enrollment: enrollment, Log: log, Now: clock})
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{Parcels: mortal{db.Delivery(), s.kills}, Opener: s.keeper, Challenger: s.keeper,
 		Renewer: s.keeper, Signer: s.keeper, Log: log, Now: clock})
@@ -117,6 +119,17 @@ func newSite(t *testing.T) *site {
 	}
 	s.enroll()
 	return s
+}
+
+// mails gives what was queued for the user, oldest first, a line each.
+func (s *site) mails() (list []string) {
+	s.t.Helper()
+	due, err := s.db.Mail(s.box).MailsLeased(s.t.Context(), s.now, s.now.Add(time.Second), 99)
+	s.must(err)
+	for _, m := range due {
+		list = append(list, fmt.Sprintf("%s %s history %d signs %v again %v", m.Topic, m.Facts.Device, m.Facts.History, m.Facts.Signs, m.Facts.Again))
+	}
+	return list
 }
 
 func (s *site) must(err error) {
