@@ -23,7 +23,7 @@ func TestOpenAPI(t *testing.T) {
 	if err := json.Unmarshal(text, &d.root); err != nil {
 		t.Fatal(err)
 	}
-	d.T, d.codes, d.ids = t, declared(t), map[string]bool{}
+	d.T, d.codes, d.ids, d.used = t, declared(t), map[string]bool{}, map[string]bool{}
 	d.lint()
 }
 
@@ -46,6 +46,7 @@ type document struct {
 	root  object
 	codes map[string]bool // that exist
 	ids   map[string]bool // of operations seen so far
+	used  map[string]bool // references seen so far
 	tags  []string
 }
 
@@ -69,6 +70,13 @@ func (d *document) lint() {
 		d.schema(name, schema.(object))
 	}
 	d.references(d.root)
+	for _, kind := range []string{"schemas", "responses"} {
+		for name := range in(d.root, "components", kind) {
+			if !d.used["#/components/"+kind+"/"+name] {
+				d.Errorf("nothing uses the %s %s", kind, name)
+			}
+		}
+	}
 }
 
 // operation wants an operation to say everything that a client must know.
@@ -191,6 +199,9 @@ func (d *document) resolve(o object) object {
 func (d *document) references(v any) {
 	switch v := v.(type) {
 	case object:
+		if ref, ok := v["$ref"].(string); ok {
+			d.used[ref] = true
+		}
 		if d.resolve(v) == nil {
 			d.Errorf("%v leads nowhere", v["$ref"])
 		}

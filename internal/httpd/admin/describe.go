@@ -60,6 +60,9 @@ func Description() ([]byte, error) { return new(API).build().OpenAPI() }
 
 // OpenAPI gives the description of the API as JSON.
 func (a *API) OpenAPI() ([]byte, error) {
+	for _, unused := range []string{"V2ErrorModel", "V2ErrorDetail"} { // huma's, which rephrase replaces
+		delete(a.huma.OpenAPI().Components.Schemas.Map(), unused)
+	}
 	text, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
 	return append(text, '\n'), err
 }
