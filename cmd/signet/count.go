@@ -103,7 +103,7 @@ func (c countedPusher) Push(ctx context.Context, cred notify.Credential, p notif
 
 // counted is w with each of its runs counted, and noted as a sign of life.
 func (s *server) counted(w step) step {
-	work, run := s.metrics.Work(w.name), w.safely
+	work, run := s.metrics.Work(w.name, w.every), w.safely
 	s.pulse.expect(w, time.Now())
 	w.run = func(ctx context.Context) (int, error) {
 		n, err := run(ctx)

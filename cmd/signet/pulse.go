@@ -22,10 +22,11 @@ type beat struct {
 	err   error     // of the last run
 }
 
-// How long a step may be silent beyond its pause, and fail: many seals take a
-// while, and a database that was restarted is no reason to send people away.
+// How long a step may be silent beyond its pause, and fail: no run takes longer
+// than its lease, the longest of which, of mails, is ten minutes; and a database
+// that was restarted is no reason to send people away.
 const (
-	maxSilence = 5 * time.Minute
+	maxSilence = 15 * time.Minute
 	maxFailing = time.Minute
 )
 

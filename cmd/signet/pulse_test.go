@@ -16,9 +16,10 @@ func TestPulse(t *testing.T) {
 		want  string
 	}{
 		"just started":    {nil, time.Minute, ""},
-		"never ended":     {nil, 6 * time.Minute, "seal has not ended a run for 6m0s"},
+		"never ended":     {nil, 16 * time.Minute, "seal has not ended a run for 16m0s"},
 		"well":            {[]error{nil, nil}, time.Minute, ""},
-		"hangs":           {[]error{nil, nil}, 6 * time.Minute, "seal has not ended a run for 6m0s"},
+		"takes long":      {[]error{nil, nil}, 10 * time.Minute, ""},
+		"hangs":           {[]error{nil, nil}, 16 * time.Minute, "seal has not ended a run for 16m0s"},
 		"failed once":     {[]error{nil, bad}, 0, ""},
 		"fails for long":  {[]error{nil, bad, bad}, 0, "seal has failed for 2m0s"},
 		"has recovered":   {[]error{bad, bad, bad, nil}, time.Minute, ""},

@@ -28,7 +28,7 @@ func TestMetrics(t *testing.T) {
 		Space:    func() (uint64, uint64, error) { return 1, 1, nil },
 	})
 	m.Request("GET", "/", 200, "x", 0)
-	m.Work("x")
+	m.Work("x", 0)
 	m.Issued("x")
 	m.Outbound("x", "x")
 	m.TurnedAway("x", func() int64 { return 1 })

@@ -31,6 +31,7 @@ type Metrics struct {
 	failures *prometheus.CounterVec
 	items    *prometheus.CounterVec
 	success  *prometheus.GaugeVec
+	interval *prometheus.GaugeVec
 
 	issued   *prometheus.CounterVec
 	opened   prometheus.Counter
@@ -56,6 +57,9 @@ func New(version, commit, goVersion string) *Metrics {
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signet_step_last_success_timestamp_seconds", Help: "When a run of background work last ended well."}, []string{"step"}),
 
+		interval: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signet_step_interval_seconds", Help: "How long background work rests when there is nothing to do."}, []string{"step"}),
+
 		issued: counters("signet_certificates_issued_total", "Certificates issued over SCEP, by certificate profile.", "profile"),
 		opened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signet_keys_opened_total", Help: "Escrowed keys that were opened for a device."}),
@@ -64,7 +68,7 @@ func New(version, commit, goVersion string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_build_info", Help: "Always 1; the labels tell the build.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go": goVersion}})
 	build.Set(1)
-	m.MustRegister(build, m.requests, m.durations, m.refused, m.runs, m.failures, m.items, m.success, m.issued, m.opened, m.outcomes,
+	m.MustRegister(build, m.requests, m.durations, m.refused, m.runs, m.failures, m.items, m.success, m.interval, m.issued, m.opened, m.outcomes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -101,8 +105,10 @@ type Work struct {
 	name string
 }
 
-// Work gives the counters of a step.
-func (m *Metrics) Work(name string) Work {
+// Work gives the counters of a step that rests that long when there is nothing
+// to do.
+func (m *Metrics) Work(name string, every time.Duration) Work {
+	m.interval.WithLabelValues(name).Set(every.Seconds())
 	m.runs.WithLabelValues(name)
 	m.failures.WithLabelValues(name)
 	m.items.WithLabelValues(name)

@@ -57,8 +57,8 @@ func TestCounters(t *testing.T) {
 	m.Request("PUT", "/mdm/checkin", 200, "", 3*time.Millisecond)
 	m.Request("PUT", "/mdm/checkin", 400, "body_too_large", 3*time.Millisecond)
 	m.Request("BREW", "", 404, "not_found", time.Second) // a stranger's words make no series
-	w := m.Work("seal")
-	m.Work("plan")
+	w := m.Work("seal", time.Second)
+	m.Work("plan", time.Hour)
 	w.Ran(2, nil, start)
 	w.Ran(0, errors.New("x"), start.Add(time.Hour))
 	m.Issued("mail-signing")
@@ -88,6 +88,10 @@ signet_step_items_total{step="seal"} 2
 # TYPE signet_step_last_success_timestamp_seconds gauge
 signet_step_last_success_timestamp_seconds{step="plan"} 0
 signet_step_last_success_timestamp_seconds{step="seal"} 1.7955216e+09
+# HELP signet_step_interval_seconds How long background work rests when there is nothing to do.
+# TYPE signet_step_interval_seconds gauge
+signet_step_interval_seconds{step="plan"} 3600
+signet_step_interval_seconds{step="seal"} 1
 # HELP signet_outbound_total Attempts to reach another server (apns, smtp), by outcome.
 # TYPE signet_outbound_total counter
 signet_outbound_total{outcome="200",service="apns"} 1
@@ -96,7 +100,7 @@ signet_outbound_total{outcome="200",service="apns"} 1
 signet_connections_refused_total{listener="--listen"} 7
 signet_connections_refused_total{listener="--ops-listen"} 0
 `, "signet_http_requests_total", "signet_http_refused_total", "signet_step_failures_total", "signet_step_items_total",
-		"signet_step_last_success_timestamp_seconds", "signet_outbound_total", "signet_connections_refused_total")
+		"signet_step_last_success_timestamp_seconds", "signet_step_interval_seconds", "signet_outbound_total", "signet_connections_refused_total")
 	if problems, err := testutil.GatherAndLint(m); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
