@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -33,7 +34,7 @@ func (s ownLinks) MailLink(ctx context.Context, remote, address string) error {
 		return fmt.Errorf("looking for who asks for a link: %w", err)
 	}
 	by := journal.Actor{Kind: journal.Person, ID: string(user.ID), Remote: remote}
-	err = s.access.SendLink(ctx, string(user.ID), func(ctx context.Context, link seal.Secret, expires time.Time) error {
+	err = s.access.SendLink(ctx, string(user.ID), access.AskedLife, func(ctx context.Context, link seal.Secret, expires time.Time) error {
 		whole := seal.SecretString(s.cfg.Base() + landing.LinkPath + link.RevealString())
 		return s.outbox.Link(ctx, by, user, whole, expires)
 	})

@@ -146,7 +146,7 @@ func TestSendLink(t *testing.T) {
 	var sent []seal.Secret
 	var until time.Time
 	send := func(failed error) error {
-		return s.SendLink(t.Context(), "u-1", func(_ context.Context, link seal.Secret, expires time.Time) error {
+		return s.SendLink(t.Context(), "u-1", access.AskedLife, func(_ context.Context, link seal.Secret, expires time.Time) error {
 			sent, until = append(sent, link), expires
 			return failed
 		})
@@ -154,7 +154,7 @@ func TestSendLink(t *testing.T) {
 	if err := send(broken); !errors.Is(err, broken) {
 		t.Errorf("got %v, want what send said", err)
 	}
-	if err := send(nil); err != nil || !until.Equal(clock.t.Add(access.LinkLife)) {
+	if err := send(nil); err != nil || !until.Equal(clock.t.Add(access.AskedLife)) {
 		t.Errorf("got %v, until %v", err, until)
 	}
 	for i, want := range []error{access.ErrSession, nil} {

@@ -14,6 +14,7 @@ const (
 	PageLife   = 8 * time.Hour
 	EnrollLife = time.Hour
 	LinkLife   = 7 * 24 * time.Hour
+	AskedLife  = time.Hour // of a link that somebody waits for: greylisting takes its time
 )
 
 // Session is a person's stay on our pages.
@@ -46,7 +47,7 @@ func (s *Service) OpenEnrollment(ctx context.Context, user, device string) (seal
 // Whoever has it sees that page: it goes to the user alone.
 func (s *Service) MakeLink(ctx context.Context, user string) (seal.Secret, error) {
 	var link seal.Secret
-	err := s.SendLink(ctx, user, func(_ context.Context, l seal.Secret, _ time.Time) error {
+	err := s.SendLink(ctx, user, LinkLife, func(_ context.Context, l seal.Secret, _ time.Time) error {
 		link = l
 		return nil
 	})
@@ -56,10 +57,10 @@ func (s *Service) MakeLink(ctx context.Context, user string) (seal.Secret, error
 	return link, nil
 }
 
-// SendLink makes a link as MakeLink does, and hands it to send. It is good from
-// when that has succeeded.
-func (s *Service) SendLink(ctx context.Context, user string, send func(ctx context.Context, link seal.Secret, expires time.Time) error) error {
-	secret, expires := seal.Random(), s.now().Add(LinkLife)
+// SendLink makes a link as MakeLink does, good for that long, and hands it to
+// send. It is good from when that has succeeded.
+func (s *Service) SendLink(ctx context.Context, user string, life time.Duration, send func(ctx context.Context, link seal.Secret, expires time.Time) error) error {
+	secret, expires := seal.Random(), s.now().Add(life)
 	if err := send(ctx, secret, expires); err != nil {
 		return err
 	}
