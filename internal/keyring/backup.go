@@ -1,17 +1,18 @@
 package keyring
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"filippo.io/age"
 )
 
-// identityText begins every age identity, such as the unlock key.
-var identityText = []byte("AGE-SECRET-KEY-")
+// unsealed is what stands in a file with a key that is not sealed: an age identity,
+// such as the unlock key, or a PEM key that somebody put beside ours.
+var unsealed = regexp.MustCompile(`AGE-SECRET-KEY-|-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----`)
 
 // Files gives the files of the ring for a backup, by name. All of them are
 // sealed or public. The unlock key is never among them, wherever it lies and
@@ -35,7 +36,7 @@ func (r *Ring) Files() (map[string][]byte, error) {
 		if err != nil {
 			return nil, damaged(path, err)
 		}
-		if !bytes.Contains(data, identityText) {
+		if !unsealed.Match(data) {
 			files[e.Name()] = data
 		}
 	}

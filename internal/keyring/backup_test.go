@@ -2,6 +2,8 @@ package keyring_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,14 @@ func TestFilesAreTheRing(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, ".new-1"), []byte("left behind"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+		if err := os.WriteFile(filepath.Join(dir, "tls-of-ours.pem"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		files, err := r.Files()
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +48,7 @@ func TestFilesAreTheRing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, data := range files {
-			if bytes.Contains(data, []byte("AGE-SECRET-KEY")) || name == ".new-1" {
+			if bytes.Contains(data, []byte("AGE-SECRET-KEY")) || bytes.Contains(data, []byte("PRIVATE KEY")) || name == ".new-1" {
 				t.Errorf("%s: %s is among the files", unlockName, name)
 			}
 			if err := os.WriteFile(filepath.Join(there, name), data, 0o600); err != nil {
