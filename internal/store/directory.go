@@ -23,13 +23,8 @@ var _ directory.Store = Directory{}
 // UserSaved implements [directory.Store].
 func (s Directory) UserSaved(ctx context.Context, u subject.User, e journal.Entry) error {
 	err := s.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := saveUser(ctx, tx, u); err != nil {
+		if err := s.saveAlone(ctx, tx, u); err != nil {
 			return err
-		}
-		for _, a := range append([]string{u.Mail, u.UPN}, u.Aliases...) {
-			if err := s.refuseTaken(ctx, tx, a, u.ID); err != nil {
-				return err
-			}
 		}
 		return record(ctx, tx, e)
 	})
@@ -37,6 +32,20 @@ func (s Directory) UserSaved(ctx context.Context, u subject.User, e journal.Entr
 		return directory.ErrUserExists.With(err)
 	}
 	return err
+}
+
+// saveAlone saves a user none of whose addresses is another's, of whatever kind:
+// each address finds one person.
+func (s Directory) saveAlone(ctx context.Context, tx *sql.Tx, u subject.User) error {
+	if err := saveUser(ctx, tx, u); err != nil {
+		return err
+	}
+	for _, a := range append([]string{u.Mail, u.UPN}, u.Aliases...) {
+		if err := s.refuseTaken(ctx, tx, a, u.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseTaken makes sure that nobody else has an address of any kind. It looks
@@ -71,7 +80,7 @@ func (s Directory) UserChanged(ctx context.Context, was, u subject.User, e journ
 		if !sameUser(now, was) {
 			return directory.ErrUserChanged
 		}
-		if err := saveUser(ctx, tx, u); err != nil {
+		if err := s.saveAlone(ctx, tx, u); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)

@@ -49,10 +49,16 @@ func testDirectory(t *testing.T, open Open) {
 			t.Fatal(err)
 		}
 		other := addUser(t, db, "bob@example.com")
-		taken := now
-		taken.Mail = other.Mail
-		if err := db.Directory().UserChanged(t.Context(), now, taken, entry(journal.UserChanged)); !errors.Is(err, directory.ErrUserExists) {
-			t.Errorf("another's address: got %v, want ErrUserExists", err)
+		for kind, take := range map[string]func(*subject.User){
+			"address": func(u *subject.User) { u.Mail = other.Mail },
+			"UPN":     func(u *subject.User) { u.UPN = other.Mail },
+			"alias":   func(u *subject.User) { u.Aliases = []string{other.Mail} },
+		} {
+			taken := now
+			take(&taken)
+			if err := db.Directory().UserChanged(t.Context(), now, taken, entry(journal.UserChanged)); !errors.Is(err, directory.ErrUserExists) {
+				t.Errorf("another's address as %s: got %v, want ErrUserExists", kind, err)
+			}
 		}
 		gone := now
 		gone.ID = "u-0"
