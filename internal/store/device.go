@@ -107,11 +107,17 @@ func (s MDM) lastErrors(ctx context.Context, list []mdm.Device, which string, va
 // shownCommands bounds how many commands a detail shows.
 const shownCommands = 100
 
+// named finds a device by what people call it. Our id counts most and the serial
+// number least: UDID and serial number are what a device says of itself, and one
+// that says another's id must not stand in its place.
+const named = ` WHERE d.id = ? OR d.udid = ? OR (d.serial = ? AND d.serial <> '')
+	ORDER BY CASE WHEN d.id = ? THEN 0 WHEN d.udid = ? THEN 1 ELSE 2 END, d.created_at DESC LIMIT 1`
+
 // Detail implements [mdm.Shelf].
 func (s MDM) Detail(ctx context.Context, key string) (mdm.Detail, error) {
 	var d mdm.Detail
 	var err error
-	if d.Device, err = s.device(ctx, ` WHERE d.id = ? OR d.udid = ? OR (d.serial = ? AND d.serial <> '') ORDER BY d.created_at DESC LIMIT 1`, key, key, key); err != nil {
+	if d.Device, err = s.device(ctx, named, key, key, key, key, key); err != nil {
 		return d, err
 	}
 	one := []mdm.Device{d.Device}

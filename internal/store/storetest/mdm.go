@@ -390,6 +390,23 @@ func testMDM(t *testing.T, open Open) {
 			t.Errorf("empty key: got %v, want ErrDeviceUnknown", err)
 		}
 	})
+
+	t.Run("no device stands in the place of another", func(t *testing.T) {
+		f := facet(t, open(t))
+		alice := f.enrolled("alice@example.com", "U-1")
+		for i, says := range []struct{ udid, serial string }{{string(alice), "S-1"}, {"U-2", string(alice)}, {"U-3", "U-1"}} {
+			bob := addUser(t, f.db, fmt.Sprintf("bob%d@example.com", i))
+			inv := mdm.Invitation{Token: seal.Random().Hash(), Code: seal.Random().Hash(), User: bob, State: mdm.Invited,
+				Device: subject.Device{ID: subject.NewDeviceID(), User: bob.ID}, CreatedAt: at.Add(time.Hour), ExpiresAt: at.Add(2 * time.Hour)}
+			f.must(f.Invited(t.Context(), inv, entry(journal.DeviceInvited)))
+			f.bind(inv.Device.ID, says.udid, mdm.Information{Serial: says.serial})
+		}
+		for _, key := range []string{string(alice), "U-1"} {
+			if got, err := f.Detail(t.Context(), key); err != nil || got.ID != alice {
+				t.Errorf("%s: got device %s, %v; want %s", key, got.ID, err, alice)
+			}
+		}
+	})
 }
 
 // by is the removal of a device by such an actor.
