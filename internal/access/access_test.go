@@ -97,6 +97,24 @@ func TestCreateTokenRefuses(t *testing.T) {
 	}
 }
 
+// A stranger who asks as often as a day allows leaves the user with links that
+// are good until more may be asked for.
+func TestAskedLinkLastsTheDay(t *testing.T) {
+	s, clock := open(t)
+	var asked seal.Secret
+	err := s.SendLink(t.Context(), "u-1", access.AskedLife, func(_ context.Context, link seal.Secret, _ time.Time) error {
+		asked = link
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.t = clock.t.Add(24*time.Hour - time.Second)
+	if _, err := s.OpenLink(t.Context(), asked.RevealString(), ""); err != nil {
+		t.Errorf("at the end of the day: got %v", err)
+	}
+}
+
 func TestSessions(t *testing.T) {
 	s, clock := open(t)
 	link, err := s.MakeLink(t.Context(), "u-1")

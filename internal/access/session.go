@@ -14,7 +14,10 @@ const (
 	PageLife   = 8 * time.Hour
 	EnrollLife = time.Hour
 	LinkLife   = 7 * 24 * time.Hour
-	AskedLife  = time.Hour // of a link that somebody waits for: greylisting takes its time
+	// AskedLife is that of a link that somebody asked for. Anybody may ask in a
+	// user's name, and so many times a day only: were these links over before the
+	// day is, whoever asks that often would keep the user from his page.
+	AskedLife = 24 * time.Hour
 )
 
 // Session is a person's stay on our pages.
