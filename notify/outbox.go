@@ -22,8 +22,9 @@ type Queue interface {
 	// MailQueued stores a mail that is due at once. ErrLimit, and nothing is
 	// stored, when its user has got PerDay on that topic on that day.
 	MailQueued(ctx context.Context, m Mail, e journal.Entry) error
-	// MailsLeased takes up to limit mails that are due, oldest first, and keeps
-	// them from others until the lease ends. Two callers never get the same.
+	// MailsLeased takes up to limit mails that are due, oldest first but those of
+	// OwnPage after all others, and keeps them from others until the lease ends.
+	// Two callers never get the same.
 	MailsLeased(ctx context.Context, now, until time.Time, limit int) ([]Due, error)
 	// MailTried stores how it went and tells whether it did: not when the lease
 	// is over. What was in the mail is forgotten when it is Sent. An entry is

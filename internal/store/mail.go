@@ -79,8 +79,7 @@ func (s Mail) MailsLeased(ctx context.Context, now, until time.Time, limit int) 
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		list = nil // f may run again
-		waiting, err := all(ctx, tx, s.scanDue, `SELECT m.id, m.device_id, m.topic, m.content, m.attempts, m.created_at, m.since,
-			u.id, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled`+due+` ORDER BY m.next_at, m.id LIMIT ?`, micros(now), micros(now), limit)
+		waiting, err := s.waiting(ctx, tx, due, now, limit)
 		if err != nil {
 			return fmt.Errorf("looking for mails: %w", err)
 		}
@@ -98,6 +97,21 @@ func (s Mail) MailsLeased(ctx context.Context, now, until time.Time, limit int) 
 		return nil
 	})
 	return list, err
+}
+
+// waiting gives mails that are due. Those that strangers can have us send come
+// last: however many they ask for, no invitation and no warning waits for them.
+func (s Mail) waiting(ctx context.Context, tx *sql.Tx, due string, now time.Time, limit int) (list []notify.Due, err error) {
+	for _, which := range []string{` AND m.topic <> ?`, ` AND m.topic = ?`} {
+		more, err := all(ctx, tx, s.scanDue, `SELECT m.id, m.device_id, m.topic, m.content, m.attempts, m.created_at, m.since,
+			u.id, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled`+due+which+` ORDER BY m.next_at, m.id LIMIT ?`,
+			micros(now), micros(now), notify.OwnPage, limit-len(list))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	return list, nil
 }
 
 func (s Mail) scanDue(row scanner) (notify.Due, error) {

@@ -39,6 +39,21 @@ func queue(t *testing.T, s store.Mail, u subject.UserID, topic notify.Topic, now
 }
 
 func testMail(t *testing.T, open Open) {
+	t.Run("what strangers ask for comes last", func(t *testing.T) {
+		db := open(t)
+		s, u := outbox(t, db), addUser(t, db, "alice@example.com")
+		for i, topic := range []notify.Topic{notify.OwnPage, notify.OwnPage, notify.Enrolled} {
+			if _, err := queue(t, s, u.ID, topic, at.Add(time.Duration(i)*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now := at.Add(time.Minute)
+		list, err := s.MailsLeased(t.Context(), now, now.Add(time.Minute), 2)
+		if err != nil || len(list) != 2 || list[0].Topic != notify.Enrolled || list[1].Topic != notify.OwnPage || !list[1].CreatedAt.Equal(at) {
+			t.Errorf("got %+v, %v; want the warning and the first link", list, err)
+		}
+	})
+
 	t.Run("a mail is queued, leased once, and forgotten when it is sent", func(t *testing.T) {
 		db := open(t)
 		s, u := outbox(t, db), addUser(t, db, "alice@example.com")
