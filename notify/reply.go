@@ -13,7 +13,7 @@ import (
 
 // ErrTest is returned when a test message cannot be sent.
 var ErrTest = fault.New(fault.Unavailable, "mail_test_failed",
-	"The test message was not sent.", "Check [mail] in signet.toml; docs/mail.md says what each setting needs.")
+	"The test message was not sent.", "Check [mail] in signet.toml and start the server again; docs/mail.md says what each setting needs.")
 
 // Reply is what a mail server said, or what became of the connection to it.
 //

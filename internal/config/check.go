@@ -43,7 +43,7 @@ func (c Config) checkNames() (list []Problem) {
 		if addr == "" && key != "listen" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(addr); err != nil {
+		if !listenable(addr) {
 			list = append(list, Problem{key, fmt.Sprintf("%q is no address to listen on.", addr), "Give host:port, or :port for all addresses."})
 		}
 	}
@@ -51,6 +51,17 @@ func (c Config) checkNames() (list []Problem) {
 		list = append(list, Problem{"push.gateway", fmt.Sprintf("%q is no address to connect to.", c.Push.Gateway), "Give host:port; Apple's is api.push.apple.com:443."})
 	}
 	return list
+}
+
+// listenable tells whether addr is host:port with a port that exists; host may
+// be empty.
+func listenable(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
 }
 
 func (c Config) checkFiles() (list []Problem) {
