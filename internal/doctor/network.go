@@ -50,7 +50,7 @@ func (c *Case) reachable(ctx context.Context) Finding {
 
 func (s Service) look(ctx context.Context) Finding {
 	if err := s.Reach(ctx); err != nil {
-		return warn(s.Addr+" cannot be reached: "+told(err)+". "+s.Lacks, s.Try)
+		return warn(s.Addr+" cannot be reached: "+strings.TrimSuffix(told(err), ".")+". "+s.Lacks, s.Try)
 	}
 	return ok(s.Addr)
 }

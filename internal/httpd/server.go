@@ -140,6 +140,7 @@ func Serve(ctx context.Context, log *slog.Logger, listeners ...*Listener) error 
 		}()
 	}
 	<-ctx.Done()
+	log.Info("stopping")
 	drain(servers)
 	var errs []error
 	for range listeners {

@@ -321,6 +321,9 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := l.Addr().String(); got != path {
+		t.Errorf("address of the socket: got %s, want %s", got, path)
+	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode of the socket: got %v, %v; want 0600", info.Mode().Perm(), err)

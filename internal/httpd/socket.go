@@ -28,5 +28,14 @@ func listenPrivately(path string) (net.Listener, error) {
 		l.Close()
 		return nil, err
 	}
-	return l, nil
+	return placed{l, path}, nil
 }
+
+// placed is a listener on a socket that was moved since it was made.
+type placed struct {
+	net.Listener
+	path string
+}
+
+// Addr gives where the socket is.
+func (p placed) Addr() net.Addr { return &net.UnixAddr{Name: p.path, Net: "unix"} }
