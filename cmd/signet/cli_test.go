@@ -208,8 +208,9 @@ func TestStatusOfUsage(t *testing.T) {
 	}{
 		"nothing":            {"", exitUsage, "a command is missing"},
 		"help":               {"--help", exitDone, ""},
-		"unknown command":    {"usr", exitUsage, "user"},
-		"unknown below":      {"user lst", exitUsage, `no command "lst"`},
+		"unknown command":    {"usr", exitUsage, `no command "usr"; did you mean push or user?`},
+		"unknown below":      {"user lst", exitUsage, `no command "lst"; did you mean list?`},
+		"nothing like it":    {"user xyzzy", exitUsage, "no command \"xyzzy\"\n"},
 		"only the group":     {"user", exitUsage, "signet user --help"},
 		"unknown flag":       {"user list --nme x", exitUsage, "--nme"},
 		"missing argument":   {"user add", exitUsage, "ADDRESS is missing\n  signet user add --help"},
@@ -331,7 +332,7 @@ func TestTokenOverTLS(t *testing.T) {
 	if status, _, errs := c.run(append(remote, "user", "add", "a@example.com")...); status != exitFailed || !strings.Contains(errs, "(denied)") {
 		t.Errorf("an auditor adds: status %d\n%s", status, errs)
 	}
-	if status, _, errs := c.run("--server", c.tls.URL, "--token-file", token, "user", "list"); status != exitFailed || !strings.Contains(errs, "--ca") {
+	if status, _, errs := c.run("--server", c.tls.URL, "--token-file", token, "user", "list"); status != exitFailed || !strings.Contains(errs, "--ca") || !strings.Contains(errs, "unknown authority") {
 		t.Errorf("without --ca: status %d\n%s", status, errs)
 	}
 	var tokens []admin.Token

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/signet-mdm/signet/appconfig/exchange"
@@ -19,6 +20,7 @@ type bundle struct {
 	Files   []bundleFile `json:"files"`
 	CAs     []bundleCA   `json:"cas"`
 	LeftOut []bundleCA   `json:"leftOut"`
+	Guessed bool         `json:"guessed"` // the names of the entries
 	Changes int          `json:"changes"` // entries that the LDIF changes
 	Same    int          `json:"unchanged"`
 	None    []bundleUser `json:"none"`    // users who have nothing to publish
@@ -51,7 +53,7 @@ func (b bundler) report(dir string, c exchange.Collection, p exchange.Plan) *bun
 			{filepath.Join(dir, scriptFile), "loads them; an Exchange administrator runs it in PowerShell"},
 			{filepath.Join(dir, ldifFile), "puts users' certificates into the directory; ldifde -i or ldapmodify"},
 		},
-		CAs: []bundleCA{}, LeftOut: []bundleCA{}, Changes: len(p.Changes), Same: p.Same,
+		CAs: []bundleCA{}, LeftOut: []bundleCA{}, Guessed: b.dn == "" && b.directory == "", Changes: len(p.Changes), Same: p.Same,
 		None: remarks(p.None), Missing: remarks(p.Missing), Notes: remarks(p.Notes), Gaps: []string{},
 	}
 	for _, ca := range c.CAs {
@@ -97,7 +99,7 @@ func (b *bundle) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n%s, trusted for everybody's mail once loaded:\n", count(len(b.CAs), "CA"))
 	for _, ca := range b.CAs {
-		fmt.Fprintf(w, "  %s  until %s  %s  %s\n", ca.SHA256[:shortFingerprint], day(ca.NotAfter), plain(ca.Subject), ca.Reason)
+		fmt.Fprintf(w, "  %s\n", strings.TrimRight(ca.SHA256[:shortFingerprint]+"  until "+day(ca.NotAfter)+"  "+plain(ca.Subject)+"  "+ca.Reason, " "))
 	}
 	for _, ca := range b.LeftOut {
 		fmt.Fprintf(w, "  left out: %s  %s\n", plain(ca.Subject), ca.Reason)
@@ -107,6 +109,9 @@ func (b *bundle) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n%s changed, %d as they should be, %d without a certificate, %d not found\n",
 		count(b.Changes, "entry"), b.Same, len(b.None), len(b.Missing))
+	if b.Guessed && b.Changes > 0 {
+		fmt.Fprintln(w, "The names of the entries are guessed: look at the file before you load it, or give --directory or --dn.")
+	}
 	for _, list := range [][]bundleUser{b.Missing, b.Notes, b.None} {
 		for _, u := range list {
 			fmt.Fprintf(w, "  %s: %s\n", plain(u.Mail), plain(u.Text))

@@ -149,7 +149,7 @@ func (a *app) startJob(c *cobra.Command, n admin.NewJob, dryRun, wait bool) erro
 		return a.show(j, func(w io.Writer) { fmt.Fprintf(w, "would be done to %d\n", j.Total) })
 	case !wait:
 		return a.show(j, func(w io.Writer) {
-			fmt.Fprintf(w, "job %s, %d to do; signet job show --wait follows it\n", j.ID, j.Total)
+			fmt.Fprintf(w, "job %s, %d to do; signet job show --wait %s follows it\n", j.ID, j.Total, j.ID)
 		})
 	}
 	if _, err := a.follow(c.Context(), client, j.ID); err != nil {

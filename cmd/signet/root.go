@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +78,7 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       newBuild().Version,
+		Args:          cobra.ArbitraryArgs, // needsCommand judges them
 		RunE:          needsCommand,
 	}
 	f := root.PersistentFlags()
@@ -134,11 +136,16 @@ func takes(names ...string) cobra.PositionalArgs {
 	}
 }
 
-func needsCommand(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("there is no command %q", args[0])
+// needsCommand says that c does nothing by itself, and what may have been meant.
+func needsCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("a command is missing")
 	}
-	return usagef("a command is missing")
+	c.SuggestionsMinimumDistance = 2 // letters that are wrong
+	if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+		return usagef("there is no command %q; did you mean %s?", args[0], strings.Join(like, " or "))
+	}
+	return usagef("there is no command %q", args[0])
 }
 
 // status says what went wrong with c and gives the exit status.
@@ -191,8 +198,12 @@ func refused(f *admin.Failure) (sentence, hint string) {
 	return fmt.Sprintf("The server refuses what it was asked: %s. (%s)", strings.Join(parts, "; "), f.Code), ""
 }
 
-// reason gives what the system says of an address that cannot be had.
+// reason gives what the system says of an address that cannot be had, or of a
+// server that cannot be reached.
 func reason(f *fault.Error) string {
+	if way, ok := errors.AsType[*url.Error](f); ok && f.Code == admin.ErrUnreachable.Code {
+		return fmt.Sprintf("The system says: %v. ", way.Err)
+	}
 	op, ok := errors.AsType[*net.OpError](f)
 	if !ok || op.Op != "listen" {
 		return ""
