@@ -11,6 +11,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/plist"
 	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
 )
 
 // message is a check-in message.
@@ -63,7 +64,7 @@ func plain(s string) bool {
 // that turns a line round, not too long.
 func label(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar {
+		if subject.Unshowable(r) || r == unicode.ReplacementChar {
 			return -1
 		}
 		return r

@@ -6,6 +6,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 )
 
@@ -111,7 +112,7 @@ func newIdentityReport(c cert.Record) IdentityReport {
 func printable(s string) string {
 	out := []rune(strings.ToValidUTF8(s, "?"))
 	for i, c := range out {
-		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029' {
+		if subject.Unshowable(c) || unicode.Is(unicode.Cf, c) {
 			out[i] = '?'
 		}
 	}

@@ -165,12 +165,6 @@ func (d *demo) prove(ctx context.Context, p *phone.Phone) error {
 func quote(out io.Writer, text []byte) {
 	text = bytes.TrimSpace(text)
 	for line := range strings.Lines(string(text[:min(len(text), 2000)])) {
-		line = strings.Map(func(r rune) rune {
-			if r < ' ' || r == 0x7f {
-				return -1
-			}
-			return r
-		}, line)
-		fmt.Fprintf(out, "         | %s\n", line)
+		fmt.Fprintf(out, "         | %s\n", plain(strings.TrimRight(line, "\r\n")))
 	}
 }
