@@ -190,12 +190,8 @@ func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *devicesInput
 		return nil, err
 	}
 	q := mdm.Query{State: mdm.State(in.State), Silent: in.SeenBefore, Before: before, ID: subject.DeviceID(id), Limit: in.Limit + 1}
-	if in.User != "" {
-		u, err := a.Users.User(ctx, in.User)
-		if err != nil {
-			return nil, err
-		}
-		q.User = u.ID
+	if q.User, err = a.userID(ctx, in.User); err != nil {
+		return nil, err
 	}
 	devices, err := a.Devices.DevicePage(ctx, q)
 	if err != nil {

@@ -66,12 +66,8 @@ func (a *API) listJournal(ctx context.Context, _ journal.Actor, in *journalInput
 	if q.Before, q.ID, err = in.position(); err != nil {
 		return nil, err
 	}
-	if in.User != "" {
-		u, err := a.Users.User(ctx, in.User)
-		if err != nil {
-			return nil, err
-		}
-		q.User = u.ID
+	if q.User, err = a.userID(ctx, in.User); err != nil {
+		return nil, err
 	}
 	lines, err := a.Journal.Lines(ctx, q)
 	if err != nil {

@@ -95,12 +95,8 @@ func (a *API) listMails(ctx context.Context, _ journal.Actor, in *struct {
 		return nil, err
 	}
 	q := notify.MailQuery{State: notify.State(in.State), Before: before, ID: id, Limit: in.Limit + 1}
-	if in.User != "" {
-		u, err := a.Users.User(ctx, in.User)
-		if err != nil {
-			return nil, err
-		}
-		q.User = u.ID
+	if q.User, err = a.userID(ctx, in.User); err != nil {
+		return nil, err
 	}
 	mails, err := a.Mails.Mails(ctx, q)
 	if err != nil {

@@ -172,6 +172,16 @@ func (a *API) getUser(ctx context.Context, _ journal.Actor, in *userPath) (*show
 	return a.showUser(ctx, u)
 }
 
+// userID gives the id of a user whom a filter names by id, address or UPN; ""
+// for a filter that names nobody.
+func (a *API) userID(ctx context.Context, name string) (subject.UserID, error) {
+	if name == "" {
+		return "", nil
+	}
+	u, err := a.Users.User(ctx, name)
+	return u.ID, err
+}
+
 func (a *API) showUser(ctx context.Context, u subject.User) (*shownUser, error) {
 	groups, err := a.Users.GroupNames(ctx, u)
 	shown := newUser(u)
