@@ -24,13 +24,16 @@ import (
 // patience bounds every wait.
 const patience = time.Minute
 
+// built is the folder with the binary, "" until somebody wants it.
+var built string
+
 // binary builds signet once.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "signet-bench")
-	if err != nil {
+	var err error
+	if built, err = os.MkdirTemp("", "signet-bench"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "signet")
+	path := filepath.Join(built, "signet")
 	out, err := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/signet-mdm/signet/cmd/signet").CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
@@ -41,8 +44,8 @@ var binary = sync.OnceValues(func() (string, error) {
 // TestMain takes the binary away again.
 func TestMain(m *testing.M) {
 	status := m.Run()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(status)
 }
