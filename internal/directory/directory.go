@@ -24,6 +24,9 @@ var (
 		"One of these addresses already belongs to a user.", "signet user show ADDRESS tells whose it is.")
 	ErrUserChanged = fault.New(fault.Conflict, "user_changed",
 		"Somebody else changed this user at the same time.", "Look at the user, and change it again.")
+	ErrMailBound = fault.New(fault.Denied, "user_mail_bound",
+		"The user has keys in escrow, so the primary address stays.",
+		"Add the new address as an alias. Whoever could move the address could be invited in another's name.")
 	ErrGroupUnknown = fault.New(fault.NotFound, "group_unknown",
 		"There is no such group.", "signet group list shows them.")
 	ErrUserName = fault.New(fault.Invalid, "user_name_invalid",
@@ -36,7 +39,8 @@ type Store interface {
 	// aliases included. ErrUserExists when an address or UPN is another's.
 	UserSaved(ctx context.Context, u subject.User, e journal.Entry) error
 	// UserChanged is UserSaved for a user who is still as was says, groups
-	// aside. ErrUserChanged when not.
+	// aside. ErrUserChanged when not, ErrMailBound when he has keys in escrow
+	// and would get another primary address.
 	UserChanged(ctx context.Context, was, u subject.User, e journal.Entry) error
 	// User gives the user that key names: our id, an address or a UPN, the
 	// latter two normalised. ErrUserUnknown when there is none.
@@ -99,7 +103,8 @@ func (s *Service) Change(ctx context.Context, by journal.Actor, u subject.User) 
 }
 
 // Update replaces the properties of a user who is still as was says.
-// ErrUserChanged when somebody else was quicker.
+// ErrUserChanged when somebody else was quicker, ErrMailBound for another
+// primary address of a user with keys.
 func (s *Service) Update(ctx context.Context, by journal.Actor, was, u subject.User) (subject.User, error) {
 	u.ID, u.CreatedAt, u.Groups = was.ID, was.CreatedAt, was.Groups
 	u, err := tidy(u)

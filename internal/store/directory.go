@@ -80,6 +80,9 @@ func (s Directory) UserChanged(ctx context.Context, was, u subject.User, e journ
 		if !sameUser(now, was) {
 			return directory.ErrUserChanged
 		}
+		if err := mailFree(ctx, tx, now, u); err != nil {
+			return err
+		}
 		if err := s.saveAlone(ctx, tx, u); err != nil {
 			return err
 		}
@@ -89,6 +92,22 @@ func (s Directory) UserChanged(ctx context.Context, was, u subject.User, e journ
 		return directory.ErrUserExists.With(err)
 	}
 	return err
+}
+
+// mailFree keeps the primary address of a user with keys: invitations go there.
+func mailFree(ctx context.Context, tx *sql.Tx, now, u subject.User) error {
+	if now.Mail == u.Mail {
+		return nil
+	}
+	var keys int
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM escrow_key WHERE user_id = ?`, now.ID).Scan(&keys)
+	if err != nil {
+		return fmt.Errorf("counting keys of %s: %w", now.ID, err)
+	}
+	if keys > 0 {
+		return directory.ErrMailBound
+	}
+	return nil
 }
 
 // userNow reads a user, without groups, as the transaction sees him.

@@ -130,7 +130,7 @@ func (a *API) users() {
 		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.getUser)
 	register(a, operation{id: "updateUser", tag: "users", method: http.MethodPatch, path: "/users/{user}", summary: "Change a user",
 		permission: access.UserWrite, maxBody: small,
-		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserChanged,
+		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserChanged, directory.ErrMailBound,
 			subject.ErrAddress, httpd.ErrPrecondition}}, a.updateUser)
 	register(a, operation{id: "listGroups", tag: "users", method: http.MethodGet, path: "/groups", summary: "List groups",
 		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listGroups)

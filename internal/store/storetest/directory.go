@@ -67,6 +67,27 @@ func testDirectory(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("who has keys keeps his address", func(t *testing.T) {
+		db := open(t)
+		was := addUser(t, db, "alice@example.com")
+		moved := was
+		moved.Mail = "alice.new@example.com"
+		if err := db.Directory().UserChanged(t.Context(), was, moved, entry(journal.UserChanged)); err != nil {
+			t.Fatalf("without keys: %v", err)
+		}
+		keep(t, db, deposit(moved, "certificate"), true)
+		away := moved
+		away.Mail = "mallory@example.com"
+		if err := db.Directory().UserChanged(t.Context(), moved, away, entry(journal.UserChanged)); !errors.Is(err, directory.ErrMailBound) {
+			t.Errorf("with keys: got %v, want ErrMailBound", err)
+		}
+		named := moved
+		named.Aliases = []string{"mallory@example.com"}
+		if err := db.Directory().UserChanged(t.Context(), moved, named, entry(journal.UserChanged)); err != nil {
+			t.Errorf("an alias: %v", err)
+		}
+	})
+
 	t.Run("a user is found by every name", func(t *testing.T) {
 		db := open(t)
 		u := subject.User{ID: subject.NewUserID(), UPN: "a@corp.example", Mail: "alice@example.com", Name: "Alice",
