@@ -94,6 +94,13 @@ type queryer interface {
 // scanner is what both one row and many offer.
 type scanner interface{ Scan(dest ...any) error }
 
+// column reads a row of one column. Like every scan it assigns before it
+// returns: in "return v, row.Scan(&v)" Go may take v first.
+func column[T any](row scanner) (v T, err error) {
+	err = row.Scan(&v)
+	return v, err
+}
+
 // all reads every row of a query through scan. The result is never nil.
 func all[T any](ctx context.Context, q queryer, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)

@@ -46,7 +46,10 @@ func (s Delivery) DevicesLeased(ctx context.Context, now, until time.Time, limit
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		leases = nil // f may run again
-		scan := func(row scanner) (l delivery.Lease, err error) { return l, row.Scan(&l.Device, &l.Rev) }
+		scan := func(row scanner) (l delivery.Lease, err error) {
+			err = row.Scan(&l.Device, &l.Rev)
+			return l, err
+		}
 		due, err := all(ctx, tx, scan, `SELECT id, due_rev FROM device WHERE due_rev > done_rev AND lease_until <= ?
 			ORDER BY lease_until, id LIMIT ?`, micros(now), limit)
 		if err != nil {
@@ -73,8 +76,7 @@ func (s Delivery) DevicesOf(ctx context.Context, users ...subject.UserID) ([]sub
 	if len(users) == 0 {
 		return []subject.DeviceID{}, nil
 	}
-	scan := func(row scanner) (id subject.DeviceID, err error) { return id, row.Scan(&id) }
-	return all(ctx, s.db.read, scan, `SELECT id FROM device WHERE user_id IN (`+marks(len(users))+`)
+	return all(ctx, s.db.read, column[subject.DeviceID], `SELECT id FROM device WHERE user_id IN (`+marks(len(users))+`)
 		AND state = 'enrolled' ORDER BY created_at DESC, id DESC`, args(users)...)
 }
 
@@ -313,8 +315,7 @@ func (s Delivery) Ticked(ctx context.Context, now, stale, forget time.Time) (n i
 		return 0, err
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
-		scan := func(row scanner) (id subject.DeviceID, err error) { return id, row.Scan(&id) }
-		due, err := all(ctx, tx, scan, `SELECT device_id FROM delivery_clock WHERE at <= ? UNION SELECT p.device_id `+parked,
+		due, err := all(ctx, tx, column[subject.DeviceID], `SELECT device_id FROM delivery_clock WHERE at <= ? UNION SELECT p.device_id `+parked,
 			append([]any{micros(now)}, spoke...)...)
 		if err != nil {
 			return fmt.Errorf("looking whom time has changed: %w", err)

@@ -161,5 +161,6 @@ func scanHeld(row scanner) (h mdm.Held, err error) {
 }
 
 func scanApp(row scanner) (a mdm.App, err error) {
-	return a, row.Scan(&a.Bundle, &a.State, &a.Configured)
+	err = row.Scan(&a.Bundle, &a.State, &a.Configured)
+	return a, err
 }

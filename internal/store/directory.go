@@ -119,8 +119,7 @@ func userNow(ctx context.Context, tx *sql.Tx, id subject.UserID) (subject.User, 
 	if err != nil {
 		return u, fmt.Errorf("reading user: %w", err)
 	}
-	scan := func(row scanner) (address string, err error) { err = row.Scan(&address); return address, err }
-	u.Aliases, err = all(ctx, tx, scan, `SELECT address FROM user_alias WHERE user_id = ? ORDER BY address`, id)
+	u.Aliases, err = all(ctx, tx, column[string], `SELECT address FROM user_alias WHERE user_id = ? ORDER BY address`, id)
 	if err != nil {
 		return u, fmt.Errorf("reading aliases: %w", err)
 	}
@@ -211,7 +210,10 @@ func (s Directory) complete(ctx context.Context, list []subject.User, where stri
 		id    subject.UserID
 		value string
 	}
-	scan := func(row scanner) (p pair, err error) { return p, row.Scan(&p.id, &p.value) }
+	scan := func(row scanner) (p pair, err error) {
+		err = row.Scan(&p.id, &p.value)
+		return p, err
+	}
 	aliases, err := all(ctx, s.db.read, scan, `SELECT user_id, address FROM user_alias`+where+` ORDER BY address`, args...)
 	if err != nil {
 		return fmt.Errorf("reading aliases: %w", err)

@@ -92,7 +92,10 @@ func (l *loader) groups() error {
 		device subject.DeviceID
 		group  subject.GroupID
 	}
-	scan := func(row scanner) (m member, err error) { return m, row.Scan(&m.device, &m.group) }
+	scan := func(row scanner) (m member, err error) {
+		err = row.Scan(&m.device, &m.group)
+		return m, err
+	}
 	list, err := all(l.ctx, l.q, scan, `SELECT d.id, m.group_id FROM device d JOIN membership m ON m.user_id = d.user_id
 		WHERE d.id`+l.in+` ORDER BY m.group_id`, l.ids...)
 	if err != nil {

@@ -92,8 +92,7 @@ const forgetItems = 5000
 
 // JobsForgotten implements [job.Desk].
 func (s Jobs) JobsForgotten(ctx context.Context, before time.Time) (n int, err error) {
-	scan := func(row scanner) (id string, err error) { err = row.Scan(&id); return id, err }
-	old, err := all(ctx, s.db.read, scan, `SELECT id FROM job WHERE ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT 10`, micros(before))
+	old, err := all(ctx, s.db.read, column[string], `SELECT id FROM job WHERE ended_at > 0 AND ended_at < ? ORDER BY ended_at LIMIT 10`, micros(before))
 	if err != nil {
 		return 0, fmt.Errorf("looking for old jobs: %w", err)
 	}
@@ -110,8 +109,7 @@ func (s Jobs) JobsForgotten(ctx context.Context, before time.Time) (n int, err e
 // forgetJob deletes a job, or so many of its items that it can be deleted the
 // next time.
 func forgetJob(ctx context.Context, tx *sql.Tx, id string) error {
-	scan := func(row scanner) (item string, err error) { err = row.Scan(&item); return item, err }
-	last, err := all(ctx, tx, scan, `SELECT item FROM job_item WHERE job_id = ? ORDER BY item LIMIT 1 OFFSET ?`, id, forgetItems)
+	last, err := all(ctx, tx, column[string], `SELECT item FROM job_item WHERE job_id = ? ORDER BY item LIMIT 1 OFFSET ?`, id, forgetItems)
 	if err != nil {
 		return err
 	}

@@ -115,8 +115,7 @@ func (l *Loader) begin(ctx context.Context, schema int64) error {
 }
 
 func (l *Loader) names(ctx context.Context, q queryer) ([]string, error) {
-	scan := func(row scanner) (name string, err error) { return name, row.Scan(&name) }
-	names, err := all(ctx, q, scan, l.dia.tables)
+	names, err := all(ctx, q, column[string], l.dia.tables)
 	if err != nil {
 		return nil, fmt.Errorf("listing tables: %w", err)
 	}
@@ -179,7 +178,8 @@ func (l *Loader) Finish(ctx context.Context) error {
 	}
 	scan := func(row scanner) (table string, err error) {
 		var id, parent, key any
-		return table, row.Scan(&table, &id, &parent, &key)
+		err = row.Scan(&table, &id, &parent, &key)
+		return table, err
 	}
 	broken, err := all(ctx, l.conn, scan, l.dia.broken)
 	if err != nil {
@@ -197,8 +197,7 @@ func (l *Loader) Discard(ctx context.Context) error {
 	if l.dia.name != mysql.name || l.conn == nil {
 		return nil
 	}
-	scan := func(row scanner) (name string, err error) { return name, row.Scan(&name) }
-	names, err := all(ctx, l.conn, scan, `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`)
+	names, err := all(ctx, l.conn, column[string], `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`)
 	for _, name := range names {
 		_, failed := l.conn.ExecContext(ctx, `DROP TABLE `+name)
 		err = errors.Join(err, failed)

@@ -79,11 +79,7 @@ func bytesOf(b []byte) []byte {
 
 // Holders implements [pfxconnector.Store].
 func (s PFX) Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error) {
-	scan := func(row scanner) (id subject.UserID, err error) {
-		err = row.Scan(&id)
-		return id, err
-	}
-	return all(ctx, s.db.read, scan, `SELECT user_id FROM escrow_key WHERE certificate = ? ORDER BY user_id`, fingerprint(f))
+	return all(ctx, s.db.read, column[subject.UserID], `SELECT user_id FROM escrow_key WHERE certificate = ? ORDER BY user_id`, fingerprint(f))
 }
 
 // Imported implements [pfxconnector.Store], newest NotBefore first.

@@ -54,7 +54,8 @@ func planOf(t *testing.T, db *DB, query string, values []any) string {
 	t.Helper()
 	scan := func(row scanner) (detail string, err error) {
 		var id, parent, unused int
-		return detail, row.Scan(&id, &parent, &unused, &detail)
+		err = row.Scan(&id, &parent, &unused, &detail)
+		return detail, err
 	}
 	lines, err := all(t.Context(), db.read, scan, "EXPLAIN QUERY PLAN "+query, values...)
 	if err != nil {

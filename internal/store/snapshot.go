@@ -85,8 +85,7 @@ func (s *Snapshot) Close() error {
 
 // Write gives every table to w.
 func (s *Snapshot) Write(ctx context.Context, w RowWriter) error {
-	scan := func(row scanner) (name string, err error) { return name, row.Scan(&name) }
-	tables, err := all(ctx, s.conn, scan, s.dia.tables)
+	tables, err := all(ctx, s.conn, column[string], s.dia.tables)
 	if err != nil {
 		return fmt.Errorf("listing tables: %w", err)
 	}
