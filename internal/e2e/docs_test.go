@@ -200,21 +200,13 @@ func (r *reader) run(at, text string) {
 	r.t.Helper()
 	ctx, stop := context.WithTimeout(r.t.Context(), 2*patience)
 	defer stop()
-	var out, all bytes.Buffer
+	var out, errs bytes.Buffer
 	c := r.shell(ctx, text)
-	c.Stdout, c.Stderr = &both{&out, &all}, &all
+	c.Stdout, c.Stderr = &out, &errs
 	if err := c.Run(); err != nil {
-		r.t.Fatalf("%s: %v\n%s\n%s", at, err, r.swap.Replace(text), all.String())
+		r.t.Fatalf("%s: %v\n%s\n%s", at, err, r.swap.Replace(text), out.String()+errs.String())
 	}
 	r.printed = out.String()
-}
-
-// both writes to two buffers.
-type both struct{ one, other *bytes.Buffer }
-
-func (b *both) Write(p []byte) (int, error) {
-	b.one.Write(p)
-	return b.other.Write(p)
 }
 
 func (r *reader) background(at, text string) {
