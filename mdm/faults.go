@@ -11,7 +11,7 @@ var (
 	ErrCode = fault.New(fault.Denied, "invitation_code_wrong",
 		"The code is not right.", "Type it as it was given to you; small and capital letters are the same.")
 	ErrUserDisabled = fault.New(fault.Denied, "user_disabled",
-		"The user is disabled.", "Apply a document with kind: User and his mail, without disabled: true; signet apply takes it.")
+		"The user is disabled.", "signet user change ADDRESS --disabled=false enables him again.")
 )
 
 // Failures of devices. None of them may reach a device as status 401, which

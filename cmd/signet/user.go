@@ -91,10 +91,12 @@ func (a *app) userChange() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "change USER",
 		Short: "Change a user; what is not named stays",
-		Long: `Changes a user. One who is disabled gets nothing new: no invitation, no
-certificate, no delivery, and the own page does not open; devices and keys stay
-as they are.`,
-		Example: "  signet user change alice@example.com --name 'Alice Smith' --mail alice.smith@example.com --alias alice@example.com\n" +
+		Long: `Changes a user. One who is disabled gets nothing: no invitation, no certificate,
+and the own page does not open. What was brought to his devices goes; the
+devices stay enrolled and the keys in escrow, so that all comes back when he is
+enabled again. The primary address of a user with keys stays: invitations go
+there. Give a new one with --alias.`,
+		Example: "  signet user change alice@example.com --name 'Alice Smith' --alias alice.smith@example.com\n" +
 			"  signet user change bob@example.com --disabled",
 		Args: takes("USER"),
 		RunE: func(c *cobra.Command, args []string) error {
