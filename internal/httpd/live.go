@@ -15,11 +15,9 @@ import (
 // Lengths of time and bounds of event streams.
 const (
 	streamLife     = 10 * time.Minute // then the page connects again, and is asked who it is
-	heartbeat      = 15 * time.Second
-	streamWrite    = heartbeat + 10*time.Second // from one write to the end of the next
-	lookPause      = time.Second                // at least, between two looks
-	lookShare      = 10                         // of the time goes into looking, one part at most
-	maxStreamsEach = 8                          // of one page's subject
+	lookPause      = time.Second      // at least, between two looks
+	lookShare      = 10               // of the time goes into looking, one part at most
+	maxStreamsEach = 8                // of one page's subject
 )
 
 // Look gives for each key the version of what its page shows: any text without
@@ -147,11 +145,11 @@ func (s *Source) Serve(w http.ResponseWriter, r *http.Request, key string) error
 		return err
 	}
 	defer leave()
-	out := stream{w, http.NewResponseController(w)}
-	if out.begin() != nil || r.Method == http.MethodHead {
+	out, err := BeginStream(w)
+	if err != nil || out.Send("retry: 3000\n\n") != nil || r.Method == http.MethodHead {
 		return nil // as below: he went away
 	}
-	life, beat := time.NewTimer(streamLife), time.NewTicker(heartbeat)
+	life, beat := time.NewTimer(streamLife), time.NewTicker(Heartbeat)
 	defer life.Stop()
 	defer beat.Stop()
 	for err == nil {
@@ -163,41 +161,13 @@ func (s *Source) Serve(w http.ResponseWriter, r *http.Request, key string) error
 		case <-life.C:
 			return nil
 		case <-beat.C:
-			err = out.send(":\n\n")
+			err = out.Send(":\n\n")
 		case version := <-news:
 			if version != seen {
 				seen = version
-				err = out.send("id: " + version + "\ndata: changed\n\n")
+				err = out.Send("id: " + version + "\ndata: changed\n\n")
 			}
 		}
 	}
 	return nil
-}
-
-// stream is an answer that goes on.
-type stream struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
-}
-
-// begin lifts the limit on the request, which would end the answer as well.
-func (s stream) begin() error {
-	if err := s.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	s.w.Header().Set("Content-Type", "text/event-stream")
-	s.w.Header().Set("X-Accel-Buffering", "no") // proxies that would wait for the end
-	return s.send("retry: 3000\n\n")
-}
-
-// send writes, and gives the client its time to take it. HTTP/2 counts that time
-// between writes as well.
-func (s stream) send(text string) error {
-	if err := s.rc.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	if _, err := s.w.Write([]byte(text)); err != nil {
-		return err
-	}
-	return s.rc.Flush()
 }

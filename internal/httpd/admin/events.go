@@ -18,15 +18,13 @@ import (
 // How a job is followed.
 const (
 	lookEvery = time.Second      // one row by its key
-	beatEvery = 15 * time.Second // so that proxies see life
 	followFor = 30 * time.Minute // then the client asks again, with its token
-	writeTime = 30 * time.Second // for one event
 )
 
 // jobEvents adds the stream of a job's progress, which huma knows only as a
 // description.
 //
-// Spec: WHATWG HTML, server-sent events
+// Spec: HTML Living Standard section 9.2 (server-sent events)
 func (a *API) jobEvents() {
 	op := a.operation(operation{id: "followJob", tag: "jobs", method: http.MethodGet, path: "/jobs/{job}/events",
 		summary: "Follow a job: server-sent events, each with the job as it stands, until it ends", permission: access.JobRead,
@@ -43,15 +41,12 @@ func (a *API) followJob(w http.ResponseWriter, r *http.Request, _ httpd.Caller) 
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	s := stream{w, http.NewResponseController(w)}
-	s.to.SetReadDeadline(time.Time{}) // that of the request would end the answer too
-	if err := s.send(j); err != nil {
+	s, err := httpd.BeginStream(w)
+	if err != nil || sendJob(s, j) != nil {
 		return nil // the client is gone, and nothing else can be told it
 	}
 	end := time.After(followFor)
-	look, beat := time.NewTicker(lookEvery), time.NewTicker(beatEvery)
+	look, beat := time.NewTicker(lookEvery), time.NewTicker(httpd.Heartbeat)
 	defer look.Stop()
 	defer beat.Stop()
 	for j.Ended.IsZero() {
@@ -63,11 +58,11 @@ func (a *API) followJob(w http.ResponseWriter, r *http.Request, _ httpd.Caller) 
 		case <-end:
 			return nil
 		case <-beat.C:
-			err = s.write(": still here\n\n")
+			err = s.Send(": still here\n\n")
 		case <-look.C:
 			last := j
 			if j, err = a.Jobs.Job(r.Context(), j.ID); err == nil && j != last {
-				err = s.send(j)
+				err = sendJob(s, j)
 			}
 		}
 		if err != nil {
@@ -77,24 +72,11 @@ func (a *API) followJob(w http.ResponseWriter, r *http.Request, _ httpd.Caller) 
 	return nil
 }
 
-// stream sends events.
-type stream struct {
-	w  http.ResponseWriter
-	to *http.ResponseController
-}
-
-func (s stream) send(j job.Job) error {
+// sendJob sends a job as it stands.
+func sendJob(s httpd.Stream, j job.Job) error {
 	data, err := json.Marshal(newJob(j))
 	if err != nil {
 		return err
 	}
-	return s.write(fmt.Sprintf("event: job\ndata: %s\n\n", data))
-}
-
-func (s stream) write(text string) error {
-	s.to.SetWriteDeadline(time.Now().Add(writeTime)) // the server's own would end the stream
-	if _, err := s.w.Write([]byte(text)); err != nil {
-		return err
-	}
-	return s.to.Flush()
+	return s.Send(fmt.Sprintf("event: job\ndata: %s\n\n", data))
 }
