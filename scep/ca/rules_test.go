@@ -25,7 +25,6 @@ type spoiled struct {
 	template x509.Certificate
 	key      crypto.PublicKey
 	parent   x509.Certificate
-	now      time.Time
 }
 
 // Each rule refuses what breaks it and nothing but it.
