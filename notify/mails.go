@@ -15,7 +15,7 @@ import (
 // Failures of the outbox.
 var (
 	ErrLimit = fault.New(fault.Unavailable, "mail_limit",
-		"This user has got as many mails on this today as one day allows.", "Wait until tomorrow (UTC), or look why the earlier ones did not help: signet mail list.")
+		"This user has had as many mails of this kind today as one day allows.", "Wait until tomorrow (UTC), or look why the earlier ones did not help: signet mail list.")
 	ErrMailUnknown = fault.New(fault.NotFound, "mail_unknown",
 		"There is no such mail.", "signet mail list shows them.")
 	ErrMailDone = fault.New(fault.Conflict, "mail_not_kept",

@@ -79,7 +79,7 @@ func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	writeRecord(w, "user", d.User, "state", deviceState(d.Device), "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
 		"udid", d.UDID, "id", d.ID, "invited", moment(d.Created), "enrolled", maybe(d.Enrolled), "seen", maybe(d.Seen),
 		"identity until", maybe(d.Identity), "open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error),
-		"push", pushing(d.Push), "last push", lastPush(d.Push), "next push", maybe(d.Push.Wanted))
+		"push", pushing(d.Push), "last push", lastPush(d.Push), "next push", nextPush(d.Push))
 	if len(d.Parcels) > 0 {
 		fmt.Fprintln(w, "\nwhat it should have")
 		writeParcels(w, d.Parcels)
@@ -121,6 +121,9 @@ func lastError(c *admin.Command) string {
 	return fmt.Sprintf("%s %s: %s", maybe(c.Done), c.Type, plain(strings.Join(c.Errors, "; ")))
 }
 
+// canPush is said of a device that can be woken.
+const canPush = "yes"
+
 // pushing says whether a device can be woken, "" for one that never enrolled.
 func pushing(p admin.DevicePush) string {
 	switch {
@@ -133,7 +136,15 @@ func pushing(p admin.DevicePush) string {
 	case p.Refused != nil:
 		return "no: Apple refuses its push token since " + maybe(p.Refused) + "; it may bring another"
 	}
-	return "yes"
+	return canPush
+}
+
+// nextPush tells when the next push is due, "" when none is or can be.
+func nextPush(p admin.DevicePush) string {
+	if pushing(p) != canPush {
+		return ""
+	}
+	return maybe(p.Wanted)
 }
 
 // lastPush tells of the last push, "" when there was none.

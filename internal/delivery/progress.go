@@ -246,8 +246,11 @@ func notes(f plan.Facts) []string {
 	for _, p := range f.Policy.Problems {
 		list = append(list, p.Why)
 	}
+	if keyless(f) {
+		list = append(list, "No encryption certificate was imported for this user: encrypted mail cannot be read.")
+	}
 	if f.Policy.Outlook() {
-		list = append(list, "Outlook takes its settings from here, but no certificates: open each certificate file in Outlook yourself.")
+		list = append(list, "Outlook takes its settings from here, but certificates only from a file that is opened in Outlook itself.")
 	}
 	switch end := f.IdentityEnd(); {
 	case end.IsZero() || !f.Now.After(end):
@@ -257,6 +260,12 @@ func notes(f plan.Facts) []string {
 		list = append(list, "The device's certificate has expired too long ago; the device has to be enrolled again.")
 	}
 	return list
+}
+
+// keyless tells whether a policy wants imported certificates and there is none.
+func keyless(f plan.Facts) bool {
+	imported := func(r cert.Record) bool { return r.Source == cert.Imported }
+	return f.Policy.Apple() && f.Policy.Account().EncryptsFrom == appconfig.Imported && !slices.ContainsFunc(f.Records, imported)
 }
 
 // lateLife is how long mdm lets an expired identity renew itself.

@@ -77,7 +77,7 @@ const late = "The device's identity has expired; it must first renew that."
 // must first have from elsewhere lives on as it is.
 func (v *view) apply(p Parcel, i Item, m match) Step {
 	if m != same && v.needed(p, i) {
-		i.Hold, i.Why = true, "It holds an identity that the device must first have from elsewhere."
+		i.Hold, i.Why = true, "It holds a certificate that another profile is to bring first; until then it stays as it is."
 		m = same
 	}
 	s := Step{Parcel: p, Item: i, State: v.State(p)}
