@@ -38,11 +38,16 @@ func install(options ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One that starts clears away the temporary tables of all that share a folder.
+	tmp := filepath.Join(dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		return nil, err
+	}
 	s := &Server{dir: dir, options: append([]string{
-		"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--user=" + who.Username,
+		"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--user=" + who.Username, "--tmpdir=" + tmp,
 		"--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--performance-schema=OFF",
 	}, options...)}
-	cmd := exec.Command("mariadb-install-db", append(s.options[:3:3], "--auth-root-authentication-method=normal",
+	cmd := exec.Command("mariadb-install-db", append(s.options[:4:4], "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=32M")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
