@@ -331,7 +331,8 @@ func TestNobodyAnswers(t *testing.T) {
 	for range 1000 {
 		w.apple.Play(apnstest.Scene{Reset: true})
 	}
-	if n := w.pass(notify.Settling, notify.Settling); n < 5 || n > 20 {
+	// A connection may break before the double has read what was asked.
+	if n := w.pass(notify.Settling, notify.Settling); n < 1 || n > 20 {
 		t.Errorf("%d of 40 were tried", n)
 	}
 	if n := w.pass(time.Hour, time.Second*10); n > 150 {
