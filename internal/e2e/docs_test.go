@@ -36,14 +36,40 @@ import (
 func TestDocs(t *testing.T) {
 	judge.Need(t, "bash", "openssl", "curl", "jq", "pki")
 	bin := build(t)
-	for _, pages := range [][]string{{"docs/quickstart.md", "docs/backup.md"}, {"docs/push.md"}, {"docs/api.md"}} {
+	for _, pages := range [][]string{{"docs/quickstart.md", "docs/exchange.md", "docs/keys.md", "docs/backup.md"}, {"docs/push.md"}, {"docs/api.md"}} {
 		t.Run(filepath.Base(pages[0]), func(t *testing.T) {
 			t.Parallel()
 			r := newReader(t, bin)
 			for _, page := range pages {
+				if page == "docs/keys.md" {
+					r.keep()
+				}
 				r.follow(page)
 			}
 		})
+	}
+}
+
+// Every command of every page is run, or its page says why not.
+func TestDocsLeaveNothingOut(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("got %d pages, %v", len(pages), err)
+	}
+	source, err := os.ReadFile("docs_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		page, _ = strings.CutPrefix(page, "../../")
+		if bytes.Contains(source, []byte(`"`+page+`"`)) && page != "README.md" {
+			continue
+		}
+		for _, f := range fences(t, page) {
+			if f.language == "sh" && (f.what != "no" || f.rest == "") {
+				t.Errorf("%s:%d is run by nobody, and does not say why", page, f.line)
+			}
+		}
 	}
 }
 
@@ -67,6 +93,7 @@ type reader struct {
 	swap    *strings.Replacer
 	env     []string
 	printed string // by the last command
+	secret  string // the recovery key that init showed
 	phone   *handset
 }
 
@@ -207,6 +234,20 @@ func (r *reader) run(at, text string) {
 		r.t.Fatalf("%s: %v\n%s\n%s", at, err, r.swap.Replace(text), out.String()+errs.String())
 	}
 	r.printed = out.String()
+	if key := recoveryKey.FindString(r.printed); key != "" {
+		r.secret = key
+	}
+}
+
+var recoveryKey = regexp.MustCompile(`AGE-SECRET-KEY-1[A-Z0-9]+`)
+
+// keep makes what the page about keys is about: a copy of the database, the
+// recovery key and a new password.
+func (r *reader) keep() {
+	r.t.Helper()
+	r.write("recovery.txt", []byte(r.secret+"\n"))
+	r.write("new-password", []byte("another one\n"))
+	r.run("a copy of the database", `cd "$HOME" && sqlite3 /var/lib/signet/signet.db ".backup copy.db"`)
 }
 
 func (r *reader) background(at, text string) {
