@@ -8,7 +8,7 @@ import (
 )
 
 // element is one BER element. Devices send indefinite lengths and strings in
-// pieces, so encoding/asn1 cannot read them; see the Quirk at VerifyDetached.
+// pieces, so encoding/asn1 cannot read them; see the Quirk at ReadDetached.
 //
 // Spec: X.690 section 8
 type element struct {

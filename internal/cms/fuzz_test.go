@@ -49,7 +49,7 @@ func FuzzVerify(f *testing.F) {
 		_, _ = cms.Certificates(data, 64<<10)
 		body := make([]byte, 16)
 		rand.Read(body)
-		if got, err := cms.VerifyDetached(data, body, accept); err == nil && id.cert.Equal(got.Signer) {
+		if got, err := verifyDetached(data, body, accept); err == nil && id.cert.Equal(got.Signer) {
 			t.Fatal("a random body verified")
 		}
 		got, err := cms.Verify(data, accept)

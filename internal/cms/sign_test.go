@@ -68,7 +68,7 @@ func TestSignDetached(t *testing.T) {
 	}
 	judge.Run(t, sig, "openssl", "cms", "-verify", "-inform", "DER", "-binary", "-content", file(t, "body", content), "-CAfile", cert, "-purpose", "any")
 	judge.Refuses(t, sig, "openssl", "cms", "-verify", "-inform", "DER", "-binary", "-content", file(t, "body", []byte("other")), "-CAfile", cert, "-purpose", "any")
-	if _, err := cms.VerifyDetached(sig, content, cms.Accept{}); err != nil {
+	if _, err := verifyDetached(sig, content, cms.Accept{}); err != nil {
 		t.Error(err)
 	}
 }

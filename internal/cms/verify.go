@@ -48,16 +48,6 @@ func Verify(ber []byte, a Accept) (*Signed, error) {
 	return m.verify(m.content)
 }
 
-// VerifyDetached verifies a signature over content: [ReadDetached] and
-// [Detached.Verify] in one.
-func VerifyDetached(sig, content []byte, a Accept) (*Signed, error) {
-	d, err := ReadDetached(sig, a)
-	if err != nil {
-		return nil, err
-	}
-	return d.Verify(content)
-}
-
 // Detached is a signature that was read but not verified.
 type Detached struct {
 	message *message
