@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"context"
 	"crypto/x509"
 	"strings"
 
@@ -23,8 +24,8 @@ const (
 // Quirk: Apple splits at LF only and compares exactly, so there is no CR; and
 // strongSwan 5.9.8 refuses AES unless SHA-384 is listed, which nobody else
 // looks at.
-func (s *Service) GetCACaps(profile string) ([]byte, error) {
-	if _, err := s.line(profile); err != nil {
+func (s *Service) GetCACaps(ctx context.Context, profile string) ([]byte, error) {
+	if _, err := s.line(ctx, profile); err != nil {
 		return nil, err
 	}
 	caps := []string{"AES", "POSTPKIOperation", "Renewal", "SCEPStandard", "SHA-256", "SHA-384", "SHA-512"}
@@ -40,8 +41,8 @@ func (s *Service) GetCACaps(profile string) ([]byte, error) {
 // Spec: RFC 8894 section 4.2.1
 // Quirk: iOS ends the enrollment unless a certificate here has key usage for
 // signing and decryption; strongSwan cannot verify without the root.
-func (s *Service) GetCACert(profile string) (body []byte, contentType string, err error) {
-	l, err := s.line(profile)
+func (s *Service) GetCACert(ctx context.Context, profile string) (body []byte, contentType string, err error) {
+	l, err := s.line(ctx, profile)
 	if err != nil {
 		return nil, "", err
 	}

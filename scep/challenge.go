@@ -33,7 +33,7 @@ type Challenge struct {
 // the same profile and device are void from then on. It fails when a name that
 // the profile wants has no value.
 func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRequest) (Challenge, error) {
-	l, err := s.line(r.Profile)
+	l, err := s.line(ctx, r.Profile)
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -49,7 +49,7 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 		Grant: Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names},
 		Hash:  secret.Hash(), Created: now, Expires: now.Add(cmp.Or(r.Life, l.ChallengeLife)),
 	}
-	if err := s.Store.ChallengeMade(ctx, t, s.entry(by, journal.ChallengeIssued, t.Grant)); err != nil {
+	if err := s.Store.ChallengeMade(ctx, t, entry(now, by, journal.ChallengeIssued, t.Grant)); err != nil {
 		return Challenge{}, err
 	}
 	sum := sha256.Sum256(l.issuer.Certificate().Raw)
@@ -91,7 +91,7 @@ func (t Ticket) refusal(profile string, now time.Time) error {
 }
 
 // entry is about the holder of g.
-func (s *Service) entry(by journal.Actor, a journal.Action, g Grant) journal.Entry {
-	return journal.Entry{At: s.Now(), Actor: by, Action: a, User: g.Holder.User, Device: g.Holder.Device,
+func entry(at time.Time, by journal.Actor, a journal.Action, g Grant) journal.Entry {
+	return journal.Entry{At: at, Actor: by, Action: a, User: g.Holder.User, Device: g.Holder.Device,
 		Detail: map[string]string{"profile": g.Profile}}
 }

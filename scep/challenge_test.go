@@ -112,10 +112,11 @@ func TestProfilesThatAreRefused(t *testing.T) {
 			p := good
 			c.change(&p)
 			config := w.config
-			config.Profiles = []scep.Profile{p}
+			config.Keeper, config.Profiles = w.keeper, scep.Fixed{p}
 			if name == "RA of another CA" {
-				config.Authorities = []scep.Authority{{Issuer: theHouse().mail.Issuer, RA: theHouse().device.RA}}
-				config.Profiles[0].Issuer, c.want = "smime", "not of issuer"
+				config.Authorities = []scep.Authority{{Issuer: theHouse().mail.Issuer.Public, RA: theHouse().device.RA}}
+				p.Issuer, c.want = "smime", "not of issuer"
+				config.Profiles = scep.Fixed{p}
 			}
 			if _, err := scep.New(config); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
@@ -127,7 +128,7 @@ func TestProfilesThatAreRefused(t *testing.T) {
 // A profile that promises too long a life fails at its first request, in our
 // log, and not at the client's account.
 func TestProfileThatBreaksARule(t *testing.T) {
-	w := newWorld(t, func(c *scep.Config) { c.Profiles[1].Life = 826 * 24 * time.Hour })
+	w := newWorld(t, func(c *scep.Config) { profiles(c)[1].Life = 826 * 24 * time.Hour })
 	got := w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
 	if got.status != "2" || got.text != "internal" || w.certificates() != 0 || !contains(w.log.Bytes(), "rule validity") {
 		t.Errorf("got %v\n%s", got, w.log)

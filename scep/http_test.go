@@ -2,6 +2,7 @@ package scep_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -35,13 +36,13 @@ func (w *world) operation(r *http.Request) (body []byte, contentType string, err
 	profile, query := r.URL.Path[1:], r.URL.Query()
 	switch query.Get("operation") {
 	case "GetCACaps":
-		body, err = w.s.GetCACaps(profile)
+		body, err = w.s.GetCACaps(context.Background(), profile)
 		if w.getOnly {
 			body = bytes.ReplaceAll(body, []byte("POSTPKIOperation"), nil)
 		}
 		return body, scep.TypeCaps, err
 	case "GetCACert":
-		return w.s.GetCACert(profile)
+		return w.s.GetCACert(context.Background(), profile)
 	case "PKIOperation":
 		message, err := io.ReadAll(io.LimitReader(r.Body, scep.MaxMessage+1))
 		if r.Method == http.MethodGet {

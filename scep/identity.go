@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/signet-mdm/signet/internal/cert"
-	"github.com/signet-mdm/signet/scep/ca"
 )
 
 // Identity gives the issuance record of a device identity: c is signed by a CA
@@ -16,8 +15,8 @@ import (
 // ErrIdentityExpired comes with it, for those who give a late device a way
 // back. That the presenter holds the key is for the caller to know.
 func (s *Service) Identity(ctx context.Context, c *x509.Certificate) (cert.Record, error) {
-	made := slices.ContainsFunc(s.identityIssuers(), func(i *ca.Issuer) bool { return i.Made(c) })
-	if !made || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+	made := func(a Authority) bool { return a.Issuer.Made(c) }
+	if !slices.ContainsFunc(s.Authorities, made) || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		return cert.Record{}, ErrIdentity
 	}
 	issued, err := s.Store.Issued(ctx, cert.FingerprintOf(c.Raw))

@@ -19,7 +19,7 @@ import (
 func TestIdentity(t *testing.T) {
 	w := newWorld(t)
 	c := w.enrolled(scep.DeviceIdentity, 1).cert
-	other := func(r ca.Request, a scep.Authority) *x509.Certificate {
+	other := func(r ca.Request, a authority) *x509.Certificate {
 		return must(a.Issuer.Issue(must(a.Issuer.Prepare(r, start))(t)))(t)
 	}
 	unknown := other(ca.Request{Kind: ca.DeviceIdentity, Key: newClient(1).key.Public(), Names: ca.Names{

@@ -2,7 +2,6 @@ package scep
 
 import (
 	"context"
-	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -23,19 +22,19 @@ const (
 // enroll gives a certificate for a challenge. A refusal that concerns somebody
 // is counted and goes into his journal; a guess concerns nobody and is only
 // logged, so that guessing fills no table.
-func (s *Service) enroll(ctx context.Context, l *line, remote string, r *request, wanted csr) (cert.Record, error) {
-	if wanted.challenge.Empty() {
+func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) {
+	if a.wanted.challenge.Empty() {
 		return cert.Record{}, ErrChallengeUnknown
 	}
-	t, err := s.Store.Ticket(ctx, wanted.challenge.Hash())
+	t, err := v.Store.Ticket(ctx, a.wanted.challenge.Hash())
 	if err != nil {
 		return cert.Record{}, err
 	}
-	c, err := s.redeem(ctx, l, remote, r, wanted, t)
+	c, err := v.redeem(ctx, a, t)
 	if f := fault.Of(err); f != nil {
-		e := s.entry(device(t.Grant, remote), journal.ChallengeRefused, t.Grant)
+		e := entry(v.Now(), device(t.Grant, a.Remote), journal.ChallengeRefused, t.Grant)
 		e.Detail["code"] = f.Code
-		if counting := s.Store.ChallengeRefused(ctx, t.Hash, e); counting != nil {
+		if counting := v.Store.ChallengeRefused(ctx, t.Hash, e); counting != nil {
 			return cert.Record{}, fmt.Errorf("counting a refused challenge: %w", counting)
 		}
 	}
@@ -43,29 +42,29 @@ func (s *Service) enroll(ctx context.Context, l *line, remote string, r *request
 }
 
 // redeem gives the certificate of a challenge that exists.
-func (s *Service) redeem(ctx context.Context, l *line, remote string, r *request, wanted csr, t Ticket) (cert.Record, error) {
-	if !wanted.provenBy(r.signer) {
+func (v *Certifier) redeem(ctx context.Context, a issuing, t Ticket) (cert.Record, error) {
+	if !a.wanted.provenBy(a.signer) {
 		return cert.Record{}, ErrKeyForeign
 	}
-	i := Issuance{Grant: t.Grant, Challenge: t.Hash, Transaction: string(r.transaction.Bytes), SPKI: wanted.spki}
-	return s.once(ctx, l, remote, i, wanted.key, t.refusal(l.Name, s.Now()))
+	i := Issuance{Grant: t.Grant, Challenge: t.Hash, Transaction: a.Transaction, SPKI: a.wanted.spki}
+	return v.once(ctx, a, i, t.refusal(a.Profile, v.Now()))
 }
 
 // renew gives a certificate for the signature of the one it follows. What it
 // says is what the old one was granted, so nothing can be renamed.
-func (s *Service) renew(ctx context.Context, l *line, remote string, r *request, wanted csr) (cert.Record, error) {
-	if !l.issuer.Made(r.signer) {
+func (v *Certifier) renew(ctx context.Context, a issuing) (cert.Record, error) {
+	if !a.issuer.Made(a.signer) {
 		return cert.Record{}, ErrRenewalUnknown
 	}
-	old, err := s.Store.Issued(ctx, cert.FingerprintOf(r.signer.Raw))
+	old, err := v.Store.Issued(ctx, cert.FingerprintOf(a.signer.Raw))
 	if errors.Is(err, ErrCertificateUnknown) {
 		return cert.Record{}, ErrRenewalUnknown.With(err)
 	}
 	if err != nil {
 		return cert.Record{}, err
 	}
-	i := Issuance{Grant: old.Grant, Renews: old.Record.Fingerprint, Transaction: string(r.transaction.Bytes), SPKI: wanted.spki}
-	return s.once(ctx, l, remote, i, wanted.key, old.refusal(l.Profile, s.Now()))
+	i := Issuance{Grant: old.Grant, Renews: old.Record.Fingerprint, Transaction: a.Transaction, SPKI: a.wanted.spki}
+	return v.once(ctx, a, i, old.refusal(a.profile, v.Now()))
 }
 
 // refusal tells why a certificate cannot be renewed now; nil when it can.
@@ -85,18 +84,18 @@ func (o Issued) refusal(p Profile, now time.Time) error {
 
 // once issues i unless refused says why not. A request that was answered
 // before gets the same certificate, also when both came at once.
-func (s *Service) once(ctx context.Context, l *line, remote string, i Issuance, key crypto.PublicKey, refused error) (cert.Record, error) {
+func (v *Certifier) once(ctx context.Context, a issuing, i Issuance, refused error) (cert.Record, error) {
 	if refused == nil {
-		c, err := s.issue(ctx, l, remote, i, key)
+		c, err := v.issue(ctx, a, i)
 		if !errors.Is(err, ErrChallengeUsed) && !errors.Is(err, ErrRenewalOver) {
 			return c, err
 		}
 		refused = err // another request was faster: perhaps the same one
 	}
-	if i.Profile != l.Name {
+	if i.Profile != a.Profile {
 		return cert.Record{}, refused
 	}
-	c, found, err := s.Store.Repeated(ctx, i, s.Now().Add(-repeatLife))
+	c, found, err := v.Store.Repeated(ctx, i, v.Now().Add(-repeatLife))
 	if err != nil {
 		return cert.Record{}, err
 	}
@@ -109,30 +108,30 @@ func (s *Service) once(ctx context.Context, l *line, remote string, i Issuance, 
 // issue makes the certificate in the order that makes dying at any point safe:
 // prepare and check, write down the serial number, sign, store. What was
 // begun is ended although the client hangs up.
-func (s *Service) issue(ctx context.Context, l *line, remote string, i Issuance, key crypto.PublicKey) (cert.Record, error) {
+func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTime)
 	defer cancel()
-	now := s.Now()
-	p, err := l.issuer.Prepare(ca.Request{Kind: l.kind(), Names: i.Names, Key: key, Life: l.Life, Policy: l.Policy}, now)
+	now := v.Now()
+	p, err := a.issuer.Prepare(ca.Request{Kind: a.profile.kind(), Names: i.Names, Key: a.wanted.key, Life: a.profile.Life, Policy: a.profile.Policy}, now)
 	if err != nil {
 		return cert.Record{}, broken(err)
 	}
-	i.Issuer, i.Serial, i.TBS, i.NotAfter, i.At = l.issuer.Name(), p.Serial(), p.TBS(), p.Draft.NotAfter, now
-	if err := s.Store.SerialReserved(ctx, i); err != nil {
+	i.Issuer, i.Serial, i.TBS, i.NotAfter, i.At = a.issuer.Name(), p.Serial(), p.TBS(), p.Draft.NotAfter, now
+	if err := v.Store.SerialReserved(ctx, i); err != nil {
 		return cert.Record{}, fmt.Errorf("reserving serial number %s: %w", i.Serial, err)
 	}
-	c, err := l.issuer.Issue(p)
+	c, err := a.issuer.Issue(p)
 	if err != nil {
 		return cert.Record{}, err
 	}
-	r := record(c, i.Grant, l.Use, now)
-	e := s.entry(device(i.Grant, remote), journal.CertificateIssued, i.Grant)
+	r := record(c, i.Grant, a.profile.Use, now)
+	e := entry(now, device(i.Grant, a.Remote), journal.CertificateIssued, i.Grant)
 	e.Cert, e.Due.Devices, e.Detail["serial"] = r.Fingerprint, append(e.Due.Devices, i.Holder.Device), string(r.Serial)
-	if err := s.Store.CertificateIssued(ctx, i, r, e); err != nil {
+	if err := v.Store.CertificateIssued(ctx, i, r, e); err != nil {
 		return cert.Record{}, fmt.Errorf("storing certificate %s: %w", i.Serial, err)
 	}
-	s.Log.InfoContext(ctx, "certificate issued", logx.Profile, l.Name, logx.User, i.Holder.User, logx.Device, i.Holder.Device,
-		logx.Cert, r.Fingerprint.String(), logx.Serial, string(r.Serial), logx.Remote, remote)
+	v.Log.InfoContext(ctx, "certificate issued", logx.Profile, a.Profile, logx.User, i.Holder.User, logx.Device, i.Holder.Device,
+		logx.Cert, r.Fingerprint.String(), logx.Serial, string(r.Serial), logx.Remote, a.Remote)
 	return r, nil
 }
 

@@ -56,7 +56,8 @@ func TestStrongSwan(t *testing.T) {
 	for _, profile := range []string{scep.DeviceIdentity, scep.MailSigning} {
 		t.Run(profile, func(t *testing.T) {
 			w := newWorld(t, func(c *scep.Config) {
-				c.Profiles[0].RenewWithin, c.Profiles[1].RenewWithin = c.Profiles[0].Life, c.Profiles[1].Life
+				p := profiles(c)
+				p[0].RenewWithin, p[1].RenewWithin = p[0].Life, p[1].Life
 			})
 			url := w.serve(profile)
 			a := strongSwanCA(t, url)
@@ -150,8 +151,8 @@ func TestPhone(t *testing.T) {
 func TestGetCACert(t *testing.T) {
 	w := newWorld(t)
 	h := theHouse()
-	for profile, a := range map[string]scep.Authority{scep.DeviceIdentity: h.device, scep.MailSigning: h.mail} {
-		body, contentType, err := w.s.GetCACert(profile)
+	for profile, a := range map[string]authority{scep.DeviceIdentity: h.device, scep.MailSigning: h.mail} {
+		body, contentType, err := w.s.GetCACert(t.Context(), profile)
 		if err != nil || contentType != "application/x-x509-ca-ra-cert" {
 			t.Fatalf("got %s, %v", contentType, err)
 		}

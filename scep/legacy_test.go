@@ -25,7 +25,7 @@ func TestGetCACaps(t *testing.T) {
 		"usual":  {newWorld(t), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512"},
 		"legacy": {newWorld(t, legacy), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512 SHA-1 DES3"},
 	} {
-		got := string(must(c.w.s.GetCACaps(scep.MailSigning))(t))
+		got := string(must(c.w.s.GetCACaps(t.Context(), scep.MailSigning))(t))
 		if got != strings.ReplaceAll(c.want, " ", "\n") {
 			t.Errorf("%s: got %q", name, got)
 		}

@@ -19,7 +19,7 @@ import (
 //
 // Spec: RFC 8894 section 4.3
 func (s *Service) PKIOperation(ctx context.Context, profile, remote string, message []byte) ([]byte, error) {
-	l, err := s.line(profile)
+	l, err := s.line(ctx, profile)
 	switch {
 	case err != nil:
 		return nil, err
@@ -95,12 +95,9 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	if r.kind == certPoll { // nothing is ever PENDING
 		return cert.Record{}, ErrTransaction
 	}
-	wanted, err := readCSR(plain, s.AllowLegacy)
-	if err != nil {
+	if _, err := readCSR(plain, s.AllowLegacy); err != nil { // told apart before the keeper is asked, which takes time
 		return cert.Record{}, err
 	}
-	if r.kind == renewalReq || l.issuer.Made(r.signer) && wanted.renews(r.signer) {
-		return s.renew(ctx, l, remote, r, wanted)
-	}
-	return s.enroll(ctx, l, remote, r, wanted)
+	return s.Keeper.Certify(ctx, Application{Profile: l.Name, Type: r.kind, Transaction: string(r.transaction.Bytes),
+		CSR: plain, Signer: r.signer.Raw, Remote: remote})
 }

@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"time"
@@ -77,8 +78,8 @@ func (p Profile) check() error {
 
 // Use says what the certificates of a profile are for. ErrProfileUnknown when
 // there is none of that name.
-func (s *Service) Use(profile string) (use cert.Use, err error) {
-	l, err := s.line(profile)
+func (s *Service) Use(ctx context.Context, profile string) (use cert.Use, err error) {
+	l, err := s.line(ctx, profile)
 	if err != nil {
 		return use, err
 	}

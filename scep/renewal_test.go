@@ -132,7 +132,7 @@ func TestRenewalThatIsRefused(t *testing.T) {
 		})
 	}
 	t.Run("profile without renewal", func(t *testing.T) {
-		w := newWorld(t, func(c *scep.Config) { c.Profiles[1].RenewWithin = 0 })
+		w := newWorld(t, func(c *scep.Config) { profiles(c)[1].RenewWithin = 0 })
 		old := w.enrolled(scep.MailSigning, 1)
 		w.untilRenewal()
 		if got := w.send(ask{kind: "17", from: old}); !got.refused("2", scep.ErrRenewalUnknown) {

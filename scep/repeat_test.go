@@ -235,7 +235,7 @@ func TestDyingAnywhere(t *testing.T) {
 					t.Fatalf("got %v, want an internal failure", got)
 				}
 				dying.step = ""
-				w.s = must(scep.New(w.config))(t) // as after a new start
+				w.restart() // as after a new start
 				got := w.send(ask{challenge: c, from: newClient(n)})
 				if step == "after the certificate is stored" && n != 1 {
 					if !got.refused("2", scep.ErrChallengeUsed) {

@@ -34,37 +34,40 @@ func (s *Service) Revoke(ctx context.Context, by journal.Actor, f cert.Fingerpri
 	if err != nil {
 		return err
 	}
-	issuer, err := s.issuer(issued.Issuer)
-	if err != nil {
-		return err
-	}
-	e := s.entry(by, journal.CertificateRevoked, issued.Grant)
+	e := entry(s.Now(), by, journal.CertificateRevoked, issued.Grant)
 	e.Cert, e.Due, e.Detail["reason"] = f, subject.OfDevice(issued.Holder.Device), string(why)
 	if err := s.Store.CertificateRevoked(ctx, f, why, e); err != nil {
 		return fmt.Errorf("revoking %s: %w", f, err)
 	}
-	s.publishing.Lock()
-	defer s.publishing.Unlock()
-	_, err = s.publish(ctx, issuer)
-	return err
+	return s.Keeper.Publish(ctx, issued.Issuer)
 }
 
 // CRL gives the DER list of an issuer, of type [TypeCRL]. A list that does not
 // hold everything any more, or is a day old, is replaced first.
 func (s *Service) CRL(ctx context.Context, issuer string) ([]byte, error) {
-	i, err := s.issuer(issuer)
-	if err != nil {
+	if _, err := s.issuer(issuer); err != nil {
 		return nil, err
 	}
-	der, _, err := s.fresh(ctx, i)
-	return der, err
+	c, err := s.Store.CRL(ctx, issuer)
+	if err != nil || !c.stale(s.Now()) {
+		return c.DER, err
+	}
+	if err := s.Keeper.Publish(ctx, issuer); err != nil {
+		if len(c.DER) == 0 || !s.Now().Before(c.ThisUpdate.Add(ca.CRLLife)) {
+			return nil, err
+		}
+		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", logx.Kind, issuer, logx.Err, err)
+		return c.DER, nil
+	}
+	c, err = s.Store.CRL(ctx, issuer)
+	return c.DER, err
 }
 
 // Refresh publishes the lists that are due, and tells how many. It is run
 // again and again.
-func (s *Service) Refresh(ctx context.Context) (n int, err error) {
-	for _, i := range s.issuers {
-		_, published, failed := s.fresh(ctx, i)
+func (v *Certifier) Refresh(ctx context.Context) (n int, err error) {
+	for _, i := range v.issuers {
+		published, failed := v.refresh(ctx, i)
 		if published {
 			n++
 		}
@@ -73,22 +76,26 @@ func (s *Service) Refresh(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// fresh gives the list and tells whether it was published just now.
-func (s *Service) fresh(ctx context.Context, i *ca.Issuer) (der []byte, published bool, err error) {
-	c, err := s.Store.CRL(ctx, i.Name())
-	if err != nil || !c.stale(s.Now()) {
-		return c.DER, false, err
+// Publish implements [Keeper].
+func (v *Certifier) Publish(ctx context.Context, issuer string) error {
+	i, err := v.issuer(issuer)
+	if err != nil {
+		return err
 	}
-	s.publishing.Lock()
-	defer s.publishing.Unlock()
-	if c, err = s.Store.CRL(ctx, i.Name()); err != nil || !c.stale(s.Now()) {
-		return c.DER, false, err
+	_, err = v.refresh(ctx, i)
+	return err
+}
+
+// refresh publishes the list if it is due.
+func (v *Certifier) refresh(ctx context.Context, i *ca.Issuer) (published bool, err error) {
+	v.publishing.Lock()
+	defer v.publishing.Unlock()
+	c, err := v.Store.CRL(ctx, i.Name())
+	if err != nil || !c.stale(v.Now()) {
+		return false, err
 	}
-	if der, err = s.publish(ctx, i); err != nil && len(c.DER) > 0 && s.Now().Before(c.ThisUpdate.Add(ca.CRLLife)) {
-		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", logx.Kind, i.Name(), logx.Err, err)
-		return c.DER, false, nil
-	}
-	return der, err == nil, err
+	err = v.publish(ctx, i)
+	return err == nil, err
 }
 
 func (c CRL) stale(now time.Time) bool {
@@ -97,22 +104,22 @@ func (c CRL) stale(now time.Time) bool {
 
 // publish makes the next list. Numbers are seconds since 1970 where that is
 // higher than the last plus one, so that they rise after a restored backup too.
-func (s *Service) publish(ctx context.Context, i *ca.Issuer) (der []byte, err error) {
+func (v *Certifier) publish(ctx context.Context, i *ca.Issuer) error {
 	for range maxPublish {
-		now := s.Now()
-		last, list, err := s.Store.Revocations(ctx, i.Name(), now.Add(-abandonAfter))
+		now := v.Now()
+		last, list, err := v.Store.Revocations(ctx, i.Name(), now.Add(-abandonAfter))
 		if err != nil {
-			return nil, fmt.Errorf("reading revocations of %s: %w", i.Name(), err)
+			return fmt.Errorf("reading revocations of %s: %w", i.Name(), err)
 		}
 		next := CRL{Issuer: i.Name(), Number: max(last.Number+1, now.Unix()), ThisUpdate: now, Published: last.Revision}
 		if next.DER, err = i.CRL(next.Number, list, now); err != nil {
-			return nil, err
+			return err
 		}
-		if err := s.Store.CRLPublished(ctx, next, last.Number); err == nil {
-			return next.DER, nil
+		if err := v.Store.CRLPublished(ctx, next, last.Number); err == nil {
+			return nil
 		} else if !errors.Is(err, ErrCRLRaced) {
-			return nil, fmt.Errorf("publishing the CRL of %s: %w", i.Name(), err)
+			return fmt.Errorf("publishing the CRL of %s: %w", i.Name(), err)
 		}
 	}
-	return nil, fmt.Errorf("publishing the CRL of %s: %w", i.Name(), ErrCRLRaced)
+	return fmt.Errorf("publishing the CRL of %s: %w", i.Name(), ErrCRLRaced)
 }

@@ -83,7 +83,7 @@ func TestRevokeAgainOrWrongly(t *testing.T) {
 // once a day.
 func TestCRLRefresh(t *testing.T) {
 	w := newWorld(t)
-	if n, err := w.s.Refresh(t.Context()); n != 3 || err != nil {
+	if n, err := w.keeper.Refresh(t.Context()); n != 3 || err != nil {
 		t.Fatalf("at first: %d lists, %v; want 3", n, err)
 	}
 	first := w.crl("smime")
@@ -95,11 +95,11 @@ func TestCRLRefresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := w.crl("smime")
-	if n, err := w.s.Refresh(t.Context()); n != 0 || err != nil {
+	if n, err := w.keeper.Refresh(t.Context()); n != 0 || err != nil {
 		t.Errorf("after a revocation: %d lists, %v; want none", n, err)
 	}
 	w.sleep(24 * time.Hour)
-	if n, err := w.s.Refresh(t.Context()); n != 3 || err != nil {
+	if n, err := w.keeper.Refresh(t.Context()); n != 3 || err != nil {
 		t.Errorf("a day later: %d lists, %v; want 3", n, err)
 	}
 	third := w.crl("smime")
@@ -157,7 +157,7 @@ func TestOldCRLIsServedWhenNoNewOneCanBe(t *testing.T) {
 	w := newWorld(t)
 	old := w.crl("smime")
 	w.config.Store = noList{w.config.Store}
-	w.s = must(scep.New(w.config))(t)
+	w.restart()
 	w.sleep(25 * time.Hour)
 	if got := w.crl("smime"); got.Number.Cmp(old.Number) != 0 {
 		t.Error("got another list")

@@ -10,17 +10,23 @@
 // the same certificate; and that an envelope which does not open is answered
 // in one way only.
 //
+// It has two halves. [Service] is the RA: it faces the network, opens requests
+// and answers them, and holds no key of a CA. [Certifier] is the keeper's: it
+// holds those, trusts nothing that the RA says about what a request is allowed,
+// and may run in another process.
+//
 // Spec: RFC 8894
 //
-// Start reading at [New], [Service.Challenge] and [Service.PKIOperation].
+// Start reading at [New], [Service.PKIOperation] and [Certifier.Certify].
 package scep
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -30,8 +36,9 @@ import (
 // Config says how to run it.
 type Config struct {
 	Store       Store
+	Keeper      Keeper
 	Authorities []Authority // one without RA only publishes its revocations, as a root does
-	Profiles    []Profile
+	Profiles    Catalogue
 	URL         string // where the profiles are served, each under its name: https://mdm.example.com/scep
 	// AllowLegacy also serves clients that speak DES, triple DES and SHA-1
 	// only. Replies are AES and SHA-256 all the same.
@@ -42,9 +49,52 @@ type Config struct {
 	Now         func() time.Time
 }
 
+// Keeper has the keys of the CAs.
+type Keeper interface {
+	// Certify gives the certificate that an application earns; the same one
+	// when it is sent again. Every refusal is a fault of this package.
+	Certify(ctx context.Context, a Application) (cert.Record, error)
+	// Publish makes the published revocations of an issuer hold all there are,
+	// before it returns. ErrIssuerUnknown.
+	Publish(ctx context.Context, issuer string) error
+}
+
+// Application is a request as the RA hands it on.
+type Application struct {
+	Profile     string
+	Type        string // messageType, in digits
+	Transaction string
+	CSR         []byte // DER of the PKCS#10 request
+	Signer      []byte // DER of the certificate that signed the message
+	Remote      string // address of the client
+}
+
+// Catalogue knows the certificate profiles.
+type Catalogue interface {
+	// Profile finds one. ErrProfileUnknown when there is none of that name.
+	Profile(ctx context.Context, name string) (Profile, error)
+	// Profiles lists all.
+	Profiles(ctx context.Context) ([]Profile, error)
+}
+
+// Fixed is a catalogue that never changes.
+type Fixed []Profile
+
+// Profile implements [Catalogue].
+func (f Fixed) Profile(_ context.Context, name string) (Profile, error) {
+	i := slices.IndexFunc(f, func(p Profile) bool { return p.Name == name })
+	if i < 0 {
+		return Profile{}, ErrProfileUnknown
+	}
+	return f[i], nil
+}
+
+// Profiles implements [Catalogue].
+func (f Fixed) Profiles(context.Context) ([]Profile, error) { return f, nil }
+
 // Authority is an issuing CA and the RA that speaks for it.
 type Authority struct {
-	Issuer *ca.Issuer
+	Issuer *ca.Public
 	RA     RA
 }
 
@@ -56,27 +106,25 @@ type RA struct {
 	Decrypter   crypto.Decrypter
 }
 
-// Service answers SCEP and issues certificates.
+// Service answers SCEP.
 type Service struct {
 	Config
-	lines      map[string]*line // by profile
-	issuers    map[string]*ca.Issuer
-	work       *work
-	guesses    *guesses
-	publishing sync.Mutex
+	authorities map[string]Authority
+	work        *work
+	guesses     *guesses
 }
 
-// line is a profile with the CA that issues it.
+// line is a profile with the CA that issues it and its RA.
 type line struct {
 	Profile
-	issuer *ca.Issuer
+	issuer *ca.Public
 	ra     RA
 }
 
 // New makes the service. It panics on a missing dependency; an error says what
 // is wrong with the profiles.
 func New(c Config) (*Service, error) {
-	if c.Store == nil || c.Log == nil || c.Now == nil || c.URL == "" {
+	if c.Store == nil || c.Keeper == nil || c.Profiles == nil || c.Log == nil || c.Now == nil || c.URL == "" {
 		panic("scep: nil dependency")
 	}
 	if c.MaxSkew == 0 {
@@ -85,50 +133,49 @@ func New(c Config) (*Service, error) {
 	if c.MaxFailures == 0 {
 		c.MaxFailures = 10
 	}
-	s := &Service{Config: c, lines: map[string]*line{}, issuers: map[string]*ca.Issuer{}, work: newWork(), guesses: newGuesses()}
-	ras := map[string]RA{}
+	s := &Service{Config: c, authorities: map[string]Authority{}, work: newWork(), guesses: newGuesses()}
 	for _, a := range c.Authorities {
-		s.issuers[a.Issuer.Name()], ras[a.Issuer.Name()] = a.Issuer, a.RA
+		if ra := a.RA.Certificate; ra != nil && !a.Issuer.Made(ra) {
+			return nil, fmt.Errorf("the RA's certificate is not of issuer %s", a.Issuer.Name())
+		}
+		s.authorities[a.Issuer.Name()] = a
 	}
-	for _, p := range c.Profiles {
-		if err := p.check(); err != nil {
+	list, err := c.Profiles.Profiles(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("reading certificate profiles: %w", err)
+	}
+	for _, p := range list {
+		if _, err := s.lineOf(p); err != nil {
 			return nil, err
 		}
-		issuer, ra := s.issuers[p.Issuer], ras[p.Issuer]
-		if issuer == nil || ra.Certificate == nil || ra.Signer == nil || ra.Decrypter == nil {
-			return nil, fmt.Errorf("certificate profile %s: there is no issuer %s with an RA", p.Name, p.Issuer)
-		}
-		if !issuer.Made(ra.Certificate) {
-			return nil, fmt.Errorf("certificate profile %s: the RA's certificate is not of issuer %s", p.Name, p.Issuer)
-		}
-		s.lines[p.Name] = &line{p, issuer, ra}
 	}
 	return s, nil
 }
 
-func (s *Service) line(profile string) (*line, error) {
-	l := s.lines[profile]
-	if l == nil {
-		return nil, ErrProfileUnknown
+func (s *Service) line(ctx context.Context, profile string) (*line, error) {
+	p, err := s.Profiles.Profile(ctx, profile)
+	if err != nil {
+		return nil, err
 	}
-	return l, nil
+	return s.lineOf(p)
 }
 
-func (s *Service) issuer(name string) (*ca.Issuer, error) {
-	i := s.issuers[name]
-	if i == nil {
+// lineOf finds the CA and the RA of a profile, which must fit.
+func (s *Service) lineOf(p Profile) (*line, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	a, known := s.authorities[p.Issuer]
+	if !known || a.RA.Certificate == nil || a.RA.Signer == nil || a.RA.Decrypter == nil {
+		return nil, fmt.Errorf("certificate profile %s: there is no issuer %s with an RA", p.Name, p.Issuer)
+	}
+	return &line{p, a.Issuer, a.RA}, nil
+}
+
+func (s *Service) issuer(name string) (*ca.Public, error) {
+	a, known := s.authorities[name]
+	if !known {
 		return nil, ErrIssuerUnknown
 	}
-	return i, nil
-}
-
-// identityIssuers are the CAs of device identities.
-func (s *Service) identityIssuers() []*ca.Issuer {
-	var list []*ca.Issuer
-	for _, l := range s.lines {
-		if l.Use == cert.Identity {
-			list = append(list, l.issuer)
-		}
-	}
-	return list
+	return a.Issuer, nil
 }

@@ -39,6 +39,7 @@ type world struct {
 	db     *store.DB
 	path   string
 	s      *scep.Service
+	keeper *scep.Certifier
 	config scep.Config
 	log    *bytes.Buffer
 	user   subject.User
@@ -63,18 +64,33 @@ func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 	t.Cleanup(func() { w.db.Close() })
 	h := theHouse()
 	w.config = scep.Config{
-		Store: w.db.SCEP(), Profiles: scep.Shipped("device", "smime"), URL: "https://mdm.example.com/scep",
-		Authorities: []scep.Authority{{Issuer: h.device.Issuer, RA: h.device.RA}, {Issuer: h.mail.Issuer, RA: h.mail.RA}, {Issuer: h.root}},
+		Store: w.db.SCEP(), Profiles: scep.Fixed(scep.Shipped("device", "smime")), URL: "https://mdm.example.com/scep",
+		Authorities: []scep.Authority{h.device.public(), h.mail.public(), {Issuer: h.root.Public}},
 		Log:         slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:         w.clock, MaxFailures: 1 << 20,
 	}
 	for _, f := range change {
 		f(&w.config)
 	}
-	w.s = must(scep.New(w.config))(t)
+	w.restart()
 	w.user, w.device = w.person("alice@example.com", "Alice Example")
 	return w
 }
+
+// restart makes both halves anew.
+func (w *world) restart() {
+	w.t.Helper()
+	h, c := theHouse(), w.config
+	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy,
+		Issuers: []*ca.Issuer{h.device.Issuer, h.mail.Issuer, h.root}, Log: c.Log, Now: c.Now})
+	if c.Keeper == nil {
+		c.Keeper = w.keeper
+	}
+	w.s = must(scep.New(c))(w.t)
+}
+
+// profiles are those of a world's configuration, to change.
+func profiles(c *scep.Config) scep.Fixed { return c.Profiles.(scep.Fixed) }
 
 func (w *world) clock() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
 
@@ -135,24 +151,32 @@ func must[T any](v T, err error) func(testing.TB) T {
 // house is the CAs, made once for all tests.
 type house struct {
 	root         *ca.Issuer
-	device, mail scep.Authority
+	device, mail authority
 }
 
 var theHouse = sync.OnceValue(func() house {
 	rootKey, mailKey := ecKey(elliptic.P384()), ecKey(elliptic.P256())
 	root := made(ca.NewRoot(rootKey, ca.Names{CommonName: "Example Root"}, start))
 	h := house{root: made(ca.NewIssuer("root", rootKey, []*x509.Certificate{root}, ca.URLsBelow("http://mdm.example.com", "root")))}
-	h.device = authority(h.root, "device", rsaKey(keyOfDeviceCA), ca.NewDeviceCA, rsaKey(keyOfDeviceRA))
-	h.mail = authority(h.root, "smime", mailKey, ca.NewMailCA, rsaKey(keyOfMailRA))
+	h.device = newAuthority(h.root, "device", rsaKey(keyOfDeviceCA), ca.NewDeviceCA, rsaKey(keyOfDeviceRA))
+	h.mail = newAuthority(h.root, "smime", mailKey, ca.NewMailCA, rsaKey(keyOfMailRA))
 	return h
 })
 
-func authority(root *ca.Issuer, name string, key crypto.Signer,
-	newCA func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error), raKey *rsa.PrivateKey) scep.Authority {
+// authority is an issuing CA with its key, and its RA.
+type authority struct {
+	Issuer *ca.Issuer
+	RA     scep.RA
+}
+
+func (a authority) public() scep.Authority { return scep.Authority{Issuer: a.Issuer.Public, RA: a.RA} }
+
+func newAuthority(root *ca.Issuer, name string, key crypto.Signer,
+	newCA func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error), raKey *rsa.PrivateKey) authority {
 	own := made(newCA(root, key.Public(), ca.Names{CommonName: "Example CA " + name}, start))
 	issuer := made(ca.NewIssuer(name, key, []*x509.Certificate{own, root.Certificate()}, ca.URLsBelow("http://mdm.example.com", name)))
 	ra := made(ca.NewRA(issuer, raKey.Public(), ca.Names{CommonName: "Example RA " + name}, start))
-	return scep.Authority{Issuer: issuer, RA: scep.RA{Certificate: ra, Signer: raKey, Decrypter: raKey}}
+	return authority{issuer, scep.RA{Certificate: ra, Signer: raKey, Decrypter: raKey}}
 }
 
 func made[T any](v T, err error) T {

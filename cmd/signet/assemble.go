@@ -47,6 +47,7 @@ type server struct {
 	access    *access.Service
 	policies  *appconfig.Service
 	scep      *scep.Service
+	certifier *scep.Certifier
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
 	opener    *opener.Opener
@@ -137,12 +138,15 @@ func (s *server) wireSCEP() error {
 			return err
 		}
 		s.issuers = append(s.issuers, issuer)
-		authorities = append(authorities, scep.Authority{Issuer: issuer, RA: ra})
+		authorities = append(authorities, scep.Authority{Issuer: issuer.Public, RA: ra})
 	}
 	s.root = s.issuers[0]
+	store, profiles := countedSCEP{s.db.SCEP(), s.metrics}, scep.Fixed(scep.Shipped(deviceKey, mailKey))
+	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Issuers: s.issuers, Profiles: profiles,
+		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now})
 	var err error
 	s.scep, err = scep.New(scep.Config{
-		Store: countedSCEP{s.db.SCEP(), s.metrics}, Authorities: authorities, Profiles: scep.Shipped(deviceKey, mailKey),
+		Store: store, Keeper: s.certifier, Authorities: authorities, Profiles: profiles,
 		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
 	})
 	return err

@@ -65,7 +65,7 @@ func (s *server) steps() []step {
 		{"pages", time.Second, s.live.Step},
 		{"push", time.Second, s.waker.Wake},
 		{"push certificate", time.Hour, s.push.Remind},
-		{"crl", time.Minute, s.scep.Refresh},
+		{"crl", time.Minute, s.certifier.Refresh},
 		{"jobs", time.Second, s.jobs.Step},
 		{"old jobs", time.Hour, s.jobs.Tidy},
 	}

@@ -20,11 +20,16 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 )
 
-// Issuer is a CA: its certificate, the key to it and the certificates above.
+// Issuer is a CA with its key, which the keeper alone has.
 type Issuer struct {
+	*Public
+	key crypto.Signer
+}
+
+// Public is what everybody may know of a CA: its certificate and those above.
+type Public struct {
 	name    string
 	cert    *x509.Certificate
-	key     crypto.Signer
 	parents []*x509.Certificate
 	urls    URLs
 }
@@ -42,24 +47,36 @@ func URLsBelow(base, name string) URLs {
 	return URLs{CRL: base + "/pki/" + name + ".crl", Certificate: base + "/pki/" + name + ".cer"}
 }
 
-// NewIssuer takes a CA's key and its certificates: its own, then each one's
-// issuer up to the self-signed root. Name is how the issuer is known in URLs
-// and records, for ever.
+// NewIssuer takes a CA's key and what [NewPublic] takes.
 func NewIssuer(name string, key crypto.Signer, certs []*x509.Certificate, urls URLs) (*Issuer, error) {
-	if name == "" || key == nil || len(certs) == 0 {
+	if key == nil {
+		panic("ca: nil dependency")
+	}
+	p, err := NewPublic(name, certs, urls)
+	if err != nil {
+		return nil, err
+	}
+	if !cert.SameKey(key.Public(), p.cert.PublicKey) {
+		return nil, fmt.Errorf("ca: issuer %s: the key is not that of its certificate", name)
+	}
+	return &Issuer{p, key}, nil
+}
+
+// NewPublic takes a CA's certificates: its own, then each one's issuer up to
+// the self-signed root. Name is how the issuer is known in URLs and records,
+// for ever.
+func NewPublic(name string, certs []*x509.Certificate, urls URLs) (*Public, error) {
+	if name == "" || len(certs) == 0 {
 		panic("ca: nil dependency")
 	}
 	own := certs[0]
-	if !cert.SameKey(key.Public(), own.PublicKey) {
-		return nil, fmt.Errorf("ca: issuer %s: the key is not that of its certificate", name)
-	}
 	if !own.IsCA || own.KeyUsage&x509.KeyUsageCertSign == 0 || len(own.SubjectKeyId) == 0 {
 		return nil, fmt.Errorf("ca: issuer %s: its certificate is not that of a CA", name)
 	}
 	if err := checkChain(certs); err != nil {
 		return nil, fmt.Errorf("ca: issuer %s: %w", name, err)
 	}
-	return &Issuer{name: name, cert: own, key: key, parents: certs[1:], urls: urls}, nil
+	return &Public{name, own, certs[1:], urls}, nil
 }
 
 // checkChain wants each certificate signed by the next and the last by itself.
@@ -77,17 +94,17 @@ func checkChain(certs []*x509.Certificate) error {
 }
 
 // Name is how the issuer is known in URLs and records.
-func (i *Issuer) Name() string { return i.name }
+func (p *Public) Name() string { return p.name }
 
 // Certificate is the CA's own.
-func (i *Issuer) Certificate() *x509.Certificate { return i.cert }
+func (p *Public) Certificate() *x509.Certificate { return p.cert }
 
 // Chain is the CA's own certificate and those above, up to the root.
-func (i *Issuer) Chain() []*x509.Certificate {
-	return append([]*x509.Certificate{i.cert}, i.parents...)
+func (p *Public) Chain() []*x509.Certificate {
+	return append([]*x509.Certificate{p.cert}, p.parents...)
 }
 
 // Made tells whether c carries this CA's signature. It looks at no date.
-func (i *Issuer) Made(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawIssuer, i.cert.RawSubject) && c.CheckSignatureFrom(i.cert) == nil
+func (p *Public) Made(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, p.cert.RawSubject) && c.CheckSignatureFrom(p.cert) == nil
 }

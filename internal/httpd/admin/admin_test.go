@@ -130,7 +130,7 @@ func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerpr
 	return nil
 }
 
-func (*fakeIssuing) Use(profile string) (cert.Use, error) {
+func (*fakeIssuing) Use(_ context.Context, profile string) (cert.Use, error) {
 	use, known := map[string]cert.Use{scep.MailSigning: cert.Signing, "phones": cert.Identity}[profile]
 	if !known {
 		return use, scep.ErrProfileUnknown

@@ -19,7 +19,7 @@ import (
 type Issuing interface {
 	// Use says what the certificates of a profile are for.
 	// scep.ErrProfileUnknown when there is none.
-	Use(profile string) (cert.Use, error)
+	Use(ctx context.Context, profile string) (cert.Use, error)
 	// Challenge makes a one-time challenge for a certificate of that profile.
 	Challenge(ctx context.Context, by journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error)
 	// Revoke revokes a certificate and publishes that; twice changes nothing.
@@ -91,7 +91,7 @@ func (a *API) authorities() {
 // user's name, without his code. Of identities there is none at all: only enrollment
 // gives them out.
 func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[NewChallenge]) (*body[Challenge], error) {
-	use, err := a.Issuing.Use(in.Body.Profile)
+	use, err := a.Issuing.Use(ctx, in.Body.Profile)
 	switch {
 	case err != nil:
 		return nil, err

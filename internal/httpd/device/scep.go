@@ -30,10 +30,10 @@ func scepGet(s *scep.Service) httpd.Handler {
 		profile, query := mux.Vars(r)["profile"], r.URL.Query()
 		switch query.Get("operation") {
 		case "GetCACaps":
-			body, err := s.GetCACaps(profile)
+			body, err := s.GetCACaps(r.Context(), profile)
 			return answer(w, scep.TypeCaps, body, err)
 		case "GetCACert":
-			body, kind, err := s.GetCACert(profile)
+			body, kind, err := s.GetCACert(r.Context(), profile)
 			return answer(w, kind, body, err)
 		case "PKIOperation":
 			message, err := scep.DecodeMessage(query.Get("message"))

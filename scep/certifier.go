@@ -1,0 +1,93 @@
+package scep
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
+// CertifierConfig says how to run the half that has the CA keys.
+type CertifierConfig struct {
+	Store    Store
+	Issuers  []*ca.Issuer
+	Profiles Catalogue
+	// AllowLegacy also takes requests signed with SHA-1.
+	AllowLegacy bool
+	Log         *slog.Logger
+	Now         func() time.Time
+}
+
+// Certifier implements [Keeper]. It believes an RA that a client sent the
+// request, and nothing else: the challenge, or the certificate that is to be
+// renewed, is looked up here, and so is what the new one may say.
+type Certifier struct {
+	CertifierConfig
+	issuers    map[string]*ca.Issuer
+	publishing sync.Mutex
+}
+
+// NewCertifier panics on a missing dependency.
+func NewCertifier(c CertifierConfig) *Certifier {
+	if c.Store == nil || c.Profiles == nil || c.Log == nil || c.Now == nil {
+		panic("scep: nil dependency")
+	}
+	v := &Certifier{CertifierConfig: c, issuers: map[string]*ca.Issuer{}}
+	for _, i := range c.Issuers {
+		v.issuers[i.Name()] = i
+	}
+	return v
+}
+
+// issuing is an application with all that is needed to decide about it.
+type issuing struct {
+	Application
+	profile Profile
+	issuer  *ca.Issuer
+	signer  *x509.Certificate
+	wanted  csr
+}
+
+// Certify implements [Keeper].
+func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, error) {
+	p, err := v.Profiles.Profile(ctx, a.Profile)
+	if err != nil {
+		return cert.Record{}, err
+	}
+	if err := p.check(); err != nil {
+		return cert.Record{}, err
+	}
+	issuer, err := v.issuer(p.Issuer)
+	if err != nil {
+		return cert.Record{}, fmt.Errorf("certificate profile %s: %w", p.Name, err)
+	}
+	signer, err := x509.ParseCertificate(a.Signer)
+	if err != nil {
+		return cert.Record{}, ErrMessage.With(err)
+	}
+	wanted, err := readCSR(a.CSR, v.AllowLegacy)
+	if err != nil {
+		return cert.Record{}, err
+	}
+	i := issuing{a, p, issuer, signer, wanted}
+	switch {
+	case a.Type == renewalReq, a.Type == pkcsReq && issuer.Made(signer) && wanted.renews(signer):
+		return v.renew(ctx, i)
+	case a.Type == pkcsReq:
+		return v.enroll(ctx, i)
+	}
+	return cert.Record{}, ErrMessageType
+}
+
+func (v *Certifier) issuer(name string) (*ca.Issuer, error) {
+	i := v.issuers[name]
+	if i == nil {
+		return nil, ErrIssuerUnknown
+	}
+	return i, nil
+}
