@@ -70,6 +70,9 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if err != nil {
 		return cert.Record{}, ErrMessage.With(err)
 	}
+	if a.Type == certPoll {
+		return v.poll(ctx, issuing{Application: a, profile: p, issuer: issuer, signer: signer})
+	}
 	wanted, err := readCSR(a.CSR, v.AllowLegacy)
 	if err != nil {
 		return cert.Record{}, err

@@ -54,6 +54,29 @@ var (
 		"The challenge is for another certificate profile.", "")
 )
 
+// Failures of requests that a person decides on.
+var (
+	ErrPending = fault.New(fault.Conflict, "scep_pending",
+		"A person has to approve this request first.", "The client asks again by itself.")
+	ErrRequestDenied = fault.New(fault.Denied, "scep_request_denied",
+		"The request was denied.", "Ask whoever decided; a new request needs a new challenge.")
+	ErrRequestExpired = fault.New(fault.Denied, "scep_request_expired",
+		"Nobody approved the request in time, or the client came back too late.", "Start again with a new challenge.")
+	ErrRequestsMany = fault.New(fault.Unavailable, "scep_requests_many",
+		"Too many requests wait for approval.", "Approve or deny some: signet scep requests.")
+	ErrRequestUnknown = fault.New(fault.NotFound, "scep_request_unknown",
+		"There is no such certificate request.", "signet scep requests lists them.")
+	ErrRequestDecided = fault.New(fault.Conflict, "scep_request_decided",
+		"The request was decided, has expired or is void.", "signet scep requests shows its state.")
+	ErrRequestOwn = fault.New(fault.Denied, "scep_request_own",
+		"Nobody approves a certificate in his own name.", "Ask another approver.")
+	ErrRequestReason = fault.New(fault.Invalid, "scep_request_reason",
+		"The reason is longer than 200 characters.", "")
+	ErrApprover = fault.New(fault.Denied, "scep_approver",
+		"This token does not say whose it is, and approving needs a person.",
+		"Make one that does: signet token create --role approver --user PERSON.")
+)
+
 // Failures of renewal.
 var (
 	ErrRenewalUnknown = fault.New(fault.Denied, "scep_renewal_unknown",

@@ -31,7 +31,7 @@ func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) 
 		return cert.Record{}, err
 	}
 	c, err := v.redeem(ctx, a, t)
-	if f := fault.Of(err); f != nil {
+	if f := fault.Of(err); f != nil && !errors.Is(err, ErrPending) {
 		e := entry(v.Now(), device(t.Grant, a.Remote), journal.ChallengeRefused, t.Grant)
 		e.Detail["code"] = f.Code
 		if counting := v.Store.ChallengeRefused(ctx, t.Hash, e); counting != nil {
@@ -47,7 +47,7 @@ func (v *Certifier) redeem(ctx context.Context, a issuing, t Ticket) (cert.Recor
 		return cert.Record{}, ErrKeyForeign
 	}
 	i := Issuance{Grant: t.Grant, Challenge: t.Hash, Transaction: a.Transaction, SPKI: a.wanted.spki}
-	return v.once(ctx, a, i, t.refusal(a.Profile, v.Now()))
+	return v.give(ctx, a, i, t.refusal(a.Profile, v.Now()))
 }
 
 // renew gives a certificate for the signature of the one it follows. What it
@@ -64,7 +64,16 @@ func (v *Certifier) renew(ctx context.Context, a issuing) (cert.Record, error) {
 		return cert.Record{}, err
 	}
 	i := Issuance{Grant: old.Grant, Renews: old.Record.Fingerprint, Transaction: a.Transaction, SPKI: a.wanted.spki}
-	return v.once(ctx, a, i, old.refusal(a.profile, v.Now()))
+	return v.give(ctx, a, i, old.refusal(a.profile, v.Now()))
+}
+
+// give issues i, or has a person decide first. Refused says why neither; nil
+// when nothing is against it.
+func (v *Certifier) give(ctx context.Context, a issuing, i Issuance, refused error) (cert.Record, error) {
+	if a.profile.Approval {
+		return v.await(ctx, a, i, refused)
+	}
+	return v.once(ctx, a, i, refused)
 }
 
 // refusal tells why a certificate cannot be renewed now; nil when it can.

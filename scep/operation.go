@@ -13,7 +13,7 @@ import (
 )
 
 // PKIOperation answers a message of a client at the address remote with a
-// CertRep of type [TypeMessage], which says SUCCESS or FAILURE. An error is
+// CertRep of type [TypeMessage], which says SUCCESS, PENDING or FAILURE. An error is
 // for what no CertRep can answer: ErrProfileUnknown, ErrTooLarge, ErrTooMany,
 // ErrMessage, or our own failure to sign.
 //
@@ -36,6 +36,9 @@ func (s *Service) PKIOperation(ctx context.Context, profile, remote string, mess
 	c, err := s.serveSafely(ctx, l, remote, r)
 	if err == nil {
 		return s.success(l, r, c)
+	}
+	if errors.Is(err, ErrPending) {
+		return s.pending(l, r)
 	}
 	s.report(ctx, l, remote, err)
 	if errors.Is(err, ErrChallengeUnknown) && s.guesses.another(remote, s.Now()) > s.MaxFailures {
@@ -92,12 +95,16 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	if err != nil {
 		return cert.Record{}, err
 	}
-	if r.kind == certPoll { // nothing is ever PENDING
-		return cert.Record{}, ErrTransaction
+	a := Application{Profile: l.Name, Type: r.kind, Transaction: string(r.transaction.Bytes), Signer: r.signer.Raw, Remote: remote}
+	// Told apart before the keeper is asked, which takes time.
+	if r.kind == certPoll {
+		err = readPoll(plain)
+	} else {
+		a.CSR = plain
+		_, err = readCSR(plain, s.AllowLegacy)
 	}
-	if _, err := readCSR(plain, s.AllowLegacy); err != nil { // told apart before the keeper is asked, which takes time
+	if err != nil {
 		return cert.Record{}, err
 	}
-	return s.Keeper.Certify(ctx, Application{Profile: l.Name, Type: r.kind, Transaction: string(r.transaction.Bytes),
-		CSR: plain, Signer: r.signer.Raw, Remote: remote})
+	return s.Keeper.Certify(ctx, a)
 }

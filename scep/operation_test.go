@@ -78,8 +78,10 @@ func TestTypesAndChallenges(t *testing.T) {
 					t.Errorf("got %v, want %v", got, refusals[name])
 				case kind == "17" && !got.refused("2", scep.ErrRenewalUnknown):
 					t.Errorf("got %v", got)
-				case kind == "20" && !got.refused("4", scep.ErrTransaction):
+				case kind == "20" && !got.refused("1", scep.ErrUnreadable): // a poll holds no certificate request
 					t.Errorf("got %v", got)
+				case kind == "20" && !w.poll(ask{challenge: c}).refused("4", scep.ErrTransaction):
+					t.Error("a poll without a request found one")
 				case kind != "19" && kind != "17" && kind != "20" && !got.refused("2", scep.ErrMessageType):
 					t.Errorf("got %v", got)
 				}

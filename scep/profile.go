@@ -30,6 +30,13 @@ type Profile struct {
 	RenewWithin time.Duration
 	// ChallengeLife is how long a challenge waits for the device.
 	ChallengeLife time.Duration
+	// Approval says that a person decides on each certificate.
+	Approval bool
+	// NeedsDevice says that a challenge is for a device that is enrolled.
+	NeedsDevice bool
+	// MatchNames says that a request must ask for the names that the certificate
+	// will have. It gets those in any case.
+	MatchNames bool
 }
 
 // The names of the shipped profiles.
@@ -72,6 +79,8 @@ func (p Profile) check() error {
 		return ErrProfileInvalid.Saying("The certificate profile " + p.Name + " is neither for signing nor for device identities.")
 	case p.Life <= 0 || p.ChallengeLife <= 0 || p.RenewWithin < 0 || len(p.CommonName) == 0:
 		return ErrProfileInvalid.Saying("The certificate profile " + p.Name + " lacks a lifetime or a common name.")
+	case p.Use == cert.Identity && p.Approval:
+		return ErrProfileInvalid.Saying("The certificate profile " + p.Name + " is for device identities: a device that enrolls waits for nobody.")
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 const (
 	statusSuccess = "0"
 	statusFailure = "2"
+	statusPending = "3"
 )
 
 // failInfo values.
@@ -63,6 +64,13 @@ func (s *Service) success(l *line, r *request, c cert.Record) ([]byte, error) {
 		return nil, fmt.Errorf("encrypting certificate %s: %w", c.Fingerprint, err)
 	}
 	return s.certRep(l, r, envelope, cms.Attribute{Type: attrPKIStatus, Value: statusSuccess})
+}
+
+// pending tells the client to ask again later.
+//
+// Spec: RFC 8894 section 3.3.2.3
+func (s *Service) pending(l *line, r *request) ([]byte, error) {
+	return s.certRep(l, r, nil, cms.Attribute{Type: attrPKIStatus, Value: statusPending})
 }
 
 // failure tells the client that err happened, by its code alone.

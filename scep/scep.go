@@ -7,8 +7,9 @@
 // our records said when the challenge was made, and takes nothing but the key
 // from a request; that one challenge gives one certificate, also to many
 // requests at once and across a crash; that the same request sent again gets
-// the same certificate; and that an envelope which does not open is answered
-// in one way only.
+// the same certificate; that a profile whose certificates a person approves
+// gives none before; and that an envelope which does not open is answered in
+// one way only.
 //
 // It has two halves. [Service] is the RA: it faces the network, opens requests
 // and answers them, and holds no key of a CA. [Certifier] is the keeper's: it
@@ -52,7 +53,8 @@ type Config struct {
 // Keeper has the keys of the CAs.
 type Keeper interface {
 	// Certify gives the certificate that an application earns; the same one
-	// when it is sent again. Every refusal is a fault of this package.
+	// when it is sent again. Every refusal is a fault of this package;
+	// ErrPending is none: a person has to decide first.
 	Certify(ctx context.Context, a Application) (cert.Record, error)
 	// Publish makes the published revocations of an issuer hold all there are,
 	// before it returns. ErrIssuerUnknown.
@@ -64,7 +66,7 @@ type Application struct {
 	Profile     string
 	Type        string // messageType, in digits
 	Transaction string
-	CSR         []byte // DER of the PKCS#10 request
+	CSR         []byte // DER of the PKCS#10 request; nil when the client polls
 	Signer      []byte // DER of the certificate that signed the message
 	Remote      string // address of the client
 }

@@ -16,6 +16,7 @@ type Store interface {
 	ChallengeStore
 	IssuanceStore
 	RevocationStore
+	ApprovalStore
 }
 
 // Grant is what an unused challenge, or a certificate that may be renewed,
@@ -41,7 +42,7 @@ type Ticket struct {
 // ChallengeStore keeps challenges.
 type ChallengeStore interface {
 	// ChallengeMade stores t and voids the unused ones of the same profile and
-	// device.
+	// device, with the requests that wait for approval by them.
 	ChallengeMade(ctx context.Context, t Ticket, e journal.Entry) error
 	// Ticket finds a challenge, whatever its state. ErrChallengeUnknown when
 	// there is none.
@@ -63,6 +64,7 @@ type Issuance struct {
 	Serial      cert.Serial
 	Challenge   seal.Hash
 	Renews      cert.Fingerprint
+	Request     string // that a person approved; empty where nobody has to
 	Transaction string
 	SPKI        cert.Fingerprint
 	TBS         []byte
@@ -88,9 +90,10 @@ type IssuanceStore interface {
 	// holder's.
 	SerialReserved(ctx context.Context, i Issuance) error
 	// CertificateIssued completes a reservation: it consumes the challenge or
-	// ends the renewed certificate's turn, and stores the record. All or
-	// nothing: ErrChallengeUsed or ErrRenewalOver when another request was
-	// faster, ErrHolder when the holder is gone.
+	// ends the renewed certificate's turn, and the approval if there is one, and
+	// stores the record. All or nothing: ErrChallengeUsed or ErrRenewalOver when
+	// another request was faster, ErrRequestDecided when the approval was
+	// withdrawn, ErrHolder when the holder is gone.
 	CertificateIssued(ctx context.Context, i Issuance, r cert.Record, e journal.Entry) error
 	// Repeated finds what the same challenge or renewed certificate gave to
 	// the same transaction and key, not before since.

@@ -365,6 +365,12 @@ func (w *world) deliver(a ask, message []byte) answer {
 	if kind != "3" || transaction != a.transaction || len(sender) != 16 || bytes.Equal(sender, a.nonce) || !bytes.Equal(recipient, a.nonce) {
 		w.t.Errorf("reply has type %q, transaction %q, nonces %x and %x", kind, transaction, sender, recipient)
 	}
+	if got.status == "3" {
+		if reply.Content != nil {
+			w.t.Error("a PENDING with content")
+		}
+		return got
+	}
 	if got.status == "2" {
 		w.read(reply, oidFailInfo, &got.failInfo)
 		w.read(reply, oidFailInfoText, &got.text)

@@ -28,10 +28,12 @@ const (
 	Profile   = "profile"    // string, certificate profile name
 	Reason    = "reason"     // string, what another service gave as its reason
 	Remote    = "remote"     // string, peer address without port
-	RequestID = "request_id" // string
+	Request   = "request"    // string, our id of a certificate request
+	RequestID = "request_id" // string, of a request to a listener
 	Role      = "role"       // string, which part of the server
 	Route     = "route"      // string, path template, never the path itself
 	Serial    = "serial"     // string, certificate serial, hex
+	State     = "state"      // string
 	Status    = "status"     // int, HTTP status
 	Topic     = "topic"      // string, of a push certificate
 	Until     = "until"      // time or date

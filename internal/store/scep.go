@@ -41,6 +41,9 @@ func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry)
 		if err != nil {
 			return fmt.Errorf("voiding challenges: %w", err)
 		}
+		if err := voidRequests(ctx, tx, t); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM scep_challenge WHERE device_id = ? AND profile = ? AND expires_at < ?`,
 			t.Holder.Device, t.Profile, micros(t.Created.Add(-forgetAfter)))
 		if err != nil {
@@ -118,7 +121,7 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 		_, err = tx.ExecContext(ctx, `INSERT INTO issuance (issuer, serial, state, profile, user_id, device_id, names, challenge,
 			renews, transaction_id, spki, tbs, fingerprint, not_after, created_at, issued_at, abandoned_at, superseded_at)
 			VALUES (?, ?, 'issuing', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, 0, 0, 0)`,
-			i.Issuer, i.Serial, i.Profile, i.Holder.User, i.Holder.Device, string(names), challengeOf(i),
+			i.Issuer, i.Serial, i.Profile, i.Holder.User, i.Holder.Device, string(names), hashOf(i.Challenge),
 			fingerprint(i.Renews), i.Transaction, fingerprint(i.SPKI), i.TBS, micros(i.NotAfter), micros(i.At))
 		if err != nil {
 			return fmt.Errorf("inserting issuance: %w", err)
@@ -127,12 +130,12 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 	})
 }
 
-// challengeOf is how the challenge of an issuance is stored: empty for none.
-func challengeOf(i scep.Issuance) string {
-	if i.Challenge == (seal.Hash{}) {
+// hashOf is how a challenge is stored: empty for none.
+func hashOf(h seal.Hash) string {
+	if h == (seal.Hash{}) {
 		return ""
 	}
-	return i.Challenge.String()
+	return h.String()
 }
 
 func refuseKnownKey(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
@@ -153,6 +156,9 @@ func refuseKnownKey(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
 func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Record, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		if err := spend(ctx, tx, i, e.At); err != nil {
+			return err
+		}
+		if err := completeRequest(ctx, tx, i, r.Fingerprint, e.At); err != nil {
 			return err
 		}
 		if err := s.refuseGone(ctx, tx, i); err != nil {
@@ -182,7 +188,7 @@ func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Rec
 // spend consumes what allows the issuance.
 func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error {
 	query, key, lost := `UPDATE scep_challenge SET used_at = ? WHERE hash = ? AND used_at = 0 AND voided_at = 0`,
-		challengeOf(i), scep.ErrChallengeUsed
+		hashOf(i.Challenge), scep.ErrChallengeUsed
 	if !i.Renews.IsZero() {
 		query, key, lost = `UPDATE issuance SET superseded_at = ? WHERE fingerprint = ? AND state = 'issued' AND superseded_at = 0`,
 			fingerprint(i.Renews), scep.ErrRenewalOver
@@ -223,7 +229,7 @@ func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (c
 	r, err := scanCertificate(s.db.read.QueryRowContext(ctx, selectCertificate+` WHERE source = ? AND fingerprint IN (
 		SELECT fingerprint FROM issuance WHERE transaction_id = ? AND spki = ? AND challenge = ? AND renews = ?
 		AND state = 'issued' AND issued_at >= ?)`,
-		cert.Issued, i.Transaction, fingerprint(i.SPKI), challengeOf(i), fingerprint(i.Renews), micros(since)))
+		cert.Issued, i.Transaction, fingerprint(i.SPKI), hashOf(i.Challenge), fingerprint(i.Renews), micros(since)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, false, nil
 	}

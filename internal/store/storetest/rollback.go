@@ -83,6 +83,35 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 				}
 			}
 		},
+		"request made": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(n int) func() error {
+				r := s.newRequest(s.challenge(h, "p"))
+				return func() error { return s.RequestMade(t.Context(), r, entry(journal.RequestPending)) }
+			}
+		},
+		"request denied": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(n int) func() error {
+				d := s.decision(s.request(s.challenge(h, "p")), scep.RequestDenied, "")
+				return func() error { return s.RequestDecided(t.Context(), d, entry(journal.RequestDenied)) }
+			}
+		},
+		"approved certificate issued": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(n int) func() error {
+				r := s.request(s.challenge(h, "p"))
+				s.decided(r, scep.RequestApproved, "")
+				i := s.approved(r)
+				s.must(s.SerialReserved(t.Context(), i))
+				return func() error {
+					return s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued))
+				}
+			}
+		},
 		"certificate revoked": func(t *testing.T, db *store.DB) func(int) func() error {
 			s := scepFacetOf(t, db)
 			h := s.holder("alice@example.com")

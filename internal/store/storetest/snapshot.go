@@ -74,6 +74,8 @@ func testSnapshot(t *testing.T, open Open) {
 		s := scepFacetOf(t, db)
 		used, unused := s.challenge(s.holder("a@example.com"), "p"), s.challenge(s.holder("b@example.com"), "p")
 		s.issue(s.by(used))
+		waiting, approved := s.request(s.challenge(s.holder("d@example.com"), "p")), s.request(s.challenge(s.holder("e@example.com"), "p"))
+		s.decided(approved, scep.RequestApproved, "")
 		link, session, other := seal.Random(), seal.Random(), seal.Random()
 		for _, l := range []seal.Secret{link, other} {
 			s.must(db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at.Add(time.Hour)}, l.Hash()))
@@ -85,6 +87,8 @@ func testSnapshot(t *testing.T, open Open) {
 		again.serial = s.serial
 		again.refused(again.by(unused), scep.ErrChallengeUsed)
 		again.refused(again.by(used), scep.ErrChallengeUsed)
+		again.undecided(waiting, scep.RequestApproved)
+		again.refused(again.approved(approved), scep.ErrChallengeUsed)
 		if _, err := again.db.Access().Session(t.Context(), session.Hash()); !errors.Is(err, access.ErrSession) {
 			t.Errorf("a session: got %v, want ErrSession", err)
 		}
