@@ -32,6 +32,7 @@ type Device struct {
 	WakeAt     time.Time // from when on a push is wanted; zero: none is
 	Open       int       // commands that are not done
 	LastError  *Command  // the last that failed; nil: none, or not looked for
+	Ends       time.Time // when the first of the certificates issued to it expires that it uses; zero: not looked for, or it has none
 }
 
 // Query says which devices to list, newest first.
@@ -39,6 +40,7 @@ type Query struct {
 	User   subject.UserID   // only those of this user
 	State  State            // only those in this state
 	Silent time.Time        // only enrolled ones that said nothing since then
+	Ending time.Time        // only enrolled ones of whose certificates one in use expires before then
 	Before time.Time        // those that follow the one made then
 	ID     subject.DeviceID // and with this id; zero for the newest
 	Limit  int              // how many at most

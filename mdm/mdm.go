@@ -160,8 +160,10 @@ func (s *Service) farewellTo(d Device) *Command {
 }
 
 // Refresh asks an enrolled device about itself and its certificates again, makes
-// it due, and lets what it refused too often be tried again. ErrDeviceUnknown or ErrNotEnrolled when it cannot be asked.
-func (s *Service) Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID) error {
+// it due, and lets what it refused too often be tried again; with renew its
+// certificates are renewed though their time has not come. ErrDeviceUnknown or
+// ErrNotEnrolled when it cannot be asked.
+func (s *Service) Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID, renew bool) error {
 	d, err := s.Store.Device(ctx, id)
 	if err != nil {
 		return err
@@ -173,7 +175,11 @@ func (s *Service) Refresh(ctx context.Context, by journal.Actor, id subject.Devi
 	for i := range commands {
 		commands[i].CreatedAt = s.Now()
 	}
-	return s.Store.Refreshed(ctx, id, commands, s.entry(by, journal.DeviceRefresh, d))
+	e := s.entry(by, journal.DeviceRefresh, d)
+	if renew {
+		e.Detail = map[string]string{"renew": "yes"}
+	}
+	return s.Store.Refreshed(ctx, Refreshment{Device: id, Commands: commands, Renew: renew}, e)
 }
 
 // Refused writes down that a stranger was turned away: remote is its address,

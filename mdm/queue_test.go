@@ -420,13 +420,13 @@ func TestApps(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	p := newPhone(t)
-	p.w.must(p.w.Refresh(t.Context(), admin, p.id.Holder.Device))
+	p.w.must(p.w.Refresh(t.Context(), admin, p.id.Holder.Device, false))
 	if got, _ := p.series(nil); !cmp.Equal(got, []string{"DeviceInformation", "CertificateList"}) {
 		t.Errorf("got %v", got)
 	}
 	fresh := p.w.invited(p.w.user("bob@example.com"), "U-2")
-	wants(t, "not enrolled", p.w.Refresh(t.Context(), admin, fresh.id.Holder.Device), mdm.ErrNotEnrolled)
-	wants(t, "unknown", p.w.Refresh(t.Context(), admin, subject.NewDeviceID()), mdm.ErrDeviceUnknown)
+	wants(t, "not enrolled", p.w.Refresh(t.Context(), admin, fresh.id.Holder.Device, false), mdm.ErrNotEnrolled)
+	wants(t, "unknown", p.w.Refresh(t.Context(), admin, subject.NewDeviceID(), false), mdm.ErrDeviceUnknown)
 }
 
 func TestRemove(t *testing.T) {

@@ -109,8 +109,9 @@ type Queue interface {
 	// Queued puts commands behind those of their devices. All or none.
 	Queued(ctx context.Context, commands []Command, e journal.Entry) error
 	// Refreshed puts commands behind those of the device, and lets what it
-	// refused too often be brought again.
-	Refreshed(ctx context.Context, id subject.DeviceID, commands []Command, e journal.Entry) error
+	// refused too often be brought again. With a wish to renew, what was issued
+	// to the device before e.At is to be renewed.
+	Refreshed(ctx context.Context, r Refreshment, e journal.Entry) error
 	// Command gives a command without its Payload. ErrCommandUnknown when there
 	// is none.
 	Command(ctx context.Context, uuid string) (Command, error)
@@ -125,6 +126,13 @@ type Queue interface {
 	// with a parcel that is not sealed yet is passed over. It also notes that
 	// the device was seen and when it should be woken next.
 	Next(ctx context.Context, p Poll) (Command, bool, error)
+}
+
+// Refreshment is what somebody asks of a device that is enrolled.
+type Refreshment struct {
+	Device   subject.DeviceID
+	Commands []Command
+	Renew    bool // its certificates
 }
 
 // Outcome is what a device reports of a command.

@@ -20,11 +20,11 @@ func (a *app) deviceCommand() *cobra.Command {
 
 func (a *app) deviceList() *cobra.Command {
 	var f admin.DeviceFilter
-	var silent string
+	var silent, expiring string
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List devices, newest first",
-		Example: "  signet device list --silent 7d -o csv",
+		Example: "  signet device list --silent 7d -o csv\n  signet device list --expiring 30d",
 		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if silent != "" {
@@ -33,6 +33,13 @@ func (a *app) deviceList() *cobra.Command {
 					return usagef("--silent takes a number of days, weeks or years, such as 7d, not %q", silent)
 				}
 				f.SeenBefore = time.Now().AddDate(0, 0, -days)
+			}
+			if expiring != "" {
+				days, ok := span(expiring)
+				if !ok {
+					return usagef("--expiring takes a number of days, weeks or years, such as 30d, not %q", expiring)
+				}
+				f.EndsBefore = time.Now().AddDate(0, 0, days)
 			}
 			if states := []string{"", "invited", "enrolling", "enrolled", "removed"}; !slices.Contains(states, f.State) {
 				return usagef("--state is invited, enrolling, enrolled or removed, not %q", f.State)
@@ -45,14 +52,15 @@ func (a *app) deviceList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showTable(a, devices, []string{"user", "state", "model", "os", "serial", "seen", "id"}, func(d admin.Device) []string {
-				return []string{d.User, d.State, d.Model, d.OS, d.Serial, maybe(d.Seen), d.ID}
+			return showTable(a, devices, []string{"user", "state", "model", "os", "serial", "seen", "expires", "id"}, func(d admin.Device) []string {
+				return []string{d.User, d.State, d.Model, d.OS, d.Serial, maybe(d.Seen), maybe(d.Ends), d.ID}
 			})
 		},
 	}
 	c.Flags().StringVar(&f.User, "user", "", "only those of `USER`")
 	c.Flags().StringVar(&f.State, "state", "", "only those in `STATE`: invited, enrolling, enrolled or removed")
 	c.Flags().StringVar(&silent, "silent", "", "only enrolled ones that have said nothing for that `TIME`, such as 7d")
+	c.Flags().StringVar(&expiring, "expiring", "", "only enrolled ones that use a certificate from here which expires within that `TIME`, such as 30d")
 	return c
 }
 
@@ -78,11 +86,14 @@ func (a *app) deviceShow() *cobra.Command {
 func writeDevice(w io.Writer, d admin.DeviceDetail) {
 	writeRecord(w, "user", d.User, "state", deviceState(d.Device), "name", d.Name, "model", d.Model, "os", d.OS, "serial", d.Serial,
 		"udid", d.UDID, "id", d.ID, "invited", moment(d.Created), "enrolled", maybe(d.Enrolled), "seen", maybe(d.Seen),
-		"identity until", maybe(d.Identity), "open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error),
+		"identity until", maybe(d.Identity), "first certificate until", maybe(d.Ends), "open commands", strconv.Itoa(d.Open), "last error", lastError(d.Error),
 		"push", pushing(d.Push), "last push", lastPush(d.Push), "next push", nextPush(d.Push))
 	if len(d.Parcels) > 0 {
 		fmt.Fprintln(w, "\nwhat it should have")
 		writeParcels(w, d.Parcels)
+	}
+	for _, note := range d.Notes {
+		fmt.Fprintf(w, "  %s\n", note)
 	}
 	if len(d.Certificates) > 0 {
 		fmt.Fprintf(w, "\ncertificates it said it holds (%s)\n", maybe(d.Listed))
@@ -167,12 +178,14 @@ func lastPush(p admin.DevicePush) string {
 
 func (a *app) deviceRefresh() *cobra.Command {
 	var n admin.NewJob
-	var dryRun, wait bool
-	single := a.onOne("refresh DEVICE", "", "asked", (*admin.Client).RefreshDevice)
+	var dryRun, wait, renew bool
+	single := a.onOne("refresh DEVICE", "", "asked", func(client *admin.Client, ctx context.Context, device string) error {
+		return client.RefreshDevice(ctx, device, renew)
+	})
 	c := &cobra.Command{
 		Use:     "refresh [DEVICE]",
 		Short:   "Ask a device, or many, about themselves again, and bring them again what they refused too often",
-		Example: "  signet device refresh --group Finance --dry-run\n  signet device refresh --all --wait",
+		Example: "  signet device refresh F2LXC0WAHG --renew\n  signet device refresh --group Finance --dry-run\n  signet device refresh --all --wait",
 		Args:    takes("[DEVICE]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			one, many := scoped(n)
@@ -182,11 +195,12 @@ func (a *app) deviceRefresh() *cobra.Command {
 			case len(args) == 1 || !one:
 				return usagef("give a DEVICE, or one of --all, --group and --user")
 			}
-			n.Kind = "device.refresh"
+			n.Kind = map[bool]string{false: "device.refresh", true: "device.renew"}[renew]
 			return a.startJob(c, n, dryRun, wait)
 		},
 	}
 	scopeFlags(c, &n, &dryRun, &wait)
+	c.Flags().BoolVar(&renew, "renew", false, "renew its certificates now, though their time has not come")
 	return c
 }
 

@@ -37,7 +37,10 @@ func (s *server) wireDelivery() {
 func (s *server) wireJobs() {
 	s.jobs = job.New(s.db.Jobs(), map[job.Kind]job.Worker{
 		job.RefreshDevices: func(ctx context.Context, by journal.Actor, device string) error {
-			return s.mdm.Refresh(ctx, by, subject.DeviceID(device))
+			return s.mdm.Refresh(ctx, by, subject.DeviceID(device), false)
+		},
+		job.RenewDevices: func(ctx context.Context, by journal.Actor, device string) error {
+			return s.mdm.Refresh(ctx, by, subject.DeviceID(device), true)
 		},
 		job.CheckKeys: func(ctx context.Context, _ journal.Actor, key string) error { return s.pfx.Check(ctx, key) },
 	}, s.log, time.Now)

@@ -37,7 +37,8 @@ type Store interface {
 	// them from others until the lease ends. Two callers never get the same.
 	DevicesLeased(ctx context.Context, now, until time.Time, limit int) ([]Lease, error)
 	// Facts gives what plans depend on, for devices that exist, in a constant
-	// number of statements: all but Now, Prefix, Policy and Roots.
+	// number of statements: all but Now, Prefix, Policy, Roots, Renews, Terms
+	// and Tells.
 	Facts(ctx context.Context, devices []subject.DeviceID) ([]plan.Facts, error)
 	// Planned carries out a decision and gives the lease back, all or nothing.
 	// ErrStale when the lease is over or something happened to the device since.
@@ -99,8 +100,15 @@ type Policies interface {
 	Policies(ctx context.Context) ([]appconfig.Policy, error)
 }
 
-// Config says how to deliver. All but Organization, Roots and Enrollment is
-// required.
+// Terms knows the certificate profiles, as far as renewal goes.
+type Terms interface {
+	// Terms gives what they say of renewal, by name. One that is not there has
+	// the usual terms.
+	Terms(ctx context.Context) (map[string]plan.Terms, error)
+}
+
+// Config says how to deliver. All but Organization, Roots, Enrollment and Terms
+// is required.
 type Config struct {
 	Store        Store
 	Policies     Policies
@@ -110,7 +118,8 @@ type Config struct {
 	// Enrollment lays out the profile that enrolled a device with that topic,
 	// with an empty challenge. Nil: identities of devices are not renewed.
 	Enrollment func(d subject.Device, topic string) profile.Profile
-	Tells      bool // users are told of news by mail
+	Tells      bool  // users are told of news by mail
+	Terms      Terms // nil: the usual ones
 	Log        *slog.Logger
 	Now        func() time.Time
 }

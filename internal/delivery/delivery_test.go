@@ -303,7 +303,7 @@ func TestIdentityRenewal(t *testing.T) {
 	s.must(s.issueIdentity(cert.FingerprintOf(c.Raw)))
 	s.rest()
 	s.has(".roots", ".mail")
-	s.now = s.now.Add(293 * 24 * time.Hour)
+	s.now = s.now.Add(340 * 24 * time.Hour)
 	s.rest()
 	s.has(".roots", ".mail", ".enroll")
 	s.done()

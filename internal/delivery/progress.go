@@ -171,7 +171,7 @@ func lines(step plan.Step, f plan.Facts) []Line {
 	if l.State == Failed {
 		l.Tries = step.Parcel.Attempts + 1
 		if !f.GivenUp(step.Parcel) {
-			l.Next = step.Parcel.NextTry()
+			l.Next = f.NextTry(step.Parcel)
 		}
 	}
 	if step.Item.Kind == "" {
@@ -251,6 +251,16 @@ func notes(f plan.Facts) []string {
 	}
 	if f.Policy.Outlook() {
 		list = append(list, "Outlook takes its settings from here, but certificates only from a file that is opened in Outlook itself.")
+	}
+	for _, o := range f.Overdue() {
+		switch {
+		case o.Use.Has(cert.Signing) && f.Now.After(o.End):
+			list = append(list, "The certificate to sign mail with expired on "+o.End.Format(time.DateOnly)+" and is not renewed yet.")
+		case o.Use.Has(cert.Signing):
+			list = append(list, "The certificate to sign mail with expires on "+o.End.Format(time.DateOnly)+" and is not renewed yet.")
+		case !f.Now.After(o.End):
+			list = append(list, "The device's certificate expires on "+o.End.Format(time.DateOnly)+" and is not renewed yet; the device has to speak to the server.")
+		}
 	}
 	switch end := f.IdentityEnd(); {
 	case end.IsZero() || !f.Now.After(end):

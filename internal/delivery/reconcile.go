@@ -52,6 +52,10 @@ func (s *Service) facts(ctx context.Context, ids []subject.DeviceID) ([]plan.Fac
 	if err != nil {
 		return nil, fmt.Errorf("reading policies: %w", err)
 	}
+	terms, err := s.terms(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the terms of renewal: %w", err)
+	}
 	facts, err := s.Store.Facts(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("reading facts: %w", err)
@@ -59,13 +63,20 @@ func (s *Service) facts(ctx context.Context, ids []subject.DeviceID) ([]plan.Fac
 	for i := range facts {
 		f := &facts[i]
 		f.Now, f.Prefix, f.Renews = s.Now(), s.Identifier, s.Enrollment != nil
-		f.Tells = s.Tells
+		f.Tells, f.Terms = s.Tells, terms
 		f.Policy = appconfig.Resolve(policies, f.User, f.Device)
 		for _, c := range s.Roots {
 			f.Roots = append(f.Roots, cert.FingerprintOf(c.Raw))
 		}
 	}
 	return facts, nil
+}
+
+func (s *Service) terms(ctx context.Context) (map[string]plan.Terms, error) {
+	if s.Terms == nil {
+		return nil, nil
+	}
+	return s.Terms.Terms(ctx)
 }
 
 func (s *Service) store(ctx context.Context, l Lease, f plan.Facts) error {

@@ -17,7 +17,7 @@ type counted struct{}
 
 func (counted) Figures(context.Context) (metrics.Figures, error) {
 	one := map[string]int{"x": 1}
-	return metrics.Figures{Devices: one, Parcels: one, Commands: one, Mails: one, CRLs: map[string]time.Time{"x": time.Now()}}, nil
+	return metrics.Figures{Devices: one, Overdue: one, Parcels: one, Commands: one, Mails: one, CRLs: map[string]time.Time{"x": time.Now()}}, nil
 }
 
 func TestMetrics(t *testing.T) {

@@ -91,6 +91,7 @@ func (c *Case) Checks() []Check {
 		{"certificates", "tls", c.withKeys(c.tls)},
 		{"certificates", "authorities", c.withKeys(c.authorities)},
 		{"certificates", "push", c.withDatabase(c.push)},
+		{"certificates", "devices", c.withDatabase(c.renewals)},
 		{"server", "process", c.process},
 		{"network", "name", c.name},
 		{"network", "own address", c.withKeys(c.reachable)},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
 )
 
 const day = 24 * time.Hour
@@ -118,6 +120,20 @@ func (c *Case) push(ctx context.Context) Finding {
 		return fails("Apple's push service takes nothing: "+refused+".", "signet push show")
 	}
 	return ok("good until " + x.NotAfter.Format(time.DateOnly))
+}
+
+// renewals is about the certificates that devices have of us.
+func (c *Case) renewals(ctx context.Context) Finding {
+	f, err := c.db.Figures(ctx)
+	if err != nil {
+		return trouble(err, "")
+	}
+	signing, identities := f.Overdue[cert.Signing.String()], f.Overdue[cert.Identity.String()]
+	if n := signing + identities; n > 0 {
+		return warn(fmt.Sprintf("%d certificates of devices end within 30 days or have ended, and are not renewed: %d to sign mail with, %d of the devices themselves.", n, signing, identities),
+			"signet device list --expiring 30d")
+	}
+	return ok("each was renewed in time")
 }
 
 // apple is for those who push.

@@ -32,10 +32,11 @@ var (
 // Kind is what a job does to each of its items.
 type Kind string
 
-// The kinds. The items of the first are devices, those of the second sealed
+// The kinds. The items of the first two are devices, those of the last sealed
 // keys.
 const (
 	RefreshDevices Kind = "device.refresh"
+	RenewDevices   Kind = "device.renew"
 	CheckKeys      Kind = "key.check"
 )
 

@@ -16,6 +16,8 @@ type Figures struct {
 	Devices    map[string]int // by state
 	DevicesDue int            // waiting to be planned
 
+	Overdue map[string]int // certificates of devices that end soon and are not renewed, by what they are for
+
 	Parcels       map[string]int // those that are not over, by state
 	ParcelWaits   time.Time      // since when the one waits that waits longest for its seal; zero for none
 	Commands      map[string]int // those that are not done, by state
@@ -82,6 +84,7 @@ var (
 	escrowDesc   = gauge("signet_escrowed_keys", "Private keys in escrow.")
 	devicesDesc  = gauge("signet_devices", "Devices, by state.", "state")
 	dueDesc      = gauge("signet_devices_due", "Devices whose plan is to be made again.")
+	overdueDesc  = gauge("signet_certificates_overdue", "Certificates of devices that expire within 30 days, or did within 90, and should have been renewed by now, by what they are for.", "use")
 	parcelsDesc  = gauge("signet_parcels", "What is on its way to devices or there, by state.", "state")
 	parcelDesc   = gauge("signet_parcels_oldest_queued_seconds", "How long the oldest parcel has waited for its seal; 0 when none waits.")
 	commandsDesc = gauge("signet_commands", "MDM commands that are not done, by state.", "state")
@@ -101,7 +104,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{usersDesc, escrowDesc, devicesDesc, dueDesc, parcelsDesc, parcelDesc, commandsDesc,
+	for _, d := range []*prometheus.Desc{usersDesc, escrowDesc, devicesDesc, dueDesc, overdueDesc, parcelsDesc, parcelDesc, commandsDesc,
 		commandDesc, mailsDesc, mailDesc, backupDesc, crlDesc, expiryDesc, usableDesc, upDesc, sizeDesc, countingDesc, freeDesc, diskDesc} {
 		to <- d
 	}
@@ -143,6 +146,9 @@ func (g *gauges) counted(f Figures, set func(*prometheus.Desc, float64, ...strin
 		for state, n := range by {
 			set(d, float64(n), state)
 		}
+	}
+	for use, n := range f.Overdue {
+		set(overdueDesc, float64(n), use)
 	}
 	for issuer, at := range f.CRLs {
 		set(crlDesc, float64(at.Add(g.CRLLife).Unix()), issuer)

@@ -28,7 +28,7 @@ func (s *source) Figures(context.Context) (metrics.Figures, error) {
 	return metrics.Figures{
 		Users: 3, EscrowedKeys: 12, DevicesDue: 1,
 		Devices: map[string]int{"enrolled": 2}, Parcels: map[string]int{"queued": 4, "failed": 0},
-		ParcelWaits: start.Add(-time.Minute), Commands: map[string]int{"queued": 5},
+		Overdue: map[string]int{"signing": 2, "identity": 0}, ParcelWaits: start.Add(-time.Minute), Commands: map[string]int{"queued": 5},
 		CRLs: map[string]time.Time{"smime": start}, DatabaseBytes: 4096,
 	}, s.err
 }
@@ -120,6 +120,10 @@ signet_parcels_oldest_queued_seconds 60
 # HELP signet_commands_oldest_seconds How long the oldest MDM command has waited; 0 when none waits. Devices that are off make it grow.
 # TYPE signet_commands_oldest_seconds gauge
 signet_commands_oldest_seconds 0
+# HELP signet_certificates_overdue Certificates of devices that expire within 30 days, or did within 90, and should have been renewed by now, by what they are for.
+# TYPE signet_certificates_overdue gauge
+signet_certificates_overdue{use="identity"} 0
+signet_certificates_overdue{use="signing"} 2
 # HELP signet_crl_next_update_timestamp_seconds When the published CRL ends to be good.
 # TYPE signet_crl_next_update_timestamp_seconds gauge
 signet_crl_next_update_timestamp_seconds{issuer="smime"} 1.7955252e+09
@@ -130,7 +134,7 @@ signet_certificate_expiry_timestamp_seconds{certificate="tls"} 1.7955252e+09
 # TYPE signet_keys_usable gauge
 signet_keys_usable 0
 `, "signet_parcels", "signet_parcels_oldest_queued_seconds", "signet_commands_oldest_seconds",
-		"signet_crl_next_update_timestamp_seconds", "signet_certificate_expiry_timestamp_seconds", "signet_keys_usable")
+		"signet_crl_next_update_timestamp_seconds", "signet_certificates_overdue", "signet_certificate_expiry_timestamp_seconds", "signet_keys_usable")
 	if problems, err := testutil.GatherAndLint(m); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}

@@ -306,6 +306,9 @@ const parked = `FROM parcel p JOIN command c ON c.uuid = p.command_uuid JOIN dev
 	WHERE p.sealed_at > 0 AND p.sealed IS NULL AND p.wants_seal = 0 AND p.ended_at = 0 AND p.failed_at = 0 AND p.removal_uuid = ''
 	AND p.sealed_at <= ? AND c.done_at = 0 AND d.state = 'enrolled' AND d.due_rev = d.done_rev AND d.seen_at > p.sealed_at + ?`
 
+// dueByClock are the devices whose plan time has changed.
+const dueByClock = `SELECT device_id FROM delivery_clock WHERE at <= ?`
+
 // Ticked implements [delivery.Store].
 func (s Delivery) Ticked(ctx context.Context, now, stale, forget time.Time) (n int, err error) {
 	spoke := []any{micros(stale), micros(now) - micros(stale)}
@@ -315,7 +318,7 @@ func (s Delivery) Ticked(ctx context.Context, now, stale, forget time.Time) (n i
 		return 0, err
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
-		due, err := all(ctx, tx, column[subject.DeviceID], `SELECT device_id FROM delivery_clock WHERE at <= ? UNION SELECT p.device_id `+parked,
+		due, err := all(ctx, tx, column[subject.DeviceID], dueByClock+` UNION SELECT p.device_id `+parked,
 			append([]any{micros(now)}, spoke...)...)
 		if err != nil {
 			return fmt.Errorf("looking whom time has changed: %w", err)

@@ -69,7 +69,11 @@ func (s MDM) DevicePage(ctx context.Context, q mdm.Query) ([]mdm.Device, error) 
 	for i, d := range list {
 		ids[i] = d.ID
 	}
-	return list, s.lastErrors(ctx, list, ` AND c.device_id IN (`+marks(len(ids))+`)`, args(ids)...)
+	which, values := ` AND c.device_id IN (`+marks(len(ids))+`)`, args(ids)
+	if err := s.lastErrors(ctx, list, which, values...); err != nil {
+		return nil, err
+	}
+	return list, s.ends(ctx, list, which, values...)
 }
 
 func devicePage(q mdm.Query) (query string, values []any) {
@@ -82,6 +86,9 @@ func devicePage(q mdm.Query) (query string, values []any) {
 	}
 	if !q.Silent.IsZero() {
 		where, values = where+` AND d.state = 'enrolled' AND d.seen_at < ?`, append(values, micros(q.Silent))
+	}
+	if !q.Ending.IsZero() {
+		where, values = where+` AND d.state = 'enrolled' AND d.id IN (SELECT c.device_id`+inUse+` AND c.not_after < ?)`, append(values, micros(q.Ending))
 	}
 	follows, at := after("d.created_at", "d.id", q.Before, string(q.ID))
 	return selectDevice + where + follows + ` ORDER BY d.created_at DESC, d.id DESC LIMIT ?`, append(append(values, at...), q.Limit)
@@ -122,6 +129,9 @@ func (s MDM) Detail(ctx context.Context, key string) (mdm.Detail, error) {
 	}
 	one := []mdm.Device{d.Device}
 	if err := s.lastErrors(ctx, one, ` AND c.device_id = ?`, d.ID); err != nil {
+		return d, err
+	}
+	if err := s.ends(ctx, one, ` AND c.device_id = ?`, d.ID); err != nil {
 		return d, err
 	}
 	d.Device = one[0]

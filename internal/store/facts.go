@@ -38,7 +38,7 @@ type loader struct {
 
 func (l *loader) devices() (err error) {
 	l.facts, err = all(l.ctx, l.q, scanFacts, `SELECT d.id, d.user_id, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name,
-		d.os_version, d.enrolled_at, d.lost_at > 0, d.seen_at, COALESCE(t.certs, ''), COALESCE(t.signs, 0),
+		d.os_version, d.enrolled_at, d.renew_at, d.lost_at > 0, d.seen_at, COALESCE(t.certs, ''), COALESCE(t.signs, 0),
 		u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
 		COALESCE(i.certificates_at, 0), COALESCE(i.apps_at, 0), COALESCE(i.information_at, 0),
 		COALESCE(a.state, ''), COALESCE(a.has_configuration, 0), COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.topic, ''),
@@ -63,9 +63,9 @@ func scanFacts(row scanner) (plan.Facts, error) {
 	var state mdm.State
 	var identity, profiles, told string
 	var signs bool
-	var enrolled, seen, certificates, apps, information, identityAt, listed int64
+	var enrolled, renew, seen, certificates, apps, information, identityAt, listed int64
 	d, u := &f.Device, &f.User
-	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &enrolled, &f.Lost, &seen, &told, &signs,
+	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &enrolled, &renew, &f.Lost, &seen, &told, &signs,
 		&u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled,
 		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &profiles, &listed, &f.Open)
 	if err != nil {
@@ -73,7 +73,7 @@ func scanFacts(row scanner) (plan.Facts, error) {
 	}
 	u.ID = d.User
 	f.Enrolled, f.Removed = state == mdm.Enrolled, state == mdm.Removed
-	f.EnrolledAt = instant(enrolled)
+	f.EnrolledAt, f.RenewAt = instant(enrolled), instant(renew)
 	f.Seen, f.HeldAt, f.AppsAt, f.InformedAt = instant(seen), instant(certificates), instant(apps), instant(information)
 	f.IdentityAt, f.ProfilesAt = instant(identityAt), instant(listed)
 	if err := json.Unmarshal([]byte(profiles), &f.Profiles); err != nil {

@@ -26,6 +26,7 @@ var _ job.Store = Jobs{}
 func jobItems(k job.Kind, s subject.Scope) (string, []any, error) {
 	from, ok := map[job.Kind]string{
 		job.RefreshDevices: ` FROM device WHERE state = 'enrolled'`,
+		job.RenewDevices:   ` FROM device WHERE state = 'enrolled'`,
 		job.CheckKeys:      ` FROM escrow_key WHERE 1 = 1`,
 	}[k]
 	switch {

@@ -93,15 +93,20 @@ func (s MDM) Queued(ctx context.Context, commands []mdm.Command, e journal.Entry
 }
 
 // Refreshed implements [mdm.Queue].
-func (s MDM) Refreshed(ctx context.Context, id subject.DeviceID, commands []mdm.Command, e journal.Entry) error {
+func (s MDM) Refreshed(ctx context.Context, r mdm.Refreshment, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		for _, c := range commands {
+		for _, c := range r.Commands {
 			if err := insertCommand(ctx, tx, c); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE parcel SET attempts = 0 WHERE device_id = ? AND ended_at = 0`, id); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE parcel SET attempts = 0 WHERE device_id = ? AND ended_at = 0`, r.Device); err != nil {
 			return fmt.Errorf("forgetting refusals: %w", err)
+		}
+		if r.Renew {
+			if _, err := tx.ExecContext(ctx, `UPDATE device SET renew_at = ? WHERE id = ?`, micros(e.At), r.Device); err != nil {
+				return fmt.Errorf("wishing for renewal: %w", err)
+			}
 		}
 		return record(ctx, tx, e)
 	})

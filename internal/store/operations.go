@@ -103,12 +103,12 @@ func zeros[S ~string](states ...S) map[string]int {
 	return m
 }
 
-func (o Operations) count(ctx context.Context, into map[string]int, query string) error {
+func (o Operations) count(ctx context.Context, into map[string]int, query string, args ...any) error {
 	type row struct {
 		state string
 		n     int
 	}
-	rows, err := all(ctx, o.db.read, func(s scanner) (r row, err error) { return r, s.Scan(&r.state, &r.n) }, query)
+	rows, err := all(ctx, o.db.read, func(s scanner) (r row, err error) { return r, s.Scan(&r.state, &r.n) }, query, args...)
 	for _, r := range rows {
 		into[r.state] = r.n
 	}

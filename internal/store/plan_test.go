@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/mdm"
@@ -45,6 +46,31 @@ func TestListsAreIndexed(t *testing.T) {
 		plan := planOf(t, db, l.query, l.values)
 		if strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, " INDEX ") || strings.Contains(plan, "SCAN e") {
 			t.Errorf("%s: %s\n%s", name, l.query, plan)
+		}
+	}
+}
+
+// Looking for what time has changed costs as much as that is, and not as much as
+// there are devices or certificates.
+func TestDueIsIndexed(t *testing.T) {
+	db, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	list, ends := devicePage(mdm.Query{Ending: time.Now(), Limit: 1})
+	late, values := overdue(time.Now(), map[string]plan.Terms{"p": {Percent: 10}})
+	for name, c := range map[string]struct {
+		query  string
+		values []any
+		index  string
+	}{
+		"clock":   {dueByClock, []any{1}, "delivery_clock_at (at<?)"},
+		"ending":  {list, ends, "certificate_ending (not_after<?)"},
+		"overdue": {late, values, "certificate_ending (not_after>? AND not_after<?)"},
+	} {
+		if plan := planOf(t, db, c.query, c.values); strings.Contains(plan, "SCAN") || !strings.Contains(plan, "INDEX "+c.index) {
+			t.Errorf("%s: %s\n%s", name, c.query, plan)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func Desire(f Facts) []Item {
 		return nil
 	}
 	var list []Item
-	if r, known := f.identity(); known && f.Renews && !f.Now.Before(renewal(r)) {
+	if r, known := f.identity(); known && f.Renews && !f.Now.Before(f.renewal(r)) {
 		list = append(list, f.enrollment())
 	}
 	if f.Policy.Apple() {

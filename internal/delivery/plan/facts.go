@@ -23,6 +23,8 @@ type Facts struct {
 	Policy   appconfig.Effective
 	Roots    []cert.Fingerprint // that devices are to trust
 	Renews   bool               // identities can be renewed here
+	RenewAt  time.Time          // when somebody wished all its certificates renewed; zero: nobody did
+	Terms    map[string]Terms   // of renewal, by certificate profile
 	Records  []cert.Record      // those imported for the user, those issued to the device
 	Parcels  []Parcel           // that are not over
 	Asked    []Asked            // the latest question of each kind

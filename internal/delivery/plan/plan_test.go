@@ -99,7 +99,7 @@ func TestEvents(t *testing.T) {
 		"a setting that holds by default already": {func(w *world) { w.policies[0].Settings["mail.apple.ssl"] = true }, nil, nil},
 		"another setting of Outlook": {func(w *world) { w.policies[0].Settings["mail.outlook.sign_all"] = false },
 			[]plan.Kind{plan.Outlook}, nil},
-		"its certificates come to their end":  {func(w *world) { w.tick(300 * 24 * time.Hour) }, []plan.Kind{plan.Enrollment, plan.Mail}, nil},
+		"its certificates come to their end":  {func(w *world) { w.tick(340 * 24 * time.Hour) }, []plan.Kind{plan.Enrollment, plan.Mail}, nil},
 		"the signing certificate was revoked": {func(w *world) { w.signing().RevokedAt = w.now }, []plan.Kind{plan.Mail}, nil},
 		"another root": {func(w *world) { w.facts.Roots = append(w.facts.Roots, cert.FingerprintOf([]byte("r2"))) },
 			[]plan.Kind{plan.Roots}, nil},
@@ -267,14 +267,14 @@ func TestIdentityRenewal(t *testing.T) {
 	w := newWorld(t, 1, everything, current)
 	w.settleDown()
 	first := w.facts.Identity
-	w.tick(293 * 24 * time.Hour)
-	w.settleDown() // 292 of 365 days: a fifth is left
+	w.tick(340 * 24 * time.Hour)
+	w.settleDown() // less than a tenth of its year is left
 	w.rightly()
 	if w.facts.Identity == first {
 		w.fail("the identity was not renewed")
 	}
 	w.facts.Renews = false
-	w.tick(293 * 24 * time.Hour)
+	w.tick(340 * 24 * time.Hour)
 	second := w.facts.Identity
 	w.settleDown()
 	if w.facts.Identity != second {
@@ -286,7 +286,7 @@ func TestIdentityRenewalFails(t *testing.T) {
 	w := newWorld(t, 1, everything, current)
 	w.settleDown()
 	first := w.facts.Identity
-	w.tick(293 * 24 * time.Hour)
+	w.tick(340 * 24 * time.Hour)
 	for range 6 {
 		w.plan()
 		w.seal(false)

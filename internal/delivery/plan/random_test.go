@@ -75,7 +75,7 @@ func (w *world) happens(n int) {
 	case k == 36:
 		w.facts.User.Disabled = !w.facts.User.Disabled
 	case k == 37:
-		w.tick(300 * 24 * time.Hour) // signing certificates come to their end
+		w.tick(340 * 24 * time.Hour) // signing certificates come to their end
 	case k == 38:
 		w.facts.Records = append(w.facts.Records, cert.Record{Fingerprint: cert.FingerprintOf(fmt.Append(nil, "id", n)), Source: cert.Issued,
 			Use: cert.Identity, Holder: cert.Holder{User: alice.ID, Device: "d-1"}, CreatedAt: w.now, NotAfter: w.now.AddDate(1, 0, 0)})

@@ -125,12 +125,7 @@ func (v *view) renews(p Parcel, i Item) bool {
 		return false
 	}
 	list := v.signing()
-	return len(list) == 0 || list[0].Revoked() || v.clock.passed(renewal(list[0]))
-}
-
-// renewal begins when a fifth of the validity is left, and does not end with it.
-func renewal(r cert.Record) time.Time {
-	return r.NotAfter.Add(-r.NotAfter.Sub(r.NotBefore) / 5)
+	return len(list) == 0 || list[0].Revoked() || v.clock.passed(v.renewal(list[0]))
 }
 
 // pauses are how long to wait after the first, second … failure, and the last
@@ -138,10 +133,10 @@ func renewal(r cert.Record) time.Time {
 var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
 // patient tells whether it is too early to try again.
-func (v *view) patient(p Parcel, _ Item) bool { return !v.clock.passed(p.NextTry()) }
+func (v *view) patient(p Parcel, _ Item) bool { return !v.clock.passed(v.NextTry(p)) }
 
 // NextTry is when p, which failed, is tried again.
-func (p Parcel) NextTry() time.Time {
+func (f Facts) NextTry(p Parcel) time.Time {
 	since := p.Command.DoneAt
 	switch {
 	case p.Removal.UUID != "":
@@ -149,17 +144,28 @@ func (p Parcel) NextTry() time.Time {
 	case !p.FailedAt.IsZero():
 		since = p.FailedAt
 	}
+	if f.refusedOften(p) {
+		return since.Add(rest)
+	}
 	return since.Add(pauses[min(p.Attempts, len(pauses)-1)])
 }
 
 // maxTries is how often a device may refuse something until that rests: four
-// days, with the pauses.
-const maxTries = 10
+// days, with the pauses. What renews a certificate rests for a week only, for
+// ever again: who comes to his end unseen is not helped by silence.
+const (
+	maxTries = 10
+	rest     = 7 * 24 * time.Hour
+)
 
 // GivenUp tells whether p rests until somebody asks for it. Only what the device
 // refused does: what the keeper could not seal heals by itself, a device must
 // not get lost, and a key that is to go has to go.
 func (f Facts) GivenUp(p Parcel) bool {
+	return f.refusedOften(p) && !(p.Signs && len(f.signing()) > 0)
+}
+
+func (f Facts) refusedOften(p Parcel) bool {
 	if f.State(p) != Failed || !p.FailedAt.IsZero() || p.Kind == Enrollment {
 		return false
 	}

@@ -85,8 +85,8 @@ func (f Facts) lacks(p Parcel) bool {
 	if !p.Signs {
 		return false
 	}
-	list := f.signing()
-	return len(list) == 0 || !f.holds(list[0].Fingerprint, true)
+	list := f.signing() // one from before this parcel is not what it brought
+	return len(list) == 0 || list[0].CreatedAt.Before(p.CreatedAt) || !f.holds(list[0].Fingerprint, true)
 }
 
 func (f Facts) appProof(p Parcel) State {
@@ -144,7 +144,7 @@ func (f Facts) Reason(p Parcel) string {
 	case p.Kind == Enrollment:
 		return "The device took it but did not renew its identity."
 	case p.Kind != Outlook:
-		return "The device took it but does not list the certificate."
+		return "The device took it but does not list the certificate that it should have with it."
 	case f.App.State == Managed:
 		return "Outlook has no settings from this server."
 	}

@@ -111,7 +111,7 @@ func (v *view) hurry(steps []Step) []Step {
 // the identity is to be renewed.
 func (v *view) turns() {
 	if r, known := v.identity(); known && v.Renews {
-		v.clock.passed(renewal(r))
+		v.clock.passed(v.renewal(r))
 	}
 	if !v.Policy.Apple() {
 		return

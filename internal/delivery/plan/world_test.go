@@ -397,7 +397,7 @@ func (w *world) obey(c *command) bool {
 			w.n++
 			h.scep = cert.FingerprintOf([]byte(fmt.Sprint("scep", w.n)))
 			w.facts.Records = append(w.facts.Records, cert.Record{
-				Fingerprint: h.scep, Source: cert.Issued, Use: cert.Signing, Holder: cert.Holder{User: alice.ID, Device: w.facts.Device.ID},
+				Fingerprint: h.scep, Source: cert.Issued, Use: cert.Signing, Profile: "smime-signing", Holder: cert.Holder{User: alice.ID, Device: w.facts.Device.ID},
 				NotBefore: w.now, NotAfter: w.now.AddDate(1, 0, 0), CreatedAt: w.now,
 			})
 		}
@@ -411,7 +411,7 @@ func (w *world) identify() {
 	w.n++
 	w.facts.Identity, w.facts.IdentityAt = cert.FingerprintOf([]byte(fmt.Sprint("identity", w.n))), w.now
 	w.facts.Records = append(w.facts.Records, cert.Record{
-		Fingerprint: w.facts.Identity, Source: cert.Issued, Use: cert.Identity, Holder: cert.Holder{User: alice.ID, Device: w.facts.Device.ID},
+		Fingerprint: w.facts.Identity, Source: cert.Issued, Use: cert.Identity, Profile: "device-identity", Holder: cert.Holder{User: alice.ID, Device: w.facts.Device.ID},
 		NotBefore: w.now, NotAfter: w.now.AddDate(1, 0, 0), CreatedAt: w.now,
 	})
 }

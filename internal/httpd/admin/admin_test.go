@@ -62,9 +62,11 @@ type fakeDevices struct {
 	list    []mdm.Device
 	removed subject.DeviceID
 	asked   mdm.Query
+	renew   bool
 }
 
-func (f *fakeDevices) Refresh(context.Context, journal.Actor, subject.DeviceID) error {
+func (f *fakeDevices) Refresh(_ context.Context, _ journal.Actor, _ subject.DeviceID, renew bool) error {
+	f.renew = renew
 	return mdm.ErrNotEnrolled
 }
 
@@ -524,8 +526,8 @@ func TestDevices(t *testing.T) {
 			t.Errorf("devices of %q: got %v, %v; want %d", user, list, err, n)
 		}
 	}
-	want2 := mdm.Query{State: mdm.Enrolled, Silent: at.UTC(), Limit: 501}
-	if _, err := c.Devices(t.Context(), admin.DeviceFilter{State: "enrolled", SeenBefore: at}); err != nil || w.devices.asked != want2 {
+	want2 := mdm.Query{State: mdm.Enrolled, Silent: at.UTC(), Ending: at.Add(time.Hour).UTC(), Limit: 501}
+	if _, err := c.Devices(t.Context(), admin.DeviceFilter{State: "enrolled", SeenBefore: at, EndsBefore: at.Add(time.Hour)}); err != nil || w.devices.asked != want2 {
 		t.Errorf("got %+v, %v; want %+v", w.devices.asked, err, want2)
 	}
 	if d, err := c.Device(t.Context(), "d-2"); err != nil || d.State != "invited" || d.Enrolled != nil || d.Commands == nil || d.Apps == nil {
@@ -534,8 +536,11 @@ func TestDevices(t *testing.T) {
 	if err := c.RemoveDevice(t.Context(), "d-2", true); err != nil || w.devices.removed != "d-2" {
 		t.Errorf("removed %q, %v", w.devices.removed, err)
 	}
-	if err := c.RefreshDevice(t.Context(), "d-2"); code(err) != "device_not_enrolled" {
+	if err := c.RefreshDevice(t.Context(), "d-2", true); code(err) != "device_not_enrolled" {
 		t.Errorf("refresh: got %v", err)
+	}
+	if !w.devices.renew {
+		t.Error("the wish to renew got lost")
 	}
 	if _, err := c.Device(t.Context(), "d-9"); code(err) != "device_unknown" {
 		t.Errorf("unknown device: got %v", err)

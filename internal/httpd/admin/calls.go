@@ -48,15 +48,21 @@ type DeviceFilter struct {
 	User       string
 	State      string
 	SeenBefore time.Time // only enrolled ones that have said nothing since then
+	EndsBefore time.Time // only enrolled ones that use a certificate which expires before then
 }
 
 // Devices lists devices, newest first.
 func (c *Client) Devices(ctx context.Context, f DeviceFilter) ([]Device, error) {
-	seen := ""
-	if !f.SeenBefore.IsZero() {
-		seen = f.SeenBefore.UTC().Format(time.RFC3339)
+	return items[Device](ctx, c, "/devices", "user", f.User, "state", f.State, "seenBefore", optional(f.SeenBefore),
+		"expiresBefore", optional(f.EndsBefore))
+}
+
+// optional gives an instant as a parameter, "" for none.
+func optional(t time.Time) string {
+	if t.IsZero() {
+		return ""
 	}
-	return items[Device](ctx, c, "/devices", "user", f.User, "state", f.State, "seenBefore", seen)
+	return t.UTC().Format(time.RFC3339)
 }
 
 // Device shows a device.
@@ -64,19 +70,24 @@ func (c *Client) Device(ctx context.Context, key string) (DeviceDetail, error) {
 	return get[DeviceDetail](ctx, c, at("devices", key))
 }
 
-// RefreshDevice asks a device about itself and its certificates again.
-func (c *Client) RefreshDevice(ctx context.Context, key string) error {
-	return c.do(ctx, http.MethodPost, at("devices", key, "refresh"), nil, nil)
+// RefreshDevice asks a device about itself and its certificates again; with renew
+// it gets other certificates.
+func (c *Client) RefreshDevice(ctx context.Context, key string, renew bool) error {
+	return c.do(ctx, http.MethodPost, with(at("devices", key, "refresh"), "renew", yes(renew)), nil, nil)
 }
 
 // RemoveDevice ends the management of a device; many confirms that more are
 // removed within the hour than one would expect.
 func (c *Client) RemoveDevice(ctx context.Context, key string, many bool) error {
-	confirmed := ""
-	if many {
-		confirmed = "true"
+	return c.do(ctx, http.MethodDelete, with(at("devices", key), "many", yes(many)), nil, nil)
+}
+
+// yes gives a switch as a parameter, "" when it is off.
+func yes(on bool) string {
+	if on {
+		return "true"
 	}
-	return c.do(ctx, http.MethodDelete, with(at("devices", key), "many", confirmed), nil, nil)
+	return ""
 }
 
 // Import takes a PKCS#12 file into escrow.

@@ -25,8 +25,9 @@ type Devices interface {
 	DevicePage(ctx context.Context, q mdm.Query) ([]mdm.Device, error)
 	// Device gives one by our id, its UDID or its serial number.
 	Device(ctx context.Context, key string) (mdm.Detail, error)
-	// Refresh asks a device about itself and its certificates again.
-	Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID) error
+	// Refresh asks a device about itself and its certificates again; with renew
+	// it gets other certificates.
+	Refresh(ctx context.Context, by journal.Actor, id subject.DeviceID, renew bool) error
 	// Remove ends the management of a device; twice is no error.
 	Remove(ctx context.Context, by journal.Actor, id subject.DeviceID, many bool) error
 }
@@ -55,6 +56,7 @@ type Device struct {
 	Created  time.Time  `json:"created" doc:"When it was invited"`
 	Enrolled *time.Time `json:"enrolled,omitempty" doc:"When its enrollment was complete"`
 	Seen     *time.Time `json:"seen,omitempty" doc:"Last message, to the minute"`
+	Ends     *time.Time `json:"certificateExpires,omitempty" doc:"When the first of the certificates expires that it got from here and uses; they are renewed before"`
 	Open     int        `json:"openCommands" doc:"How many commands are not done"`
 	Pending  bool       `json:"removalPending,omitempty" doc:"It was removed and has not heard of it"`
 	Error    *Command   `json:"lastError,omitempty" doc:"The last command that failed"`
@@ -64,6 +66,7 @@ type Device struct {
 type DeviceDetail struct {
 	Device
 	Parcels      []ParcelLine `json:"parcels" nullable:"false" doc:"What it should have, and how far that is, while it is enrolled"`
+	Notes        []string     `json:"notes" nullable:"false" doc:"What else is to be said, such as of a certificate whose renewal is late"`
 	Commands     []Command    `json:"commands" nullable:"false" doc:"Newest first, at most 100"`
 	Certificates []Held       `json:"certificates" nullable:"false" doc:"That the device said it holds"`
 	Identity     *time.Time   `json:"identityExpires,omitempty" doc:"When the certificate expires that it proves itself with"`
@@ -98,7 +101,7 @@ type App struct {
 
 func newDevice(d mdm.Device) Device {
 	out := Device{ID: string(d.ID), User: d.Owner, UserID: string(d.User), State: string(d.State), Name: d.Name, Model: d.Model,
-		OS: d.OSVersion, Serial: d.Serial, UDID: d.UDID, Created: d.CreatedAt, Enrolled: when(d.EnrolledAt), Seen: when(d.SeenAt), Open: d.Open,
+		OS: d.OSVersion, Serial: d.Serial, UDID: d.UDID, Created: d.CreatedAt, Enrolled: when(d.EnrolledAt), Seen: when(d.SeenAt), Ends: when(d.Ends), Open: d.Open,
 		Pending: d.State == mdm.Removed && d.Open > 0}
 	if d.LastError != nil {
 		c := newCommand(*d.LastError)
@@ -108,7 +111,7 @@ func newDevice(d mdm.Device) Device {
 }
 
 func newDetail(d mdm.Detail) DeviceDetail {
-	out := DeviceDetail{Device: newDevice(d.Device), Parcels: []ParcelLine{}, Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Identity: when(d.IdentityEnd), Apps: []App{}}
+	out := DeviceDetail{Device: newDevice(d.Device), Parcels: []ParcelLine{}, Notes: []string{}, Commands: []Command{}, Certificates: []Held{}, Listed: when(d.ListedAt), Identity: when(d.IdentityEnd), Apps: []App{}}
 	for _, c := range d.Commands {
 		out.Commands = append(out.Commands, newCommand(c))
 	}
@@ -182,6 +185,7 @@ type devicesInput struct {
 	User       string    `query:"user" maxLength:"320" doc:"Only those of this user"`
 	State      string    `query:"state" enum:"invited,enrolling,enrolled,removed" doc:"Only those in this state"`
 	SeenBefore time.Time `query:"seenBefore" doc:"Only enrolled ones that have said nothing since then"`
+	EndsBefore time.Time `query:"expiresBefore" doc:"Only enrolled ones that use a certificate from here which expires before then"`
 }
 
 func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *devicesInput) (*body[list[Device]], error) {
@@ -189,7 +193,7 @@ func (a *API) listDevices(ctx context.Context, _ journal.Actor, in *devicesInput
 	if err != nil {
 		return nil, err
 	}
-	q := mdm.Query{State: mdm.State(in.State), Silent: in.SeenBefore, Before: before, ID: subject.DeviceID(id), Limit: in.Limit + 1}
+	q := mdm.Query{State: mdm.State(in.State), Silent: in.SeenBefore, Ending: in.EndsBefore, Before: before, ID: subject.DeviceID(id), Limit: in.Limit + 1}
 	if q.User, err = a.userID(ctx, in.User); err != nil {
 		return nil, err
 	}
@@ -214,18 +218,21 @@ func (a *API) getDevice(ctx context.Context, _ journal.Actor, in *devicePath) (*
 	devices, err := a.Deliveries.Status(ctx, d.User)
 	for _, s := range devices {
 		if s.ID == out.ID {
-			out.Parcels = s.Parcels
+			out.Parcels, out.Notes = s.Parcels, s.Notes
 		}
 	}
 	return &body[DeviceDetail]{out}, err
 }
 
-func (a *API) refreshDevice(ctx context.Context, by journal.Actor, in *devicePath) (*struct{}, error) {
+func (a *API) refreshDevice(ctx context.Context, by journal.Actor, in *struct {
+	Device string `path:"device" maxLength:"64" doc:"Our id, its UDID or its serial number"`
+	Renew  bool   `query:"renew" doc:"Its certificates are renewed though their time has not come"`
+}) (*struct{}, error) {
 	d, err := a.Devices.Device(ctx, in.Device)
 	if err != nil {
 		return nil, err
 	}
-	return &struct{}{}, a.Devices.Refresh(ctx, by, d.ID)
+	return &struct{}{}, a.Devices.Refresh(ctx, by, d.ID, in.Renew)
 }
 
 func (a *API) removeDevice(ctx context.Context, by journal.Actor, in *struct {

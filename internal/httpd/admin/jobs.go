@@ -39,7 +39,7 @@ var ErrJobScope = fault.New(fault.Invalid, "job_scope_invalid",
 
 // NewJob asks for long work.
 type NewJob struct {
-	Kind  string `json:"kind" enum:"device.refresh,key.check" doc:"device.refresh asks devices about themselves and their certificates again; key.check looks whether imported keys are whole, without opening them"`
+	Kind  string `json:"kind" enum:"device.refresh,device.renew,key.check" doc:"device.refresh asks devices about themselves and their certificates again; device.renew gets them other certificates besides; key.check looks whether imported keys are whole, without opening them"`
 	All   bool   `json:"all,omitempty" doc:"For everybody"`
 	Group string `json:"group,omitempty" maxLength:"200" doc:"For the members of this group"`
 	User  string `json:"user,omitempty" maxLength:"320" doc:"For this user: our id, an address or a UPN"`

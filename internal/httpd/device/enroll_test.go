@@ -36,7 +36,7 @@ func TestEnrollment(t *testing.T) {
 			if len(prof.Signers) > 0 == o.unsigned {
 				t.Errorf("the profile has %d signers", len(prof.Signers))
 			}
-			s.must(s.mdm.Refresh(t.Context(), admin, inv.Device.ID))
+			s.must(s.mdm.Refresh(t.Context(), admin, inv.Device.ID, false))
 			if n, err := p.Poll(t.Context()); err != nil || n != 2 {
 				t.Errorf("Poll: got %d commands, %v; want 2", n, err)
 			}

@@ -41,7 +41,7 @@ func TestProof(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, c.o)
 			p, inv := s.enrolled(s.user("alice@example.com", "Alice"), c.change)
-			s.must(s.mdm.Refresh(t.Context(), admin, inv.Device.ID))
+			s.must(s.mdm.Refresh(t.Context(), admin, inv.Device.ID, false))
 			if n, err := p.Poll(t.Context()); err != nil || n != 2 {
 				t.Errorf("got %d commands, %v; want 2", n, err)
 			}

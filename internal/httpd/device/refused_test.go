@@ -50,7 +50,7 @@ func newCastOn(t *testing.T, o options, change ...func(*phone.Config)) *cast {
 		t.Fatalf("renewing: got %d", status)
 	}
 	c.unused = c.issue(c.alice)
-	c.must(c.mdm.Refresh(t.Context(), admin, c.bob.Device.ID))
+	c.must(c.mdm.Refresh(t.Context(), admin, c.bob.Device.ID, false))
 	c.order = c.detail(c.bob).Commands[0].UUID
 	return c
 }

@@ -190,7 +190,7 @@ func testDelivery(t *testing.T, open Open) {
 		c.CreatedAt = at
 		e := entry(journal.DeviceRefresh)
 		e.Due = subject.OfDevice(d.id)
-		d.must(facet(t, d.db).Refreshed(t.Context(), d.id, []mdm.Command{c}, e))
+		d.must(facet(t, d.db).Refreshed(t.Context(), mdm.Refreshment{Device: d.id, Commands: []mdm.Command{c}}, e))
 		if got := d.facts(); got.Parcels[0].Attempts != 0 || got.Open != before.Open+1 {
 			t.Errorf("after: %d tries, %d commands; want 0 and %d", got.Parcels[0].Attempts, got.Open, before.Open+1)
 		}
