@@ -22,6 +22,8 @@ func (a *application) compareUser(doc subject.User) (Item, error) {
 
 func userFacts(u subject.User) map[string]string {
 	m := map[string]string{"upn": u.UPN, "name": u.Name, "given_name": u.GivenName, "surname": u.Surname,
+		"department": u.Department, "sam_account_name": u.SAMAccountName, "on_premises_upn": u.OnPremisesUPN,
+		"distinguished_name": u.DistinguishedName, "sid": u.SID,
 		"aliases": strings.Join(u.Aliases, ", "), "disabled": ""}
 	if u.Disabled {
 		m["disabled"] = "true"
@@ -36,7 +38,9 @@ func overlay(old, doc subject.User) subject.User {
 		return doc
 	}
 	u := old
-	for into, v := range map[*string]string{&u.UPN: doc.UPN, &u.Name: doc.Name, &u.GivenName: doc.GivenName, &u.Surname: doc.Surname} {
+	for into, v := range map[*string]string{&u.UPN: doc.UPN, &u.Name: doc.Name, &u.GivenName: doc.GivenName, &u.Surname: doc.Surname,
+		&u.Department: doc.Department, &u.SAMAccountName: doc.SAMAccountName, &u.OnPremisesUPN: doc.OnPremisesUPN,
+		&u.DistinguishedName: doc.DistinguishedName, &u.SID: doc.SID} {
 		if v != "" {
 			*into = v
 		}

@@ -235,6 +235,16 @@ func (r *reader) user(keys []pair) (u subject.User) {
 			u.GivenName = r.text(p)
 		case "surname":
 			u.Surname = r.text(p)
+		case "department":
+			u.Department = r.text(p)
+		case "sam_account_name":
+			u.SAMAccountName = r.text(p)
+		case "on_premises_upn":
+			u.OnPremisesUPN = r.address(p)
+		case "distinguished_name":
+			u.DistinguishedName = r.text(p)
+		case "sid":
+			u.SID = strings.ToUpper(r.text(p))
 		case "aliases":
 			u.Aliases = []string{}
 			for _, n := range r.list(p) {

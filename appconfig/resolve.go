@@ -148,7 +148,8 @@ func (e *Effective) expand(u subject.User, d subject.Device) {
 // refuseTemplate tells what is wrong with a template that no user or device
 // could fill in, "" when nothing is.
 func refuseTemplate(text string) string {
-	all := subject.User{ID: "x", UPN: "x@x", Mail: "x@x", Name: "x", GivenName: "x", Surname: "x"}
+	all := subject.User{ID: "x", UPN: "x@x", Mail: "x@x", Name: "x", GivenName: "x", Surname: "x",
+		OnPremises: subject.OnPremises{Department: "x", SAMAccountName: "x", OnPremisesUPN: "x@x", DistinguishedName: "CN=x", SID: "S-1-5-21-1"}}
 	_, err := subject.Expand(text, all, subject.Device{ID: "x", UDID: "xxxx", Serial: "xxxx", Name: "x"})
 	if f := fault.Of(err); f != nil {
 		return strings.TrimSuffix(f.Msg, ".")

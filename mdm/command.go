@@ -90,7 +90,7 @@ func ProfileList(device subject.DeviceID) Command {
 // DeviceInformation asks for what [Information] holds.
 func DeviceInformation(device subject.DeviceID) Command {
 	return NewCommand(device, "DeviceInformation", map[string]any{
-		"Queries": []string{"DeviceName", "OSVersion", "ProductName", "SerialNumber"}})
+		"Queries": []string{"DeviceName", "OSVersion", "ProductName", "SerialNumber", "IMEI", "MEID", "WiFiMAC", "ServiceSubscriptions"}})
 }
 
 // ManagedApplicationList asks for the state of the apps with these bundle

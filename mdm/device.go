@@ -77,5 +77,5 @@ var ToldOnce = []string{"UserInstalledApp", "UserRejected", "UpdateRejected", "M
 
 // Information is what DeviceInformation tells; empty fields were not told.
 type Information struct {
-	Name, Model, OSVersion, Serial string
+	Name, Model, OSVersion, Serial, IMEI, MEID, WiFiMAC string
 }

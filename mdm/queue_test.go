@@ -391,9 +391,11 @@ func TestProfileList(t *testing.T) {
 func TestDeviceInformation(t *testing.T) {
 	p := newPhone(t)
 	p.report(mdm.DeviceInformation(""), map[string]any{"QueryResponses": map[string]any{
-		"DeviceName": "Alice's iPhone", "OSVersion": "18.3", "ProductName": "iPhone17,1", "SerialNumber": "C39"}})
+		"DeviceName": "Alice's iPhone", "OSVersion": "18.3", "ProductName": "iPhone17,1", "SerialNumber": "C39", "WiFiMAC": "02:00",
+		"ServiceSubscriptions": []any{map[string]any{"Slot": "CTSubscriptionSlotOne", "IMEI": "35 1"}, 7, map[string]any{"IMEI": "36", "MEID": "A0"}}}})
 	d := p.report(mdm.DeviceInformation(""), map[string]any{"QueryResponses": map[string]any{"OSVersion": "18.4", "DeviceName": 7}})
-	want := subject.Device{ID: p.id.Holder.Device, User: p.id.Holder.User, UDID: "U-1", Name: "Alice's iPhone", OSVersion: "18.4", Model: "iPhone17,1", Serial: "C39"}
+	want := subject.Device{ID: p.id.Holder.Device, User: p.id.Holder.User, UDID: "U-1", Name: "Alice's iPhone", OSVersion: "18.4", Model: "iPhone17,1", Serial: "C39",
+		IMEI: "35 1", MEID: "A0", WiFiMAC: "02:00"}
 	if d.Device.Device != want {
 		t.Errorf("got %+v, want %+v", d.Device.Device, want)
 	}

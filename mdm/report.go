@@ -1,6 +1,7 @@
 package mdm
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -188,8 +189,23 @@ func (r report) information() *Information {
 	if q == nil {
 		return nil
 	}
-	return &Information{Name: label(q.text("DeviceName")), Model: label(q.text("ProductName")),
-		OSVersion: label(q.text("OSVersion")), Serial: label(q.text("SerialNumber"))}
+	i := &Information{Name: label(q.text("DeviceName")), Model: label(q.text("ProductName")),
+		OSVersion: label(q.text("OSVersion")), Serial: label(q.text("SerialNumber")),
+		IMEI: label(q.text("IMEI")), MEID: label(q.text("MEID")), WiFiMAC: label(q.text("WiFiMAC"))}
+	i.subscribed(q)
+	return i
+}
+
+// subscribed takes the numbers of the modem from the first line that has them.
+//
+// Quirk: a device with two lines tells them with each line and not above.
+func (i *Information) subscribed(q dict) {
+	lines, _ := q["ServiceSubscriptions"].([]any)
+	for _, l := range lines {
+		line, _ := l.(map[string]any)
+		i.IMEI = cmp.Or(i.IMEI, label(dict(line).text("IMEI")))
+		i.MEID = cmp.Or(i.MEID, label(dict(line).text("MEID")))
+	}
 }
 
 // apps gives what was told of apps, and which of those asked for were not

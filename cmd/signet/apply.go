@@ -93,7 +93,8 @@ func warnings(docs []byte) (list []string) {
 
 // Somebody with every property that a policy may ask for.
 var (
-	anybody = subject.User{ID: "x", UPN: "x@example.com", Mail: "x@example.com", Name: "x", GivenName: "x", Surname: "x"}
+	anybody = subject.User{ID: "x", UPN: "x@example.com", Mail: "x@example.com", Name: "x", GivenName: "x", Surname: "x",
+		OnPremises: subject.OnPremises{Department: "x", SAMAccountName: "x", OnPremisesUPN: "x@example.com", DistinguishedName: "CN=x", SID: "S-1-5-21-1"}}
 
-	anyDevice = subject.Device{ID: "x", UDID: "xxxx", Serial: "xxxx", Name: "x"}
+	anyDevice = subject.Device{ID: "x", UDID: "xxxx", Serial: "xxxx", Name: "x", IMEI: "1", MEID: "1", WiFiMAC: "x"}
 )

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 )
@@ -39,8 +40,18 @@ func (a *app) userAdd() *cobra.Command {
 	f.StringVar(&u.GivenName, "given-name", "", "given `NAME`")
 	f.StringVar(&u.Surname, "surname", "", "`SURNAME`")
 	f.StringVar(&u.UPN, "upn", "", "user principal `NAME` (default: the address)")
+	onPremisesFlags(f, &u.OnPremises)
 	f.StringSliceVar(&u.Aliases, "alias", nil, "another `ADDRESS` that certificates may name; may be repeated")
 	return c
+}
+
+// onPremisesFlags are for what only variables of profiles and policies use.
+func onPremisesFlags(f *pflag.FlagSet, p *admin.OnPremises) {
+	f.StringVar(&p.Department, "department", "", "`DEPARTMENT`")
+	f.StringVar(&p.SAMAccountName, "sam-account-name", "", "short sign-in `NAME` in the organisation's directory")
+	f.StringVar(&p.OnPremisesUPN, "on-premises-upn", "", "user principal `NAME` there")
+	f.StringVar(&p.DistinguishedName, "distinguished-name", "", "`DN` there, such as CN=Alice,DC=example,DC=com")
+	f.StringVar(&p.SID, "sid", "", "security `IDENTIFIER` there, S-1-5-21-…")
 }
 
 func (a *app) userList() *cobra.Command {
@@ -79,6 +90,8 @@ func (a *app) userShow() *cobra.Command {
 				return err
 			}
 			return a.showRecord(u, "mail", u.Mail, "name", u.Name, "upn", u.UPN, "aliases", strings.Join(u.Aliases, ", "),
+				"department", u.Department, "SAM account", u.SAMAccountName, "on-premises UPN", u.OnPremisesUPN,
+				"distinguished name", u.DistinguishedName, "SID", u.SID,
 				"groups", strings.Join(u.GroupNames, ", "), "id", u.ID, "added", moment(u.Created))
 		},
 	}
@@ -86,6 +99,7 @@ func (a *app) userShow() *cobra.Command {
 
 func (a *app) userChange() *cobra.Command {
 	var name, given, surname, mail, upn string
+	var there admin.OnPremises
 	var aliases []string
 	var disabled bool
 	c := &cobra.Command{
@@ -104,7 +118,9 @@ there. Give a new one with --alias.`,
 			flags := map[string]func(){
 				"name": func() { u.Name = &name }, "given-name": func() { u.GivenName = &given }, "surname": func() { u.Surname = &surname },
 				"mail": func() { u.Mail = &mail }, "upn": func() { u.UPN = &upn }, "alias": func() { u.Aliases = &aliases },
-				"disabled": func() { u.Disabled = &disabled },
+				"disabled": func() { u.Disabled = &disabled }, "department": func() { u.Department = &there.Department },
+				"sam-account-name": func() { u.SAMAccountName = &there.SAMAccountName }, "on-premises-upn": func() { u.OnPremisesUPN = &there.OnPremisesUPN },
+				"distinguished-name": func() { u.DistinguishedName = &there.DistinguishedName }, "sid": func() { u.SID = &there.SID },
 			}
 			changes := 0
 			for flag, set := range flags {
@@ -133,6 +149,7 @@ there. Give a new one with --alias.`,
 	f.StringVar(&surname, "surname", "", "`SURNAME`")
 	f.StringVar(&mail, "mail", "", "primary `ADDRESS`")
 	f.StringVar(&upn, "upn", "", "user principal `NAME`")
+	onPremisesFlags(f, &there)
 	f.StringSliceVar(&aliases, "alias", nil, "all other `ADDRESSES` that certificates may name; may be repeated")
 	f.BoolVar(&disabled, "disabled", false, "gets nothing new; --disabled=false ends that")
 	return c

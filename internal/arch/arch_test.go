@@ -47,7 +47,7 @@ var rooms = map[string]string{
 	"notify/apns/apnstest":   "notify",
 	"internal/job":           "internal/fault internal/logx internal/subject internal/journal",
 	"internal/backup":        "internal/fault",
-	"internal/directory":     "internal/fault internal/subject internal/journal",
+	"internal/directory":     "internal/fault internal/subject internal/cert internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
 	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan notify",

@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -29,6 +31,8 @@ var (
 		"Add the new address as an alias. Whoever could move the address could be invited in another's name.")
 	ErrGroupUnknown = fault.New(fault.NotFound, "group_unknown",
 		"There is no such group.", "signet group list shows them.")
+	ErrUserProperty = fault.New(fault.Invalid, "user_property_invalid",
+		"A property of the user cannot have this value.", "A SID looks like S-1-5-21-1-2-3-1104, a distinguished name like CN=Alice,DC=example,DC=com.")
 	ErrUserName = fault.New(fault.Invalid, "user_name_invalid",
 		"A name is at most 200 characters without control characters.", "")
 )
@@ -185,15 +189,44 @@ func tidy(u subject.User) (subject.User, error) {
 		}
 	}
 	u.Aliases = aliases
-	for _, n := range []string{u.Name, u.GivenName, u.Surname} {
+	for _, n := range []string{u.Name, u.GivenName, u.Surname, u.Department, u.SAMAccountName} {
 		if !plain(n) {
 			return u, ErrUserName
 		}
+	}
+	if u.OnPremises, err = tidyOnPremises(u.OnPremises); err != nil {
+		return u, err
 	}
 	if u.Name == "" {
 		u.Name = u.Mail
 	}
 	return u, nil
+}
+
+// sid is a security identifier as text.
+//
+// Spec: MS-DTYP section 2.4.2.1
+var sid = regexp.MustCompile(`^S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}$`)
+
+// maxDN is how long a distinguished name may be, in bytes.
+const maxDN = 2000
+
+func tidyOnPremises(p subject.OnPremises) (subject.OnPremises, error) {
+	if p.SID = strings.ToUpper(p.SID); p.SID != "" && !sid.MatchString(p.SID) {
+		return p, ErrUserProperty.Saying("The SID of the user is none.")
+	}
+	if _, err := cert.ParseDN(p.DistinguishedName); err != nil || len(p.DistinguishedName) > maxDN {
+		return p, ErrUserProperty.Saying("The distinguished name of the user is none.")
+	}
+	if p.OnPremisesUPN == "" {
+		return p, nil
+	}
+	upn, err := subject.NormalizeMail(p.OnPremisesUPN)
+	if err != nil {
+		return p, fmt.Errorf("on-premises UPN of user: %w", err)
+	}
+	p.OnPremisesUPN = upn
+	return p, nil
 }
 
 // plain tells whether a name can be shown in one line, as it is.

@@ -87,3 +87,28 @@ func TestSetGroup(t *testing.T) {
 		t.Error("a group without a name was made")
 	}
 }
+
+func TestOnPremises(t *testing.T) {
+	d := open(t)
+	for name, c := range map[string]struct {
+		in   subject.OnPremises
+		want error
+	}{
+		"all":                      {subject.OnPremises{Department: "Mail", SAMAccountName: "a", OnPremisesUPN: "A@Corp.example", DistinguishedName: "CN=a", SID: "s-1-5-21-1"}, nil},
+		"a SID with more behind":   {subject.OnPremises{SID: "S-1-5-21-1/x"}, directory.ErrUserProperty},
+		"no SID":                   {subject.OnPremises{SID: "alice"}, directory.ErrUserProperty},
+		"no distinguished name":    {subject.OnPremises{DistinguishedName: "alice"}, directory.ErrUserProperty},
+		"a long one":               {subject.OnPremises{DistinguishedName: "CN=" + strings.Repeat("x", 2000)}, directory.ErrUserProperty},
+		"no UPN":                   {subject.OnPremises{OnPremisesUPN: "alice"}, subject.ErrAddress},
+		"department of two lines":  {subject.OnPremises{Department: "a\nb"}, directory.ErrUserName},
+		"account name with escape": {subject.OnPremises{SAMAccountName: "a\x1b"}, directory.ErrUserName},
+	} {
+		u, err := d.Add(t.Context(), by, subject.User{Mail: "alice@example.com", OnPremises: c.in})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+		if err == nil && (u.SID != "S-1-5-21-1" || u.OnPremisesUPN != "a@corp.example") {
+			t.Errorf("%s: got %+v", name, u.OnPremises)
+		}
+	}
+}

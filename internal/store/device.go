@@ -11,7 +11,15 @@ import (
 	"github.com/signet-mdm/signet/mdm"
 )
 
-const selectDevice = `SELECT d.id, d.user_id, u.mail, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version,
+// deviceColumns is what a device d said of itself, in the order of deviceFields.
+const deviceColumns = `COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version, d.imei, d.meid, d.wifi_mac`
+
+// deviceFields gives where deviceColumns are read into.
+func deviceFields(d *subject.Device) []any {
+	return []any{&d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &d.IMEI, &d.MEID, &d.WiFiMAC}
+}
+
+const selectDevice = `SELECT d.id, d.user_id, u.mail, d.state, ` + deviceColumns + `,
 	d.created_at, d.enrolled_at, d.seen_at, COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.previous, ''),
 	COALESCE(e.wake_at, 0), (SELECT COUNT(*) FROM command c WHERE c.device_id = d.id AND c.done_at = 0)
 	FROM device d JOIN users u ON u.id = d.user_id LEFT JOIN enrollment e ON e.device_id = d.id`
@@ -20,8 +28,8 @@ func scanDevice(row scanner) (mdm.Device, error) {
 	var d mdm.Device
 	var identity, previous string
 	var created, enrolled, seen, identityAt, wake int64
-	err := row.Scan(&d.ID, &d.User, &d.Owner, &d.State, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion,
-		&created, &enrolled, &seen, &identity, &identityAt, &previous, &wake, &d.Open)
+	fields := append([]any{&d.ID, &d.User, &d.Owner, &d.State}, deviceFields(&d.Device)...)
+	err := row.Scan(append(fields, &created, &enrolled, &seen, &identity, &identityAt, &previous, &wake, &d.Open)...)
 	if err != nil {
 		return d, err
 	}

@@ -128,19 +128,21 @@ func userNow(ctx context.Context, tx *sql.Tx, id subject.UserID) (subject.User, 
 
 func sameUser(a, b subject.User) bool {
 	same := a.ID == b.ID && a.UPN == b.UPN && a.Mail == b.Mail && a.Name == b.Name && a.GivenName == b.GivenName && a.Surname == b.Surname
-	return same && a.Disabled == b.Disabled && slices.Equal(slices.Sorted(slices.Values(a.Aliases)), slices.Sorted(slices.Values(b.Aliases)))
+	return same && a.OnPremises == b.OnPremises && a.Disabled == b.Disabled && slices.Equal(slices.Sorted(slices.Values(a.Aliases)), slices.Sorted(slices.Values(b.Aliases)))
 }
 
 func saveUser(ctx context.Context, tx *sql.Tx, u subject.User) error {
-	n, err := changed(ctx, tx, `UPDATE users SET upn = ?, mail = ?, name = ?, given_name = ?, surname = ?, disabled = ? WHERE id = ?`,
-		u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled, u.ID)
+	n, err := changed(ctx, tx, `UPDATE users SET upn = ?, mail = ?, name = ?, given_name = ?, surname = ?, disabled = ?,
+		department = ?, sam_account = ?, on_premises_upn = ?, distinguished_name = ?, sid = ? WHERE id = ?`,
+		append(userValues(u), u.ID)...)
 	if err != nil {
 		return fmt.Errorf("updating user: %w", err)
 	}
 	if n == 0 {
-		_, err = tx.ExecContext(ctx, `INSERT INTO users (id, upn, mail, name, given_name, surname, disabled, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			u.ID, u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled, micros(u.CreatedAt))
+		_, err = tx.ExecContext(ctx, `INSERT INTO users (upn, mail, name, given_name, surname, disabled,
+			department, sam_account, on_premises_upn, distinguished_name, sid, id, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			append(userValues(u), u.ID, micros(u.CreatedAt))...)
 		if err != nil {
 			return fmt.Errorf("inserting user: %w", err)
 		}
@@ -160,12 +162,28 @@ func saveAliases(ctx context.Context, tx *sql.Tx, u subject.User) error {
 	return nil
 }
 
-const selectUser = `SELECT id, upn, mail, name, given_name, surname, disabled, created_at FROM users`
+// userColumns is what is said of a user u, in the order of userFields and
+// userValues.
+const userColumns = `u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
+	u.department, u.sam_account, u.on_premises_upn, u.distinguished_name, u.sid`
+
+// userFields gives where userColumns are read into.
+func userFields(u *subject.User) []any {
+	return []any{&u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled,
+		&u.Department, &u.SAMAccountName, &u.OnPremisesUPN, &u.DistinguishedName, &u.SID}
+}
+
+func userValues(u subject.User) []any {
+	return []any{u.UPN, u.Mail, u.Name, u.GivenName, u.Surname, u.Disabled,
+		u.Department, u.SAMAccountName, u.OnPremisesUPN, u.DistinguishedName, u.SID}
+}
+
+const selectUser = `SELECT u.id, u.created_at, ` + userColumns + ` FROM users u`
 
 func scanUser(row scanner) (subject.User, error) {
 	u := subject.User{Aliases: []string{}, Groups: []subject.GroupID{}}
 	var created int64
-	err := row.Scan(&u.ID, &u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled, &created)
+	err := row.Scan(append([]any{&u.ID, &created}, userFields(&u)...)...)
 	u.CreatedAt = instant(created)
 	return u, err
 }

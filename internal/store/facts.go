@@ -37,9 +37,8 @@ type loader struct {
 }
 
 func (l *loader) devices() (err error) {
-	l.facts, err = all(l.ctx, l.q, scanFacts, `SELECT d.id, d.user_id, d.state, COALESCE(d.udid, ''), d.serial, d.model, d.name,
-		d.os_version, d.enrolled_at, d.renew_at, d.lost_at > 0, d.seen_at, COALESCE(t.certs, ''), COALESCE(t.signs, 0),
-		u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled,
+	l.facts, err = all(l.ctx, l.q, scanFacts, `SELECT `+deviceColumns+`, `+userColumns+`, d.id, d.user_id, d.state, d.enrolled_at,
+		d.renew_at, d.lost_at > 0, d.seen_at, COALESCE(t.certs, ''), COALESCE(t.signs, 0),
 		COALESCE(i.certificates_at, 0), COALESCE(i.apps_at, 0), COALESCE(i.information_at, 0),
 		COALESCE(a.state, ''), COALESCE(a.has_configuration, 0), COALESCE(e.identity, ''), COALESCE(e.identity_at, 0), COALESCE(e.topic, ''),
 		COALESCE(l.identifiers, '[]'), COALESCE(l.at, 0),
@@ -65,9 +64,8 @@ func scanFacts(row scanner) (plan.Facts, error) {
 	var signs bool
 	var enrolled, renew, seen, certificates, apps, information, identityAt, listed int64
 	d, u := &f.Device, &f.User
-	err := row.Scan(&d.ID, &d.User, &state, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion, &enrolled, &renew, &f.Lost, &seen, &told, &signs,
-		&u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled,
-		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &profiles, &listed, &f.Open)
+	err := row.Scan(append(append(deviceFields(d), userFields(u)...), &d.ID, &d.User, &state, &enrolled, &renew, &f.Lost, &seen, &told, &signs,
+		&certificates, &apps, &information, &f.App.State, &f.App.Configured, &identity, &identityAt, &f.Topic, &profiles, &listed, &f.Open)...)
 	if err != nil {
 		return f, err
 	}

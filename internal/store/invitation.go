@@ -46,10 +46,10 @@ func (s MDM) invitation(ctx context.Context, where string, arg any) (inv mdm.Inv
 	var created, expires, redeemed, downloaded int64
 	d := &inv.Device
 	err = s.db.read.QueryRowContext(ctx, `SELECT i.token, i.code, i.lab, i.tries, i.created_at, i.expires_at, i.redeemed_at,
-		i.downloaded_at, d.state, d.id, d.user_id, COALESCE(d.udid, ''), d.serial, d.model, d.name, d.os_version
-		FROM invitation i JOIN device d ON d.id = i.device_id WHERE `+where, arg).Scan(
+		i.downloaded_at, d.state, d.id, d.user_id, `+deviceColumns+`
+		FROM invitation i JOIN device d ON d.id = i.device_id WHERE `+where, arg).Scan(append([]any{
 		&token, &code, &inv.Lab, &inv.Tries, &created, &expires, &redeemed, &downloaded,
-		&inv.State, &d.ID, &d.User, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion)
+		&inv.State, &d.ID, &d.User}, deviceFields(d)...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return inv, mdm.ErrInvitation
 	}

@@ -104,7 +104,7 @@ func (s Mail) MailsLeased(ctx context.Context, now, until time.Time, limit int) 
 func (s Mail) waiting(ctx context.Context, tx *sql.Tx, due string, now time.Time, limit int) (list []notify.Due, err error) {
 	for _, which := range []string{` AND m.topic <> ?`, ` AND m.topic = ?`} {
 		more, err := all(ctx, tx, s.scanDue, `SELECT m.id, m.device_id, m.topic, m.content, m.attempts, m.created_at, m.since,
-			u.id, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled`+due+which+` ORDER BY m.next_at, m.id LIMIT ?`,
+			u.id, `+userColumns+due+which+` ORDER BY m.next_at, m.id LIMIT ?`,
 			micros(now), micros(now), notify.OwnPage, limit-len(list))
 		if err != nil {
 			return nil, err
@@ -119,8 +119,7 @@ func (s Mail) scanDue(row scanner) (notify.Due, error) {
 	var boxed []byte
 	var created, since int64
 	u := &d.To
-	err := row.Scan(&d.ID, &d.Device, &d.Topic, &boxed, &d.Attempts, &created, &since,
-		&u.ID, &u.UPN, &u.Mail, &u.Name, &u.GivenName, &u.Surname, &u.Disabled)
+	err := row.Scan(append([]any{&d.ID, &d.Device, &d.Topic, &boxed, &d.Attempts, &created, &since, &u.ID}, userFields(u)...)...)
 	if err != nil {
 		return d, err
 	}

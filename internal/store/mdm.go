@@ -88,8 +88,11 @@ func abandon(ctx context.Context, tx *sql.Tx, id subject.DeviceID, at time.Time)
 func saveInformation(ctx context.Context, tx *sql.Tx, id subject.DeviceID, i mdm.Information) error {
 	_, err := tx.ExecContext(ctx, `UPDATE device SET
 		name = CASE WHEN ? = '' THEN name ELSE ? END, model = CASE WHEN ? = '' THEN model ELSE ? END,
-		os_version = CASE WHEN ? = '' THEN os_version ELSE ? END, serial = CASE WHEN ? = '' THEN serial ELSE ? END WHERE id = ?`,
-		i.Name, i.Name, i.Model, i.Model, i.OSVersion, i.OSVersion, i.Serial, i.Serial, id)
+		os_version = CASE WHEN ? = '' THEN os_version ELSE ? END, serial = CASE WHEN ? = '' THEN serial ELSE ? END,
+		imei = CASE WHEN ? = '' THEN imei ELSE ? END, meid = CASE WHEN ? = '' THEN meid ELSE ? END,
+		wifi_mac = CASE WHEN ? = '' THEN wifi_mac ELSE ? END WHERE id = ?`,
+		i.Name, i.Name, i.Model, i.Model, i.OSVersion, i.OSVersion, i.Serial, i.Serial,
+		i.IMEI, i.IMEI, i.MEID, i.MEID, i.WiFiMAC, i.WiFiMAC, id)
 	if err != nil {
 		return fmt.Errorf("storing device information: %w", err)
 	}

@@ -18,8 +18,7 @@ func (s Delivery) ParcelsLeased(ctx context.Context, now, until time.Time, limit
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		list = nil // f may run again
-		waiting, err := all(ctx, tx, scanUnsealed, `SELECT p.id, p.frame, p.needs_key, d.id, d.user_id, COALESCE(d.udid, ''), d.serial,
-			d.model, d.name, d.os_version, u.id, u.upn, u.mail, u.name, u.given_name, u.surname, u.disabled
+		waiting, err := all(ctx, tx, scanUnsealed, `SELECT p.id, p.frame, p.needs_key, d.id, d.user_id, u.id, `+deviceColumns+`, `+userColumns+`
 			FROM parcel p JOIN device d ON d.id = p.device_id JOIN users u ON u.id = d.user_id
 			WHERE p.wants_seal = 1 AND p.lease_until <= ? ORDER BY p.id LIMIT ?`, micros(now), limit)
 		if err != nil {
@@ -45,8 +44,8 @@ func scanUnsealed(row scanner) (delivery.Unsealed, error) {
 	var u delivery.Unsealed
 	var frame string
 	d := &u.Device
-	err := row.Scan(&u.ID, &frame, &u.NeedsKey, &d.ID, &d.User, &d.UDID, &d.Serial, &d.Model, &d.Name, &d.OSVersion,
-		&u.User.ID, &u.User.UPN, &u.User.Mail, &u.User.Name, &u.User.GivenName, &u.User.Surname, &u.User.Disabled)
+	fields := append([]any{&u.ID, &frame, &u.NeedsKey, &d.ID, &d.User, &u.User.ID}, deviceFields(d)...)
+	err := row.Scan(append(fields, userFields(&u.User)...)...)
 	u.Frame = []byte(frame)
 	return u, err
 }

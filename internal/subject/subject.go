@@ -48,9 +48,20 @@ type User struct {
 	Name      string // display name
 	GivenName string
 	Surname   string
+	OnPremises
 	Groups    []GroupID
 	Disabled  bool
 	CreatedAt time.Time
+}
+
+// OnPremises is what an organisation's own directory says of a user. Nothing
+// here depends on it; certificates may carry it.
+type OnPremises struct {
+	Department        string
+	SAMAccountName    string // the short name of sign-in
+	OnPremisesUPN     string // where it is not the UPN of the cloud
+	DistinguishedName string // RFC 4514 text
+	SID               string // S-1-5-21-…
 }
 
 // Device is an iPhone or iPad of one user, with what it last said of itself.
@@ -62,6 +73,9 @@ type Device struct {
 	Model     string // ProductName, such as "iPhone17,1"
 	Name      string
 	OSVersion string // such as "18.2"; empty when it did not say
+	IMEI      string // none on a device without a modem, or that is its user's own
+	MEID      string
+	WiFiMAC   string
 }
 
 // Word is what people call such a device: iPhone, iPad, or device when it did

@@ -34,21 +34,27 @@ func TestNormalizeMail(t *testing.T) {
 }
 
 func TestExpand(t *testing.T) {
-	u := subject.User{ID: "u-1", UPN: "alice@corp.example", Mail: "alice@example.com"}
-	d := subject.Device{Serial: "C39XY1234"}
+	u := subject.User{ID: "u-1", UPN: "alice@corp.example", Mail: "alice@example.com", OnPremises: subject.OnPremises{
+		Department: "Mail", SAMAccountName: "alice7", OnPremisesUPN: "alice@ad.example", DistinguishedName: "CN=Alice", SID: "S-1-5-21-1"}}
+	d := subject.Device{ID: "d-1", Serial: "C39XY1234", IMEI: "35", MEID: "A0", WiFiMAC: "02:00"}
 	for name, c := range map[string]struct {
 		in, want string
 		err      error
 	}{
-		"plain":     {"plain", "plain", nil},
-		"one":       {"{{mail}}", "alice@example.com", nil},
-		"case":      {"CN={{ UserPrincipalName }}, x", "CN=alice@corp.example, x", nil},
-		"several":   {"{{partialupn}}-{{SerialNumberLast4Digits}}", "alice-1234", nil},
-		"unknown":   {"{{password}}", "", subject.ErrVariableUnknown},
-		"empty":     {"{{devicename}}", "", subject.ErrVariableEmpty},
-		"open":      {"{{mail", "", subject.ErrTemplate},
-		"stray":     {"a}b", "", subject.ErrTemplate},
-		"one brace": {"{mail}", "", subject.ErrTemplate},
+		"plain":   {"plain", "plain", nil},
+		"one":     {"{{mail}}", "alice@example.com", nil},
+		"case":    {"CN={{ UserPrincipalName }}, x", "CN=alice@corp.example, x", nil},
+		"several": {"{{partialupn}}-{{SerialNumberLast4Digits}}", "alice-1234", nil},
+		"on premises": {"{{Department}} {{OnPremisesSamAccountName}} {{OnPremisesUserPrincipalName}} {{OnPrem_Distinguished_Name}} {{OnPremisesSecurityIdentifier}}",
+			"Mail alice7 alice@ad.example CN=Alice S-1-5-21-1", nil},
+		"device": {"{{AAD_Device_ID}} {{AzureADDeviceId}} {{DeviceId}} {{Device_Serial}} {{SerialNumber}} {{Device_IMEI}} {{IMEINumber}} {{IMEI}} {{MEID}} {{WiFiMacAddress}}",
+			"d-1 d-1 d-1 C39XY1234 C39XY1234 35 35 35 A0 02:00", nil},
+		"never on a phone": {"{{FullyQualifiedDomainName}}", "", subject.ErrVariableEmpty},
+		"unknown":          {"{{password}}", "", subject.ErrVariableUnknown},
+		"empty":            {"{{devicename}}", "", subject.ErrVariableEmpty},
+		"open":             {"{{mail", "", subject.ErrTemplate},
+		"stray":            {"a}b", "", subject.ErrTemplate},
+		"one brace":        {"{mail}", "", subject.ErrTemplate},
 	} {
 		got, err := subject.Expand(c.in, u, d)
 		if got != c.want || !errors.Is(err, c.err) {

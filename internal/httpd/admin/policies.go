@@ -28,7 +28,7 @@ type Policies interface {
 func (a *API) policies() {
 	register(a, operation{id: "apply", tag: "policies", method: http.MethodPost, path: "/apply",
 		summary: "Make users, groups and policies be as documents say", permission: access.PolicyWrite, maxBody: large,
-		faults: []*fault.Error{appconfig.ErrChanged, httpd.ErrPrecondition, appconfig.ErrDocument, appconfig.ErrSetting, appconfig.ErrValue, appconfig.ErrImpossible, appconfig.ErrSubject, appconfig.ErrTooLarge, directory.ErrUserExists, directory.ErrUserName, subject.ErrAddress}}, a.apply)
+		faults: []*fault.Error{appconfig.ErrChanged, httpd.ErrPrecondition, appconfig.ErrDocument, appconfig.ErrSetting, appconfig.ErrValue, appconfig.ErrImpossible, appconfig.ErrSubject, appconfig.ErrTooLarge, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserProperty, subject.ErrAddress}}, a.apply)
 	register(a, operation{id: "explain", tag: "policies", method: http.MethodGet, path: "/users/{user}/policy",
 		summary: "Say what holds for a user, and why", permission: access.PolicyRead,
 		faults: []*fault.Error{directory.ErrUserUnknown}}, a.explain)

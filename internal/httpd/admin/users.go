@@ -43,20 +43,32 @@ type NewUser struct {
 	Name      string   `json:"name,omitempty" maxLength:"200" doc:"Display name; the address when left out"`
 	GivenName string   `json:"givenName,omitempty" maxLength:"200" doc:"For the certificate"`
 	Surname   string   `json:"surname,omitempty" maxLength:"200" doc:"For the certificate"`
+	OnPremises
+}
+
+// OnPremises is what an organisation's own directory says of a user; only
+// certificate profiles and policies use it, as variables.
+type OnPremises struct {
+	Department        string `json:"department,omitempty" maxLength:"200" doc:"{{Department}}"`
+	SAMAccountName    string `json:"samAccountName,omitempty" maxLength:"200" doc:"{{OnPremisesSamAccountName}}"`
+	OnPremisesUPN     string `json:"onPremisesUpn,omitempty" maxLength:"320" doc:"{{OnPremisesUserPrincipalName}}"`
+	DistinguishedName string `json:"distinguishedName,omitempty" maxLength:"2000" doc:"{{OnPrem_Distinguished_Name}}, RFC 4514"`
+	SID               string `json:"sid,omitempty" maxLength:"200" doc:"{{OnPremisesSecurityIdentifier}}"`
 }
 
 // User is a person whose certificates we hold.
 type User struct {
-	ID        string    `json:"id" doc:"Our id, for ever"`
-	Mail      string    `json:"mail" doc:"Primary address"`
-	UPN       string    `json:"upn" doc:"User principal name"`
-	Aliases   []string  `json:"aliases" nullable:"false" doc:"Other addresses that certificates may name"`
-	Name      string    `json:"name" doc:"Display name"`
-	GivenName string    `json:"givenName,omitempty" doc:"First name"`
-	Surname   string    `json:"surname,omitempty" doc:"Last name"`
-	Groups    []string  `json:"groups" nullable:"false" doc:"Ids of groups"`
-	Disabled  bool      `json:"disabled" doc:"Gets nothing new and cannot open the pages"`
-	Created   time.Time `json:"created" doc:"When he was added"`
+	ID        string   `json:"id" doc:"Our id, for ever"`
+	Mail      string   `json:"mail" doc:"Primary address"`
+	UPN       string   `json:"upn" doc:"User principal name"`
+	Aliases   []string `json:"aliases" nullable:"false" doc:"Other addresses that certificates may name"`
+	Name      string   `json:"name" doc:"Display name"`
+	GivenName string   `json:"givenName,omitempty" doc:"First name"`
+	Surname   string   `json:"surname,omitempty" doc:"Last name"`
+	OnPremises
+	Groups   []string  `json:"groups" nullable:"false" doc:"Ids of groups"`
+	Disabled bool      `json:"disabled" doc:"Gets nothing new and cannot open the pages"`
+	Created  time.Time `json:"created" doc:"When he was added"`
 }
 
 func newUser(u subject.User) User {
@@ -65,7 +77,7 @@ func newUser(u subject.User) User {
 		groups[i] = string(g)
 	}
 	return User{ID: string(u.ID), Mail: u.Mail, UPN: u.UPN, Aliases: append([]string{}, u.Aliases...), Name: u.Name,
-		GivenName: u.GivenName, Surname: u.Surname, Groups: groups, Disabled: u.Disabled, Created: u.CreatedAt}
+		GivenName: u.GivenName, Surname: u.Surname, OnPremises: OnPremises(u.OnPremises), Groups: groups, Disabled: u.Disabled, Created: u.CreatedAt}
 }
 
 // UserChange is what changes of a user; what is left out stays.
@@ -76,7 +88,14 @@ type UserChange struct {
 	Name      *string   `json:"name,omitempty" maxLength:"200" doc:"Display name"`
 	GivenName *string   `json:"givenName,omitempty" maxLength:"200" doc:"For the certificate"`
 	Surname   *string   `json:"surname,omitempty" maxLength:"200" doc:"For the certificate"`
-	Disabled  *bool     `json:"disabled,omitempty" doc:"Gets nothing new and cannot open the pages"`
+
+	Department        *string `json:"department,omitempty" maxLength:"200" doc:"{{Department}}"`
+	SAMAccountName    *string `json:"samAccountName,omitempty" maxLength:"200" doc:"{{OnPremisesSamAccountName}}"`
+	OnPremisesUPN     *string `json:"onPremisesUpn,omitempty" maxLength:"320" doc:"{{OnPremisesUserPrincipalName}}"`
+	DistinguishedName *string `json:"distinguishedName,omitempty" maxLength:"2000" doc:"{{OnPrem_Distinguished_Name}}, RFC 4514"`
+	SID               *string `json:"sid,omitempty" maxLength:"200" doc:"{{OnPremisesSecurityIdentifier}}"`
+
+	Disabled *bool `json:"disabled,omitempty" doc:"Gets nothing new and cannot open the pages"`
 }
 
 // of gives the user as he is to be.
@@ -84,7 +103,9 @@ func (c UserChange) of(u subject.User) subject.User {
 	for _, p := range []struct {
 		to   *string
 		from *string
-	}{{&u.Mail, c.Mail}, {&u.UPN, c.UPN}, {&u.Name, c.Name}, {&u.GivenName, c.GivenName}, {&u.Surname, c.Surname}} {
+	}{{&u.Mail, c.Mail}, {&u.UPN, c.UPN}, {&u.Name, c.Name}, {&u.GivenName, c.GivenName}, {&u.Surname, c.Surname},
+		{&u.Department, c.Department}, {&u.SAMAccountName, c.SAMAccountName}, {&u.OnPremisesUPN, c.OnPremisesUPN},
+		{&u.DistinguishedName, c.DistinguishedName}, {&u.SID, c.SID}} {
 		if p.from != nil {
 			*p.to = *p.from
 		}
@@ -124,13 +145,13 @@ func (a *API) users() {
 		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listUsers)
 	register(a, operation{id: "addUser", once: true, tag: "users", method: http.MethodPost, path: "/users", summary: "Add a user",
 		permission: access.UserWrite, maxBody: small, status: http.StatusCreated,
-		faults: []*fault.Error{directory.ErrUserExists, directory.ErrUserName, subject.ErrAddress}}, a.addUser)
+		faults: []*fault.Error{directory.ErrUserExists, directory.ErrUserName, directory.ErrUserProperty, subject.ErrAddress}}, a.addUser)
 	register(a, operation{id: "getUser", tag: "users", method: http.MethodGet, path: "/users/{user}", summary: "Show a user",
 		permission: access.UserRead,
 		faults:     []*fault.Error{directory.ErrUserUnknown}}, a.getUser)
 	register(a, operation{id: "updateUser", tag: "users", method: http.MethodPatch, path: "/users/{user}", summary: "Change a user",
 		permission: access.UserWrite, maxBody: small,
-		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserChanged, directory.ErrMailBound,
+		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserProperty, directory.ErrUserChanged, directory.ErrMailBound,
 			subject.ErrAddress, httpd.ErrPrecondition}}, a.updateUser)
 	register(a, operation{id: "listGroups", tag: "users", method: http.MethodGet, path: "/groups", summary: "List groups",
 		permission: access.UserRead, faults: []*fault.Error{ErrCursor}}, a.listGroups)
@@ -154,7 +175,7 @@ func (a *API) listUsers(ctx context.Context, _ journal.Actor, in *Part) (*body[l
 func (a *API) addUser(ctx context.Context, by journal.Actor, in *body[NewUser]) (*body[User], error) {
 	n := in.Body
 	u, err := a.Users.Add(ctx, by, subject.User{Mail: n.Mail, UPN: n.UPN, Aliases: n.Aliases, Name: n.Name,
-		GivenName: n.GivenName, Surname: n.Surname})
+		GivenName: n.GivenName, Surname: n.Surname, OnPremises: subject.OnPremises(n.OnPremises)})
 	return &body[User]{newUser(u)}, err
 }
 

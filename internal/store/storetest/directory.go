@@ -14,6 +14,24 @@ import (
 )
 
 func testDirectory(t *testing.T, open Open) {
+	t.Run("what the organisation says of a user is kept, and counts as a change", func(t *testing.T) {
+		db := open(t)
+		was := addUser(t, db, "alice@example.com")
+		now := was
+		now.OnPremises = subject.OnPremises{Department: "Mail", SAMAccountName: "alice", OnPremisesUPN: "alice@corp.example",
+			DistinguishedName: `CN=Example\, Alice,DC=corp,DC=example`, SID: "S-1-5-21-1-2-3-1104"}
+		if err := db.Directory().UserChanged(t.Context(), was, now, entry(journal.UserChanged)); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Directory().UserChanged(t.Context(), was, was, entry(journal.UserChanged)); !errors.Is(err, directory.ErrUserChanged) {
+			t.Errorf("a second change of what was seen: got %v, want ErrUserChanged", err)
+		}
+		got, err := db.Directory().User(t.Context(), "alice@example.com")
+		if err != nil || got.OnPremises != now.OnPremises {
+			t.Errorf("got %+v, %v; want %+v", got.OnPremises, err, now.OnPremises)
+		}
+	})
+
 	t.Run("of many who change a user they saw, one does", func(t *testing.T) {
 		db := open(t)
 		was := addUser(t, db, "alice@example.com")

@@ -88,10 +88,11 @@ func testMDM(t *testing.T, open Open) {
 	t.Run("authenticate binds and keeps what is not told again", func(t *testing.T) {
 		f := facet(t, open(t))
 		d := f.invite("alice@example.com").Device
-		b := f.bind(d.ID, "U-1", mdm.Information{Name: "n", Model: "m", OSVersion: "18", Serial: "s"})
+		b := f.bind(d.ID, "U-1", mdm.Information{Name: "n", Model: "m", OSVersion: "18", Serial: "s", IMEI: "1", MEID: "2", WiFiMAC: "02:"})
 		f.bindAgain(b, mdm.Information{OSVersion: "18.1"})
 		got := f.device(d.ID)
-		want := mdm.Device{Device: subject.Device{ID: d.ID, User: d.User, UDID: "U-1", Name: "n", Model: "m", OSVersion: "18.1", Serial: "s"},
+		want := mdm.Device{Device: subject.Device{ID: d.ID, User: d.User, UDID: "U-1", Name: "n", Model: "m", OSVersion: "18.1", Serial: "s",
+			IMEI: "1", MEID: "2", WiFiMAC: "02:"},
 			Owner: "alice@example.com", State: mdm.Enrolling, Identity: b.Identity, IdentityAt: at, CreatedAt: at, SeenAt: at}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
