@@ -48,17 +48,17 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	write, err := sql.Open("sqlite", sqliteDSN(path)+"&_txlock=immediate")
+	write, err := openPrepared(sqliteDSN(path) + "&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("opening database %s: %w", path, err)
 	}
 	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", sqliteDSN(path)+"&_pragma=query_only(1)")
+	read, err := openPrepared(sqliteDSN(path) + "&_pragma=query_only(1)")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), write.Close())
 	}
 	read.SetMaxOpenConns(8)
-	db := &DB{write: write, read: reader{read, newPrepared(read)}, dia: sqlite}
+	db := &DB{write: write, read: reader{read}, dia: sqlite}
 	if err := db.migrate(ctx, write); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

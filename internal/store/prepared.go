@@ -3,47 +3,127 @@ package store
 import (
 	"context"
 	"database/sql"
-	"sync"
+	"database/sql/driver"
+
+	modernc "modernc.org/sqlite"
 )
 
-// maxPrepared bounds how many texts are kept prepared. Those whose number of
-// placeholders varies would fill it; what comes later is prepared each time.
+// maxPrepared bounds how many texts a connection keeps prepared. Those whose
+// number of placeholders varies would fill it; what comes later is prepared
+// each time.
 const maxPrepared = 200
 
-// prepared keeps statements prepared between calls: on SQLite preparing takes
-// longer than the short reads of a poll. A nil one keeps none.
-type prepared struct {
-	db *sql.DB
-	mu sync.RWMutex
-	by map[string]*sql.Stmt
-}
-
-func newPrepared(db *sql.DB) *prepared { return &prepared{db: db, by: map[string]*sql.Stmt{}} }
-
-// get gives the statement of a query; nil when it is not to be kept.
-func (p *prepared) get(ctx context.Context, query string) (*sql.Stmt, error) {
-	if p == nil {
-		return nil, nil
-	}
-	p.mu.RLock()
-	s, full := p.by[query], len(p.by) >= maxPrepared
-	p.mu.RUnlock()
-	if s != nil || full {
-		return s, nil
-	}
-	return p.add(ctx, query)
-}
-
-func (p *prepared) add(ctx context.Context, query string) (*sql.Stmt, error) {
-	s, err := p.db.PrepareContext(ctx, query)
+// openPrepared is sql.Open for SQLite whose connections keep statements
+// prepared: preparing one takes longer than most of them run.
+func openPrepared(dsn string) (*sql.DB, error) {
+	c, err := modernc.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if there := p.by[query]; there != nil || len(p.by) >= maxPrepared { // others were quicker
-		return there, s.Close()
+	return sql.OpenDB(preparing{c}), nil
+}
+
+type preparing struct{ driver.Connector }
+
+// Connect implements [driver.Connector].
+func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := p.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return &prepared{conn: c.(conn), by: map[string]*statement{}}, nil
+}
+
+// conn is what SQLite's connections can do.
+type conn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// prepared is a connection with its statements. Like every connection it is
+// used by one goroutine at a time.
+type prepared struct {
+	conn
+	by map[string]*statement
+}
+
+type statement struct {
+	driver.Stmt
+	read bool // its rows are still being read
+}
+
+// ExecContext implements [driver.ExecerContext]. What writes is short and not
+// interrupted: being ready to would take a goroutine each time.
+func (p *prepared) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	s, err := p.statement(ctx, query, args)
+	switch {
+	case err != nil:
+		return nil, err
+	case s == nil:
+		return p.conn.ExecContext(ctx, query, args)
+	}
+	return s.Stmt.(driver.StmtExecContext).ExecContext(context.WithoutCancel(ctx), args)
+}
+
+// QueryContext implements [driver.QueryerContext].
+func (p *prepared) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s, err := p.statement(ctx, query, args)
+	switch {
+	case err != nil:
+		return nil, err
+	case s == nil:
+		return p.conn.QueryContext(ctx, query, args)
+	}
+	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	s.read = true
+	return &reading{rows, s}, nil
+}
+
+// statement gives the prepared one; nil when there is none to use. Texts
+// without placeholders are schemas, pragmas and what runs once.
+func (p *prepared) statement(ctx context.Context, query string, args []driver.NamedValue) (*statement, error) {
+	s := p.by[query]
+	if s != nil && !s.read {
+		return s, nil
+	}
+	if s != nil || len(args) == 0 || len(p.by) >= maxPrepared {
+		return nil, nil
+	}
+	made, err := p.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	s = &statement{Stmt: made}
 	p.by[query] = s
 	return s, nil
+}
+
+// Close implements [driver.Conn].
+func (p *prepared) Close() error {
+	for _, s := range p.by {
+		s.Stmt.Close()
+	}
+	clear(p.by)
+	return p.conn.Close()
+}
+
+// reading is rows of a prepared statement.
+type reading struct {
+	driver.Rows
+	of *statement
+}
+
+// Close implements [driver.Rows].
+func (r *reading) Close() error {
+	r.of.read = false
+	return r.Rows.Close()
 }

@@ -122,10 +122,7 @@ func (db *DB) hold(ctx context.Context, tx *sql.Tx, from string, args ...any) (b
 func (db *DB) upsert(key, set string) string { return db.dia.upsert(key, set) }
 
 // reader is a pool for reading. What was interrupted is read again.
-type reader struct {
-	*sql.DB
-	kept *prepared
-}
+type reader struct{ *sql.DB }
 
 // readTries bounds how often that is.
 const readTries = 3
@@ -133,39 +130,17 @@ const readTries = 3
 // QueryContext reads many rows.
 func (r reader) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
 	err = r.again(ctx, func() (err error) {
-		rows, err = r.query(ctx, query, args...)
+		rows, err = r.DB.QueryContext(ctx, query, args...)
 		return err
 	})
 	return rows, err
 }
 
-func (r reader) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := r.kept.get(ctx, query)
-	switch {
-	case err != nil:
-		return nil, err
-	case s == nil:
-		return r.DB.QueryContext(ctx, query, args...)
-	}
-	return s.QueryContext(ctx, args...)
-}
-
 // QueryRowContext reads one row when it is scanned.
 func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) scanner {
 	return scanFunc(func(dest ...any) error {
-		return r.again(ctx, func() error { return r.row(ctx, query, args, dest) })
+		return r.again(ctx, func() error { return r.DB.QueryRowContext(ctx, query, args...).Scan(dest...) })
 	})
-}
-
-func (r reader) row(ctx context.Context, query string, args, dest []any) error {
-	s, err := r.kept.get(ctx, query)
-	switch {
-	case err != nil:
-		return err
-	case s == nil:
-		return r.DB.QueryRowContext(ctx, query, args...).Scan(dest...)
-	}
-	return s.QueryRowContext(ctx, args...).Scan(dest...)
 }
 
 func (r reader) again(ctx context.Context, read func() error) error {

@@ -149,20 +149,26 @@ func newSerial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
-// standInRSA signs drafts of RSA issuers; making one per draft would take too
-// long. Its signatures are worth nothing and leave the process never.
-var standInRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+// standIns sign drafts, one for each sort of issuer's key; making one per draft
+// would take too long. Their signatures are worth nothing and leave the process
+// never.
+var standIns sync.Map
 
 // standIn gives a key of the same sort as pub, so that the draft names the
 // same signature algorithm.
 func standIn(pub crypto.PublicKey) (crypto.Signer, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
-		return standInRSA()
+		return standInOf("RSA", func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 	case *ecdsa.PublicKey:
-		return ecdsa.GenerateKey(pub.Curve, rand.Reader)
+		return standInOf(pub.Curve.Params().Name, func() (crypto.Signer, error) { return ecdsa.GenerateKey(pub.Curve, rand.Reader) })
 	}
 	return nil, fmt.Errorf("no certificates are signed with %T", pub)
+}
+
+func standInOf(sort string, generate func() (crypto.Signer, error)) (crypto.Signer, error) {
+	once, _ := standIns.LoadOrStore(sort, sync.OnceValues(generate))
+	return once.(func() (crypto.Signer, error))()
 }
 
 // dissect reads a certificate and gives its signature algorithm apart.
