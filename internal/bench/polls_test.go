@@ -57,11 +57,11 @@ func benchmarkPolls(b *testing.B, settings ...string) {
 		}
 	}
 	for _, t := range targets {
-		b.ReportMetric(float64(t.median(t.wall).Milliseconds()), t.name+"-ms/2000")
-		b.ReportMetric(float64(t.median(t.cpu).Milliseconds()), t.name+"-cpu-ms/2000")
+		b.ReportMetric(float64(median(t.wall).Milliseconds()), t.name+"-ms/2000")
+		b.ReportMetric(float64(median(t.cpu).Milliseconds()), t.name+"-cpu-ms/2000")
 	}
 	if nano != nil {
-		b.ReportMetric(float64(signet.median(signet.wall))/float64(nano.median(nano.wall)), "ratio(bar:0.51)")
+		b.ReportMetric(float64(median(signet.wall))/float64(median(nano.wall)), "ratio(bar:0.51)")
 	}
 	b.ReportMetric(0, "ns/op")
 }
@@ -75,7 +75,7 @@ type target struct {
 	cpu  []time.Duration
 }
 
-func (t *target) median(list []time.Duration) time.Duration {
+func median(list []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(list))[len(list)/2]
 }
 

@@ -170,6 +170,16 @@ func cpu(b *testing.B, pid int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100
 }
 
+// cpuOfSelf is the processor time this process has used so far.
+func cpuOfSelf(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // rss is the memory a process has in use, in MB.
 func rss(b *testing.B, pid int) float64 {
 	b.Helper()

@@ -41,6 +41,8 @@ type SCEPRequest struct {
 	Tamper func(csr []byte) []byte
 	// TransactionID replaces the one derived from the key.
 	TransactionID string
+	// Ready is called when a message is finished, before it is sent.
+	Ready func()
 
 	fallbackName string // common name without Subject
 }
@@ -253,6 +255,9 @@ func (t *transaction) operation(ctx context.Context, kind string, data []byte) (
 	message, err := s.write(rand, sealed)
 	if err != nil {
 		return nil, scepErr(22011, err, "The request could not be signed.")
+	}
+	if t.req.Ready != nil {
+		t.req.Ready()
 	}
 	var a *answer
 	if t.caps.post {
