@@ -2,7 +2,7 @@
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test bench check fuzz fixtures demo clean deb container packages reproducible
+.PHONY: build test bench soak check fuzz fixtures demo clean deb container packages reproducible
 
 build:
 	@scripts/build signet
@@ -14,6 +14,10 @@ test:
 # Prints speed and memory against the numbers to hold.
 bench:
 	@scripts/bench
+
+# Looks for rare events: races and kills, often.
+soak:
+	@scripts/soak
 
 check:
 	@scripts/check
