@@ -52,6 +52,9 @@ var rooms = map[string]string{
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
 	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan notify",
 
+	"scep/upstream":              "internal/fault internal/seal internal/cms",
+	"scep/upstream/upstreamtest": "internal/cms",
+
 	"internal/metrics": "",
 	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
 
@@ -83,7 +86,7 @@ var doors = map[string]string{
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
-	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/phone cmd/signet notify/apns notify/apns/apnstest",
+	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "cmd/signet",

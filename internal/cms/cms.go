@@ -4,9 +4,9 @@
 // of certificates.
 //
 // It promises that foreign bytes are bounded before they are parsed, that
-// nothing panics on them, that only current algorithms are written, that no
-// process-wide setting changes what a call does, and that decryption tells
-// nobody why it failed. Whether a signer's certificate is trusted, expired or
+// nothing panics on them, that only current algorithms are written unless
+// [TripleDESCBC] is asked for, that no process-wide setting changes what a
+// call does, and that decryption tells nobody why it failed. Whether a signer's certificate is trusted, expired or
 // revoked is the caller's to decide.
 //
 // Start reading at [Encrypt], [Decrypt], [Sign] and [Verify].

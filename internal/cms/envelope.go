@@ -2,7 +2,6 @@ package cms
 
 import (
 	"bytes"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/rsa"
@@ -17,20 +16,16 @@ import (
 type Cipher int
 
 // The ciphers. SCEP's "AES" capability means AES128CBC; profiles are sealed
-// with AES256CBC. Both are read by every iOS version.
+// with AES256CBC. Both are read by every iOS version. TripleDESCBC is for
+// other people's servers that read nothing else, and never for a device.
 const (
 	AES128CBC Cipher = iota
 	AES256CBC
+	TripleDESCBC
 )
 
-func (c Cipher) spec() (oid string, keyLen int, err error) {
-	switch c {
-	case AES128CBC:
-		return oidAES128CBC, 16, nil
-	case AES256CBC:
-		return oidAES256CBC, 32, nil
-	}
-	return "", 0, fmt.Errorf("cms: cipher %d: %w", c, ErrAlgorithm)
+func (c Cipher) oid() string {
+	return map[Cipher]string{AES128CBC: oidAES128CBC, AES256CBC: oidAES256CBC, TripleDESCBC: oid3DES}[c]
 }
 
 // Encrypt seals content to the RSA key of recipient as EnvelopedData in
@@ -39,18 +34,19 @@ func (c Cipher) spec() (oid string, keyLen int, err error) {
 //
 // Spec: RFC 5652 section 6; RFC 3565
 func Encrypt(content []byte, recipient *x509.Certificate, c Cipher) ([]byte, error) {
-	oid, keyLen, err := c.spec()
-	if err != nil {
-		return nil, err
+	oid := c.oid()
+	cipher, known := contentCiphers[oid]
+	if !known {
+		return nil, fmt.Errorf("cms: cipher %d: %w", c, ErrAlgorithm)
 	}
-	key := make([]byte, keyLen)
+	key := make([]byte, cipher.keyLen)
 	rand.Read(key)
 	defer clear(key)
 	wrapped, err := wrapKey(key, recipient)
 	if err != nil {
 		return nil, err
 	}
-	iv, sealed, err := encryptCBC(key, content)
+	iv, sealed, err := cipher.sealCBC(key, content)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +76,8 @@ func wrapKey(key []byte, recipient *x509.Certificate) ([]byte, error) {
 	return wrapped, nil
 }
 
-func encryptCBC(key, content []byte) (iv, sealed []byte, err error) {
-	block, err := aes.NewCipher(key)
+func (c contentCipher) sealCBC(key, content []byte) (iv, sealed []byte, err error) {
+	block, err := c.block(key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cms: content cipher: %w", err)
 	}

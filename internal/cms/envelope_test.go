@@ -18,7 +18,7 @@ func TestEncryptIsReadByOthers(t *testing.T) {
 	judge.Need(t, "openssl")
 	id := rsaOne()
 	cert, key := id.files(t)
-	for name, c := range map[string]cms.Cipher{"AES-128-CBC": cms.AES128CBC, "AES-256-CBC": cms.AES256CBC} {
+	for name, c := range map[string]cms.Cipher{"AES-128-CBC": cms.AES128CBC, "AES-256-CBC": cms.AES256CBC, "3DES-CBC": cms.TripleDESCBC} {
 		t.Run(name, func(t *testing.T) {
 			content := bytes.Repeat([]byte("mail\x00"), 1000)
 			env := encrypt(t, content, id.cert, c)

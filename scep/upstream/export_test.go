@@ -1,0 +1,4 @@
+package upstream
+
+// ReadAdminPage is opened to the fuzz test.
+var ReadAdminPage = readAdminPage
