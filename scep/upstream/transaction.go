@@ -143,6 +143,9 @@ func (t *transaction) ask(ctx context.Context, kind string, content []byte) (*x5
 // Spec: RFC 8894 section 3.3.2
 func (t *transaction) read(body, nonce []byte) (*x509.Certificate, error) {
 	reply, err := cms.Verify(body, cms.Accept{SHA1: t.Legacy, MaxBytes: maxBody})
+	if errors.Is(err, cms.ErrAlgorithm) {
+		return nil, ErrAlgorithms.With(err)
+	}
 	if err != nil {
 		return nil, ErrAnswer.With(err)
 	}
