@@ -121,8 +121,8 @@ func (s *Service) Request(ctx context.Context, id string) (Request, error) {
 }
 
 // Approve lets the client of a request have its certificate when it asks next.
-// Who approves is a person, and not the one whom the certificate names:
-// ErrApprover, ErrRequestOwn. ErrRequestUnknown, ErrRequestDecided.
+// Person is who says so, and not the one whom the certificate names:
+// ErrRequestOwn, ErrRequestUnknown, ErrRequestDecided.
 func (s *Service) Approve(ctx context.Context, by journal.Actor, person subject.UserID, id string) error {
 	return s.decide(ctx, Decision{ID: id, State: RequestApproved, Person: person, By: by}, journal.RequestApproved)
 }
@@ -140,7 +140,7 @@ func (s *Service) decide(ctx context.Context, d Decision, a journal.Action) erro
 	case err != nil:
 		return err
 	case d.Person == "":
-		return ErrApprover
+		panic("scep: nobody decides")
 	case d.State == RequestApproved && d.Person == r.Holder.User:
 		return ErrRequestOwn
 	case !utf8.ValidString(d.Reason) || utf8.RuneCountInString(d.Reason) > maxReason:

@@ -72,9 +72,6 @@ var (
 		"Nobody approves a certificate in his own name.", "Ask another approver.")
 	ErrRequestReason = fault.New(fault.Invalid, "scep_request_reason",
 		"The reason is longer than 200 characters.", "")
-	ErrApprover = fault.New(fault.Denied, "scep_approver",
-		"This token does not say whose it is, and approving needs a person.",
-		"Make one that does: signet token create --role approver --user PERSON.")
 )
 
 // Failures of renewal.

@@ -93,7 +93,7 @@ func (a *assembled) meet() {
 		{"person", cookie(person.RevealString())},
 	}
 	for _, role := range access.TokenRoles() {
-		_, secret, err := a.access.CreateToken(a.t.Context(), tester, string(role), string(role), time.Hour)
+		_, secret, err := a.access.CreateTokenOf(a.t.Context(), tester, string(u.ID), string(role), string(role), time.Hour)
 		a.must(err)
 		a.token[role] = secret.RevealString()
 		a.callers = append(a.callers, caller{string(role), bearer(a.token[role])})
@@ -225,7 +225,7 @@ Made by a test that calls every route of every listener with every kind of calle
 assembled; a new route does not pass it without a row here. "yes" is: let in, whatever comes of it. *anyone*
 is: the answer is public, or the handler proves the caller by itself, by a device's signature, a one-time
 challenge, an invitation or a link. A *device* shows its identity certificate, *enrolling* has redeemed an
-invitation, *person* has opened the link to the own page; the others are API tokens.
+invitation, *person* has opened the link to the own page; the others are API tokens, which name a user here.
 
 The socket belongs to the user that the server runs as: whoever reaches it is the administrator of this machine,
 whatever else he shows. What every role may do is in ` + "`internal/access/role.go`" + `.

@@ -27,7 +27,8 @@ func (a *app) tokenCreate() *cobra.Command {
   admin     everything
   helpdesk  sees users and devices, and asks devices again; does not invite
   auditor   reads everything, changes nothing
-  approver  reads what it is asked to approve`,
+  approver  decides on what needs approval; it needs --user, because a person
+            answers for that, and nobody approves what is in his own name`,
 		Example: "  signet token create --name ci --role auditor --expires 30d > token",
 		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -61,6 +62,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&n.Name, "name", "", "what it is for")
 	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor or approver")
+	f.StringVar(&n.User, "user", "", "the `USER` who holds it, by address, UPN or id")
 	f.StringVar(&expires, "expires", "90d", "`TIME` for which it is good, such as 30d, 4w or 1y; a year at most")
 	return c
 }

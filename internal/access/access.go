@@ -20,7 +20,7 @@ type TokenStore interface {
 	// TokenCreated stores a new token that is found by hash.
 	TokenCreated(ctx context.Context, t Token, hash seal.Hash, e journal.Entry) error
 	// Token gives the token of that hash, expired and revoked ones too;
-	// ErrTokenUnknown when there is none.
+	// ErrTokenUnknown when there is none, or its user is disabled.
 	Token(ctx context.Context, hash seal.Hash) (Token, error)
 	// Tokens lists at most limit, newest first, those that follow the one that
 	// was created at before and has that id; the newest for the zero time.

@@ -11,6 +11,9 @@ var (
 		"This page has expired.", "Open the link from your mail again, or ask for a new one.")
 	ErrDenied = fault.New(fault.Denied, "denied",
 		"Your role does not allow this.", "Ask somebody with the admin role.")
+	ErrPerson = fault.New(fault.Denied, "person_needed",
+		"This is for a person to decide, and you did not say who you are.",
+		"Use --server with a token of the role approver that names one: signet token create --role approver --user PERSON.")
 	ErrTokenUnknown = fault.New(fault.NotFound, "token_unknown",
 		"There is no such token.", "signet token list shows them.")
 	ErrTokenRole = fault.New(fault.Invalid, "token_role_invalid",

@@ -19,7 +19,7 @@ const (
 	Admin    Role = "admin"    // everything but approving
 	Helpdesk Role = "helpdesk" // looks, invites where links go by mail, asks devices again; never sees certificates
 	Auditor  Role = "auditor"  // reads everything, changes nothing
-	Approver Role = "approver" // looks at what it is asked to approve
+	Approver Role = "approver" // decides on what needs a person's approval
 
 	Socket    Role = "socket"    // the command line on the server's own machine
 	Person    Role = "person"    // a user on his landing page
@@ -55,7 +55,9 @@ const (
 	AuditRead      Permission = "audit.read"
 	CARead         Permission = "ca.read"
 	CARevoke       Permission = "ca.revoke"
-	MailRead       Permission = "mail.read" // what became of mails, never what is in them
+	RequestRead    Permission = "request.read"   // certificate requests that wait for approval
+	RequestDecide  Permission = "request.decide" // approve and deny them
+	MailRead       Permission = "mail.read"      // what became of mails, never what is in them
 	MailWrite      Permission = "mail.write"
 	JobRead        Permission = "job.read"
 	JobManage      Permission = "job.manage" // do something to many devices or keys at once
@@ -66,7 +68,7 @@ const (
 	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
 )
 
-var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, MailRead, JobRead, PushRead}
+var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead}
 
 var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport,
 	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite, JobManage, PushManage, BackupMake)
@@ -78,7 +80,7 @@ var matrix = map[Role][]Permission{
 	// one's own and be given the user's keys.
 	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead},
 	Auditor:   reading,
-	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead},
+	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide},
 	Socket:    managing,
 	Person:    {OwnPage},
 	Enrolling: {OwnEnroll, OwnPage},
@@ -86,14 +88,14 @@ var matrix = map[Role][]Permission{
 
 // Permissions lists every permission.
 func Permissions() []Permission {
-	return append(slices.Clone(managing), Anyone, OwnPage, OwnEnroll)
+	return append(slices.Clone(managing), RequestDecide, Anyone, OwnPage, OwnEnroll)
 }
 
 // Caller is who makes a request. The zero value is a stranger.
 type Caller struct {
 	Actor  journal.Actor
 	Role   Role
-	User   string // of a session: our id of the user it is for
+	User   string // of a session, and of a person's token: our id of the user
 	Device string // of an enrollment's session: our id of the device
 }
 
@@ -110,13 +112,18 @@ func (c Caller) May(p Permission) bool {
 	return p == Anyone || slices.Contains(matrix[c.Role], p)
 }
 
-// Authorize gives nil, [ErrDenied], or [ErrUnauthenticated] for a stranger.
+// Authorize gives nil, [ErrDenied], or [ErrUnauthenticated] for a stranger. What
+// a person answers for needs a credential that names one: [ErrPerson].
 func (c Caller) Authorize(p Permission) error {
 	switch {
-	case c.May(p):
-		return nil
 	case c.Role == "":
-		return ErrUnauthenticated
+		if p != Anyone {
+			return ErrUnauthenticated
+		}
+	case p == RequestDecide && (c.User == "" || !c.May(p)):
+		return ErrPerson
+	case !c.May(p):
+		return ErrDenied
 	}
-	return ErrDenied
+	return nil
 }

@@ -75,6 +75,11 @@ func TestAuthorize(t *testing.T) {
 		"helpdesk reads":       {access.Caller{Role: access.Helpdesk}, access.UserRead, nil},
 		"helpdesk may not":     {access.Caller{Role: access.Helpdesk}, access.KeyImport, access.ErrDenied},
 		"person may not":       {access.Caller{Role: access.Person}, access.UserRead, access.ErrDenied},
+		"a person decides":     {access.Caller{Role: access.Approver, User: "u-1"}, access.RequestDecide, nil},
+		"nobody decides":       {access.Caller{Role: access.Approver}, access.RequestDecide, access.ErrPerson},
+		"no approver decides":  {access.Caller{Role: access.Admin, User: "u-1"}, access.RequestDecide, access.ErrPerson},
+		"the socket decides":   {access.Local(), access.RequestDecide, access.ErrPerson},
+		"a stranger decides":   {access.Stranger("192.0.2.1"), access.RequestDecide, access.ErrUnauthenticated},
 		"unknown role":         {access.Caller{Role: "root"}, access.UserRead, access.ErrDenied},
 		"permission not known": {access.Caller{Role: access.Admin}, "everything", access.ErrDenied},
 	} {

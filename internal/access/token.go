@@ -32,6 +32,7 @@ type Token struct {
 	ID      string
 	Name    string
 	Role    Role
+	User    string // our id of the person whose it is; empty for a program's
 	Created time.Time
 	Expires time.Time
 	Used    time.Time // last use, to the minute; zero for never
@@ -41,8 +42,14 @@ type Token struct {
 // live tells whether the token opens anything at that time.
 func (t Token) live(now time.Time) bool { return t.Revoked.IsZero() && now.Before(t.Expires) }
 
-// CreateToken makes a token and gives it with its secret.
+// CreateToken makes a token of no person and gives it with its secret.
 func (s *Service) CreateToken(ctx context.Context, by journal.Actor, name, role string, life time.Duration) (Token, seal.Secret, error) {
+	return s.CreateTokenOf(ctx, by, "", name, role, life)
+}
+
+// CreateTokenOf makes a token of the user with that id. It opens nothing while
+// he is disabled.
+func (s *Service) CreateTokenOf(ctx context.Context, by journal.Actor, user, name, role string, life time.Duration) (Token, seal.Secret, error) {
 	switch {
 	case !slices.Contains(TokenRoles(), Role(role)):
 		return Token{}, seal.Secret{}, ErrTokenRole
@@ -56,7 +63,7 @@ func (s *Service) CreateToken(ctx context.Context, by journal.Actor, name, role 
 		return Token{}, seal.Secret{}, fmt.Errorf("making token id: %w", err)
 	}
 	now := s.now()
-	t := Token{ID: id.String(), Name: name, Role: Role(role), Created: now, Expires: now.Add(life)}
+	t := Token{ID: id.String(), Name: name, Role: Role(role), User: user, Created: now, Expires: now.Add(life)}
 	secret := seal.SecretString(tokenPrefix + seal.Random().RevealString())
 	return t, secret, s.store.TokenCreated(ctx, t, secret.Hash(), s.entry(by, journal.TokenCreated, t.ID))
 }
@@ -98,5 +105,5 @@ func (s *Service) Token(ctx context.Context, presented, remote string) (Caller, 
 			return Caller{}, fmt.Errorf("noting the use of token %s: %w", t.ID, err)
 		}
 	}
-	return Caller{Actor: journal.Actor{Kind: journal.Admin, ID: t.ID, Remote: remote}, Role: t.Role}, nil
+	return Caller{Actor: journal.Actor{Kind: journal.Admin, ID: t.ID, Remote: remote}, Role: t.Role, User: t.User}, nil
 }

@@ -24,9 +24,9 @@ var _ access.Store = Access{}
 // TokenCreated implements [access.TokenStore].
 func (s Access) TokenCreated(ctx context.Context, t access.Token, hash seal.Hash, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, hash, name, role, created_at, expires_at, used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, hash.String(), t.Name, t.Role, micros(t.Created), micros(t.Expires), micros(t.Used), micros(t.Revoked))
+		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, hash, name, role, user_id, created_at, expires_at, used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.ID, hash.String(), t.Name, t.Role, t.User, micros(t.Created), micros(t.Expires), micros(t.Used), micros(t.Revoked))
 		if err != nil {
 			return fmt.Errorf("inserting token: %w", err)
 		}
@@ -34,19 +34,20 @@ func (s Access) TokenCreated(ctx context.Context, t access.Token, hash seal.Hash
 	})
 }
 
-const selectToken = `SELECT id, name, role, created_at, expires_at, used_at, revoked_at FROM token`
+const selectToken = `SELECT id, name, role, user_id, created_at, expires_at, used_at, revoked_at FROM token`
 
 func scanToken(row scanner) (access.Token, error) {
 	var t access.Token
 	var created, expires, used, revoked int64
-	err := row.Scan(&t.ID, &t.Name, &t.Role, &created, &expires, &used, &revoked)
+	err := row.Scan(&t.ID, &t.Name, &t.Role, &t.User, &created, &expires, &used, &revoked)
 	t.Created, t.Expires, t.Used, t.Revoked = instant(created), instant(expires), instant(used), instant(revoked)
 	return t, err
 }
 
 // Token implements [access.TokenStore].
 func (s Access) Token(ctx context.Context, hash seal.Hash) (access.Token, error) {
-	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+` WHERE hash = ?`, hash.String()))
+	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+` WHERE hash = ?
+		AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = token.user_id AND users.disabled <> 0)`, hash.String()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, access.ErrTokenUnknown
 	}

@@ -35,6 +35,7 @@ import (
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/scep"
+	"github.com/signet-mdm/signet/scep/ca"
 )
 
 var at = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -122,7 +123,39 @@ func (f *fakeKeys) Publications(_ context.Context, users []subject.User) ([]pfxc
 	return list, nil
 }
 
-type fakeIssuing struct{ revoked cert.Fingerprint }
+type fakeIssuing struct {
+	revoked cert.Fingerprint
+	decided scep.Decision
+}
+
+var waiting = scep.Request{ID: "r-1", State: scep.RequestOpen, Created: at, Expires: at.Add(time.Hour), Transaction: "T",
+	Grant: scep.Grant{Profile: "p", Names: ca.Names{CommonName: "Alice"}}}
+
+func (*fakeIssuing) Requests(_ context.Context, q scep.RequestQuery) ([]scep.Request, error) {
+	if q.State == scep.RequestDenied {
+		return []scep.Request{}, nil
+	}
+	return []scep.Request{waiting}, nil
+}
+
+func (*fakeIssuing) Request(_ context.Context, id string) (scep.Request, error) {
+	if id != waiting.ID {
+		return scep.Request{}, scep.ErrRequestUnknown
+	}
+	return waiting, nil
+}
+
+func (f *fakeIssuing) Approve(ctx context.Context, by journal.Actor, person subject.UserID, id string) error {
+	f.decided = scep.Decision{ID: id, State: scep.RequestApproved, Person: person, By: by}
+	_, err := f.Request(ctx, id)
+	return err
+}
+
+func (f *fakeIssuing) Deny(ctx context.Context, by journal.Actor, person subject.UserID, id, reason string) error {
+	f.decided = scep.Decision{ID: id, State: scep.RequestDenied, Person: person, By: by, Reason: reason}
+	_, err := f.Request(ctx, id)
+	return err
+}
 
 func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerprint, reason string) error {
 	if reason != "keyCompromise" {
@@ -331,7 +364,11 @@ func TestWhoMayCall(t *testing.T) {
 	}
 	callers := map[access.Role]string{"": ""}
 	for _, r := range access.TokenRoles() {
-		callers[r] = w.token(t, r).RevealString()
+		_, secret, err := w.tokens.CreateTokenOf(t.Context(), journal.Actor{Kind: journal.Local}, "u-1", "test", string(r), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers[r] = secret.RevealString()
 	}
 	for _, rt := range routes {
 		for role, token := range callers {
@@ -678,3 +715,52 @@ func TestClientFailures(t *testing.T) {
 		t.Errorf("nobody there: got %v", err)
 	}
 }
+
+func TestCertificateRequests(t *testing.T) {
+	w := newWorld(t)
+	alice, err := w.users.Add(t.Context(), journal.Actor{Kind: journal.Local}, subject.User{Mail: "alice@example.com", Name: "Alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.as(t, access.Auditor).Requests(t.Context(), "alice@example.com", "open", 10)
+	if err != nil || len(list) != 1 || list[0].ID != "r-1" || list[0].CommonName != "Alice" || list[0].Decided != nil {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if list, err := w.as(t, access.Auditor).Requests(t.Context(), "", "denied", 10); err != nil || list == nil || len(list) != 0 {
+		t.Errorf("denied: got %+v, %v", list, err)
+	}
+	made, err := w.as(t, access.Admin).CreateToken(t.Context(), admin.NewToken{Name: "Alice", Role: "approver", User: "alice@example.com", Days: 1})
+	if err != nil || made.User != string(alice.ID) {
+		t.Fatalf("got %+v, %v", made, err)
+	}
+	c := admin.Remote(w.url, seal.SecretString(made.Secret), nil)
+	if r, err := c.Request(t.Context(), "r-1"); err != nil || r.State != "open" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if err := c.ApproveRequest(t.Context(), "r-1"); err != nil || w.issuing.decided.Person != alice.ID || w.issuing.decided.By.ID != made.ID {
+		t.Errorf("approved: %v by %+v", err, w.issuing.decided)
+	}
+	if err := c.DenyRequest(t.Context(), "r-1", "no"); err != nil || w.issuing.decided.Person != alice.ID || w.issuing.decided.Reason != "no" {
+		t.Errorf("denied: %v by %+v", err, w.issuing.decided)
+	}
+	w.issuing.decided = scep.Decision{}
+	for what, got := range map[string]error{
+		"scep_request_unknown": c.ApproveRequest(t.Context(), "r-2"),
+		"person_needed":        w.as(t, access.Approver).ApproveRequest(t.Context(), "r-1"), // of nobody
+		"user_unknown":         onlyError(w.as(t, access.Admin).CreateToken(t.Context(), admin.NewToken{Name: "x", Role: "approver", User: "bob@example.com", Days: 1})),
+	} {
+		if code(got) != what {
+			t.Errorf("got %v, want %s", got, what)
+		}
+	}
+	for _, role := range []access.Role{access.Admin, access.Helpdesk, access.Auditor} {
+		if err := w.as(t, role).ApproveRequest(t.Context(), "r-1"); code(err) != "person_needed" {
+			t.Errorf("%s: got %v, want person_needed", role, err)
+		}
+	}
+	if w.issuing.decided.ID == "r-1" {
+		t.Error("it was decided")
+	}
+}
+
+func onlyError[T any](_ T, err error) error { return err }

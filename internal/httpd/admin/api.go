@@ -71,6 +71,7 @@ func (a *API) build() *API {
 	a.policies()
 	a.status()
 	a.authorities()
+	a.requests()
 	a.push()
 	a.journal()
 	a.mails()

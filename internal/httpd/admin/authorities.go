@@ -15,8 +15,9 @@ import (
 	"github.com/signet-mdm/signet/scep"
 )
 
-// Issuing makes challenges and ends certificates.
+// Issuing makes challenges, has requests approved and ends certificates.
 type Issuing interface {
+	Approvals
 	// Use says what the certificates of a profile are for.
 	// scep.ErrProfileUnknown when there is none.
 	Use(ctx context.Context, profile string) (cert.Use, error)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -14,8 +15,9 @@ import (
 // Tokens makes and ends API tokens.
 type Tokens interface {
 	Requests
-	// CreateToken gives the token with its secret, which is not kept.
-	CreateToken(ctx context.Context, by journal.Actor, name, role string, life time.Duration) (access.Token, seal.Secret, error)
+	// CreateTokenOf gives the token with its secret, which is not kept.
+	// User is our id of the person whose it is; empty for a program's.
+	CreateTokenOf(ctx context.Context, by journal.Actor, user, name, role string, life time.Duration) (access.Token, seal.Secret, error)
 	// Tokens lists at most limit, newest first, those that follow the one that
 	// was made at before and has that id; the newest for the zero time.
 	Tokens(ctx context.Context, before time.Time, id string, limit int) ([]access.Token, error)
@@ -27,6 +29,7 @@ type Tokens interface {
 type NewToken struct {
 	Name string `json:"name" maxLength:"100" doc:"What it is for"`
 	Role string `json:"role" enum:"admin,helpdesk,auditor,approver" doc:"What it may do"`
+	User string `json:"user,omitempty" maxLength:"320" doc:"The person who holds it: our id, an address or a UPN; approving needs one"`
 	Days int    `json:"days,omitempty" default:"90" minimum:"1" maximum:"366" doc:"How long it is good for"`
 }
 
@@ -35,6 +38,7 @@ type Token struct {
 	ID      string     `json:"id" doc:"Our id"`
 	Name    string     `json:"name" doc:"What it is for"`
 	Role    string     `json:"role" doc:"What it may do"`
+	User    string     `json:"user,omitempty" doc:"Our id of the person who holds it; left out for a program's"`
 	Created time.Time  `json:"created" doc:"When it was made"`
 	Expires time.Time  `json:"expires" doc:"When it ends by itself"`
 	Used    *time.Time `json:"used,omitempty" doc:"Last use, to the minute"`
@@ -48,7 +52,7 @@ type MadeToken struct {
 }
 
 func newToken(t access.Token) Token {
-	return Token{ID: t.ID, Name: t.Name, Role: string(t.Role), Created: t.Created, Expires: t.Expires,
+	return Token{ID: t.ID, Name: t.Name, Role: string(t.Role), User: t.User, Created: t.Created, Expires: t.Expires,
 		Used: when(t.Used), Revoked: when(t.Revoked)}
 }
 
@@ -65,7 +69,7 @@ func (a *API) tokens() {
 		permission: access.TokenManage, faults: []*fault.Error{ErrCursor}}, a.listTokens)
 	register(a, operation{id: "createToken", once: true, tag: "access", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
 		permission: access.TokenManage, maxBody: small, status: http.StatusCreated,
-		faults: []*fault.Error{access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry}}, a.createToken)
+		faults: []*fault.Error{access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry, directory.ErrUserUnknown}}, a.createToken)
 	register(a, operation{id: "revokeToken", tag: "access", method: http.MethodDelete, path: "/tokens/{token}", summary: "Revoke an API token",
 		permission: access.TokenManage,
 		faults:     []*fault.Error{access.ErrTokenUnknown}}, a.revokeToken)
@@ -85,7 +89,11 @@ func (a *API) listTokens(ctx context.Context, _ journal.Actor, in *Part) (*body[
 
 func (a *API) createToken(ctx context.Context, by journal.Actor, in *body[NewToken]) (*body[MadeToken], error) {
 	life := time.Duration(in.Body.Days) * 24 * time.Hour
-	t, secret, err := a.Tokens.CreateToken(ctx, by, in.Body.Name, in.Body.Role, life)
+	user, err := a.userID(ctx, in.Body.User)
+	if err != nil {
+		return nil, err
+	}
+	t, secret, err := a.Tokens.CreateTokenOf(ctx, by, string(user), in.Body.Name, in.Body.Role, life)
 	return &body[MadeToken]{MadeToken{newToken(t), secret.RevealString()}}, err
 }
 

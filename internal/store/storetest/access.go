@@ -48,6 +48,26 @@ func testAccess(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("a token of a person opens nothing while he is disabled", func(t *testing.T) {
+		db, secret := open(t), seal.Random()
+		u := addUser(t, db, "alice@example.com")
+		want := access.Token{ID: "t-1", Name: "Alice", Role: access.Approver, User: string(u.ID), Created: at, Expires: at.Add(time.Hour)}
+		if err := db.Access().TokenCreated(t.Context(), want, secret.Hash(), entry(journal.TokenCreated)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Access().Token(t.Context(), secret.Hash())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		u.Disabled = true
+		if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserChanged)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Access().Token(t.Context(), secret.Hash()); !errors.Is(err, access.ErrTokenUnknown) {
+			t.Errorf("disabled: got %v, want ErrTokenUnknown", err)
+		}
+	})
+
 	t.Run("of many requests under one key one is made", func(t *testing.T) {
 		db, key := open(t), seal.Random().Hash()
 		errs := make([]error, 8)
