@@ -39,21 +39,22 @@ type server struct {
 	ring *keyring.Ring
 	db   *store.DB
 
-	root    *ca.Issuer
-	issuers []*ca.Issuer // the root first
+	root    *ca.Public
+	issuers []*ca.Public // the root first
 	signer  profileSigner
 
 	directory *directory.Service
 	access    *access.Service
 	policies  *appconfig.Service
 	scep      *scep.Service
-	certifier *scep.Certifier
+	certifier *scep.Certifier // nil unless this is the keeper
+	keeper    scep.Keeper     // the certifier, or the way to it
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
-	opener    *opener.Opener
+	opener    *opener.Opener // nil unless this is the keeper
 	delivery  *delivery.Service
-	sealer    *delivery.Sealer
-	outbox    *notify.Outbox // nil: no mail is configured
+	sealer    *delivery.Sealer // nil unless this is the keeper
+	outbox    *notify.Outbox   // nil: no mail is configured
 	mails     store.Mail
 	jobs      *job.Service
 	push      *notify.Certificates
@@ -74,7 +75,11 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv f
 	s := &server{cfg: cfg, log: log, ending: make(chan struct{}), live: httpd.NewLive(), metrics: metrics.New(b.Version, b.Commit, b.Go)}
 	dir := cfg.In("keys")
 	var err error
-	if s.ring, err = keyring.Open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
+	open := keyring.OpenFront
+	if cfg.Plays(config.KeeperRole) {
+		open = keyring.Open
+	}
+	if s.ring, err = open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
 	if err := s.ring.SelfTest(); err != nil {
@@ -129,7 +134,7 @@ func (p profileSigner) SignProfile(encoded []byte) ([]byte, error) {
 func (s *server) wireSCEP() error {
 	var authorities []scep.Authority
 	for _, a := range []struct{ issuer, ra string }{{rootKey, ""}, {deviceKey, deviceRA}, {mailKey, mailRA}} {
-		issuer, err := openIssuer(s.ring, a.issuer, s.cfg)
+		issuer, err := openPublic(s.ring, a.issuer, s.cfg)
 		if err != nil {
 			return err
 		}
@@ -138,15 +143,16 @@ func (s *server) wireSCEP() error {
 			return err
 		}
 		s.issuers = append(s.issuers, issuer)
-		authorities = append(authorities, scep.Authority{Issuer: issuer.Public, RA: ra})
+		authorities = append(authorities, scep.Authority{Issuer: issuer, RA: ra})
 	}
 	s.root = s.issuers[0]
 	store, profiles := countedSCEP{s.db.SCEP(), s.metrics}, scep.Fixed(scep.Shipped(deviceKey, mailKey))
-	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Issuers: s.issuers, Profiles: profiles,
-		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now})
+	if err := s.wireKeeper(store, profiles); err != nil {
+		return err
+	}
 	var err error
 	s.scep, err = scep.New(scep.Config{
-		Store: store, Keeper: s.certifier, Authorities: authorities, Profiles: profiles,
+		Store: store, Keeper: s.keeper, Authorities: authorities, Profiles: profiles,
 		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
 	})
 	return err
@@ -213,6 +219,9 @@ func (s *server) wirePFX(keys string) error {
 		Store: s.db.PFX(), Users: s.directory, Sealer: escrow.NewSealer(recipient, recovery...),
 		Limits: limits, Now: time.Now,
 	})
+	if !s.cfg.Plays(config.KeeperRole) {
+		return nil
+	}
 	s.opener = opener.New(opener.Config{
 		Issuers: []*x509.Certificate{s.issuers[1].Certificate()}, Identities: s.db.Certificates(),
 		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s.signer,

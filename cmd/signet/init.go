@@ -39,11 +39,19 @@ type founded struct {
 }
 
 func (a *app) initCommand() *cobra.Command {
+	var whole string
 	c := &cobra.Command{
 		Use:   "init --url https://HOST[:PORT]",
 		Short: "Make a data directory: configuration, keys, CAs, database, first administrator",
+		Long: `Makes a data directory: configuration, keys, CAs, database, first administrator.
+
+With --front-of it makes one for a second process of an installation on MariaDB,
+which faces the network: it has the same configuration and the keys of the RAs,
+of TLS and of profile signing, but no key of a CA or of a user. The first
+directory is the keeper's from then on.`,
 		Example: "  signet init --url https://mdm.example.org --organization Example\n" +
-			"  signet init --data D --url https://127.0.0.1:8443 --listen 127.0.0.1:8443",
+			"  signet init --data D --url https://127.0.0.1:8443 --listen 127.0.0.1:8443\n" +
+			"  signet init --data front --front-of /var/lib/signet --keeper-address unix:/run/signet/keeper.sock",
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.settings(c)
@@ -51,6 +59,9 @@ func (a *app) initCommand() *cobra.Command {
 				return err
 			}
 			cfg.Data = a.dataDir()
+			if whole != "" {
+				return a.initFront(cfg, whole)
+			}
 			if cfg.URL == "" {
 				return usagef("--url is missing: the address under which devices reach the server")
 			}
@@ -66,6 +77,7 @@ func (a *app) initCommand() *cobra.Command {
 		},
 	}
 	addSettings(c)
+	c.Flags().StringVar(&whole, "front-of", "", "make a data directory without CA keys for a front end of the one in `DIR`")
 	return c
 }
 

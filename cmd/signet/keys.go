@@ -123,6 +123,15 @@ func rsaKey(bits int) func() (crypto.Signer, error) {
 	return func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) }
 }
 
+// openPublic gives what is public of a CA.
+func openPublic(ring *keyring.Ring, name string, cfg config.Config) (*ca.Public, error) {
+	chain, err := ring.Certificates(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading certificates of CA %s: %w", name, err)
+	}
+	return ca.NewPublic(name, chain, ca.URLsBelow(cfg.PublicHTTP(), name))
+}
+
 // openIssuer gives a CA of the ring.
 func openIssuer(ring *keyring.Ring, name string, cfg config.Config) (*ca.Issuer, error) {
 	key, err := ring.Signer(name)

@@ -101,7 +101,7 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 	for _, l := range listeners {
 		s.metrics.TurnedAway(l.Name(), l.TurnedAway)
 	}
-	ready(listeners[0].Addr())
+	ready(s.address(listeners))
 	g, ctx := errgroup.WithContext(ctx)
 	for _, w := range s.steps() {
 		nudge := s.wake.add() // before anything serves and nudges
@@ -112,10 +112,18 @@ func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
 	return g.Wait()
 }
 
-// listen takes every address, HTTPS first; none when one cannot be had.
+// address is where people and devices come, or who else is served first.
+func (s *server) address(listeners []*httpd.Listener) net.Addr {
+	if len(listeners) == 0 {
+		return &net.UnixAddr{Name: "nowhere", Net: "unix"}
+	}
+	return listeners[0].Addr()
+}
+
+// listen takes every address that the roles need, HTTPS first; none when one cannot be had.
 func (s *server) listen() (list []*httpd.Listener, err error) {
 	for _, site := range s.sites() {
-		if site.addr == "" {
+		if site.addr == "" || len(site.areas) == 0 {
 			continue
 		}
 		l, failed := s.open(site)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -27,6 +28,9 @@ func (s *server) wireDelivery() {
 		Enrollment: func(d subject.Device, topic string) profile.Profile { return s.mdm.RenewalProfile(d, topic, root) },
 		Log:        s.log, Now: time.Now,
 	})
+	if s.opener == nil {
+		return
+	}
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{
 		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Renewer: s.scep, Signer: s.signer,
 		Log: s.log, Now: time.Now,
@@ -59,20 +63,25 @@ func (s *server) wirePush(box *seal.Box) error {
 	return nil
 }
 
-// steps is all background work of this process.
-func (s *server) steps() []step {
-	list := []step{
-		{"plan", time.Second, s.delivery.Reconcile},
-		{"seal", time.Second, s.sealer.Seal},
-		{"clock", time.Second, s.delivery.Tick},
-		{"pages", time.Second, s.live.Step},
-		{"push", time.Second, s.waker.Wake},
-		{"push certificate", time.Hour, s.push.Remind},
-		{"crl", time.Minute, s.certifier.Refresh},
-		{"jobs", time.Second, s.jobs.Step},
-		{"old jobs", time.Hour, s.jobs.Tidy},
+// steps is all background work of this process, by its roles.
+func (s *server) steps() (list []step) {
+	if s.cfg.Plays(config.FrontRole) {
+		list = append(list, step{"pages", time.Second, s.live.Step})
 	}
-	return append(list, s.mailSteps()...)
+	if s.cfg.Plays(config.KeeperRole) {
+		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh})
+	}
+	if s.cfg.Plays(config.WorkerRole) {
+		list = append(list,
+			step{"plan", time.Second, s.delivery.Reconcile},
+			step{"clock", time.Second, s.delivery.Tick},
+			step{"push", time.Second, s.waker.Wake},
+			step{"push certificate", time.Hour, s.push.Remind},
+			step{"jobs", time.Second, s.jobs.Step},
+			step{"old jobs", time.Hour, s.jobs.Tidy})
+		list = append(list, s.mailSteps()...)
+	}
+	return list
 }
 
 // wakes nudges the background work after each request that may have left some.

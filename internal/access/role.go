@@ -24,6 +24,7 @@ const (
 	Socket    Role = "socket"    // the command line on the server's own machine
 	Person    Role = "person"    // a user on his landing page
 	Enrolling Role = "enrolling" // somebody who redeemed an invitation
+	FrontEnd  Role = "frontend"  // a role of this installation in another process
 )
 
 // TokenRoles lists the roles that an API token can have.
@@ -66,6 +67,7 @@ const (
 	BackupMake     Permission = "backup.make"
 	OwnPage        Permission = "own.page"   // one's own devices and certificates
 	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
+	AskKeeper      Permission = "keeper.ask" // have certificates issued and revocations published
 )
 
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead}
@@ -84,11 +86,12 @@ var matrix = map[Role][]Permission{
 	Socket:    managing,
 	Person:    {OwnPage},
 	Enrolling: {OwnEnroll, OwnPage},
+	FrontEnd:  {AskKeeper},
 }
 
 // Permissions lists every permission.
 func Permissions() []Permission {
-	return append(slices.Clone(managing), RequestDecide, Anyone, OwnPage, OwnEnroll)
+	return append(slices.Clone(managing), RequestDecide, Anyone, OwnPage, OwnEnroll, AskKeeper)
 }
 
 // Caller is who makes a request. The zero value is a stranger.
@@ -101,6 +104,11 @@ type Caller struct {
 
 // Stranger is a caller who has shown nothing yet.
 func Stranger(remote string) Caller { return Caller{Actor: journal.Actor{Remote: remote}} }
+
+// Front is the caller on the keeper's listener.
+func Front(remote string) Caller {
+	return Caller{Actor: journal.Actor{Kind: journal.Local, ID: "frontend", Remote: remote}, Role: FrontEnd}
+}
 
 // Local is the caller on the server's own socket.
 func Local() Caller {

@@ -21,6 +21,7 @@ type Config struct {
 	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, CA certificates. Empty for none."`
 	OpsListen    string `toml:"ops_listen" doc:"Address of the operations listener (/healthz, /readyz, /metrics), without TLS: keep it private. Empty for none."`
 	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
+	Roles        string `toml:"roles" default:"front,worker,admin,keeper" doc:"What this process does: front faces the network, worker plans and tells, admin serves the API, keeper has the keys of the CAs and of the users. Several processes need MariaDB."`
 	Organization string `toml:"organization" doc:"Your organisation's name, shown on pages, profiles and certificates."`
 
 	TLS    TLS    `toml:"tls"`
@@ -31,6 +32,7 @@ type Config struct {
 	Mail   Mail   `toml:"mail"`
 	Push   Push   `toml:"push"`
 	Keys   Keys   `toml:"keys"`
+	Keeper Keeper `toml:"keeper"`
 
 	Database Database `toml:"database"`
 

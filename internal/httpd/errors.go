@@ -62,6 +62,17 @@ func Status(f *fault.Error) int {
 	return statuses[f.Kind]
 }
 
+// KindOf gives the kind of failure that a status of ours stands for; false for
+// what went wrong on our side.
+func KindOf(status int) (fault.Kind, bool) {
+	for kind, s := range statuses {
+		if s == status && kind != fault.Internal {
+			return kind, true
+		}
+	}
+	return fault.Internal, false
+}
+
 // FaultOf gives what may be told of err: its declared failure, or
 // [ErrInternal] for anything else.
 func FaultOf(err error) *fault.Error {

@@ -32,6 +32,8 @@ const (
 	OwnEnroll = access.OwnEnroll
 	// OwnPage needs the session of a user.
 	OwnPage = access.OwnPage
+	// AskKeeper needs another role of the installation.
+	AskKeeper = access.AskKeeper
 )
 
 // NoBody is the MaxBody of a route that takes none.

@@ -75,6 +75,16 @@ func Listen(name, addr string, config *tls.Config, h http.Handler) (*Listener, e
 // ListenUnix takes a socket that only the server's own user can reach. A
 // leftover of a server that died is removed; a living server's is not.
 func ListenUnix(name, path string, h http.Handler) (*Listener, error) {
+	return listenUnix(name, path, 0o600, h)
+}
+
+// ListenGroup is ListenUnix for a socket that the group of its folder can
+// reach as well.
+func ListenGroup(name, path string, h http.Handler) (*Listener, error) {
+	return listenUnix(name, path, 0o660, h)
+}
+
+func listenUnix(name, path string, mode os.FileMode, h http.Handler) (*Listener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, ErrListen.Saying("Another server is running on this data directory.")
@@ -82,7 +92,7 @@ func ListenUnix(name, path string, h http.Handler) (*Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("removing old socket: %w", err)
 	}
-	l, err := listenPrivately(path)
+	l, err := listenPrivately(path, mode)
 	if err != nil {
 		return nil, ErrListen.Saying("Cannot make the socket " + path + ".").With(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 // listenPrivately makes the socket in a folder of its own, closes it to
 // others and moves it into place, so that it is never open to them.
-func listenPrivately(path string) (net.Listener, error) {
+func listenPrivately(path string, mode os.FileMode) (net.Listener, error) {
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".sock")
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func listenPrivately(path string) (net.Listener, error) {
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := os.Chmod(made, 0o600); err != nil {
+	if err := os.Chmod(made, mode); err != nil {
 		l.Close()
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func (r *Ring) private(id escrow.KeyID) (hpke.PrivateKey, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, k := range r.escrow {
-		if k.ID == id {
+		if k.ID == id && k.private != nil {
 			return k.private, nil
 		}
 	}

@@ -111,6 +111,16 @@ func Create(dir, unlock string) (*Ring, error) {
 // Open unlocks the ring in dir with the unlock key in that file. Nothing is
 // changed on disk, whatever is wrong.
 func Open(dir, unlock string) (*Ring, error) {
+	return open(dir, unlock, (*Ring).readEscrow)
+}
+
+// OpenFront is Open for a ring that [Ring.Share] made: what it knows of the
+// escrow keys is public.
+func OpenFront(dir, unlock string) (*Ring, error) {
+	return open(dir, unlock, func(r *Ring) ([]escrowKey, error) { return readList(r.dir) })
+}
+
+func open(dir, unlock string, readEscrow func(*Ring) ([]escrowKey, error)) (*Ring, error) {
 	if _, err := os.Stat(filepath.Join(dir, escrowFile)); err != nil {
 		return nil, missing(dir, err)
 	}
@@ -125,7 +135,7 @@ func Open(dir, unlock string) (*Ring, error) {
 	if r.column, err = r.decrypt(columnFile); err != nil {
 		return nil, err
 	}
-	if r.escrow, err = r.readEscrow(); err != nil {
+	if r.escrow, err = readEscrow(r); err != nil {
 		return nil, err
 	}
 	r.named, err = r.readNamed()

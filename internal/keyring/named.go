@@ -93,9 +93,13 @@ func (r *Ring) Decrypter(name string) (crypto.Decrypter, error) {
 	return d, nil
 }
 
-// Certificates gives the certificate of a key and the chain above it.
+// Certificates gives the certificate of a key and the chain above it, also
+// where the key itself is elsewhere.
 func (r *Ring) Certificates(name string) ([]*x509.Certificate, error) {
 	k, err := r.get(name)
+	if errors.Is(err, ErrKeyUnknown) && nameForm.MatchString(name) && exists(filepath.Join(r.dir, name+certSuffix)) {
+		return r.readChain(name)
+	}
 	return slices.Clone(k.certs), err
 }
 
