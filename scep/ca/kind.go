@@ -1,6 +1,8 @@
 package ca
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"time"
 )
@@ -18,6 +20,7 @@ const (
 	TLSServer      Kind = "tls-server"      //
 	DeviceIdentity Kind = "device-identity" // a device's proof of itself; profiles are sealed to it
 	MailSigning    Kind = "mail-signing"    // S/MIME, the key is made on the device
+	MailEncryption Kind = "mail-encryption" // S/MIME, the key is made in the keeper
 )
 
 const (
@@ -28,18 +31,33 @@ const (
 // form is what all certificates of a kind have in common.
 type form struct {
 	usage    x509.KeyUsage
+	usageEC  x509.KeyUsage // with an EC key, where that is another
+	more     x509.KeyUsage // what a profile may add
+	open     bool          // a profile may add extended usages, and leave addresses out
 	extended []x509.ExtKeyUsage
 	isCA     bool
 	maxLife  time.Duration
-	public   bool // strangers verify it: it says where the CRL is
+	public   bool // it says where the CRL is
+	mail     bool // strangers verify it: it must say so
 }
 
 const caUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+
+// usageOf gives what a certificate for the key is at least for.
+func (f form) usageOf(key crypto.PublicKey) x509.KeyUsage {
+	if _, isEC := key.(*ecdsa.PublicKey); isEC && f.usageEC != 0 {
+		return f.usageEC
+	}
+	return f.usage
+}
 
 // forms are the kinds. RA and profile signer have no extended key usage: no
 // standard value fits, and devices ask for none.
 //
 // Spec: CA/Browser Forum S/MIME BR 6.3.2, 7.1.2
+// A key that encrypts is on several devices and in escrow, so that it never
+// signs: no kind is for both.
+//
 // Quirk: iOS trusts no TLS certificate that is valid for more than 825 days.
 var forms = map[Kind]form{
 	Root:           {usage: caUsage, isCA: true, maxLife: 25 * year},
@@ -48,6 +66,9 @@ var forms = map[Kind]form{
 	Registration:   {usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, maxLife: 3 * year},
 	ProfileSigner:  {usage: x509.KeyUsageDigitalSignature, maxLife: 3 * year},
 	TLSServer:      {usage: x509.KeyUsageDigitalSignature, maxLife: 825 * day, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
-	DeviceIdentity: {usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, maxLife: 825 * day, public: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
-	MailSigning:    {usage: x509.KeyUsageDigitalSignature, maxLife: 825 * day, public: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},
+	DeviceIdentity: {usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, maxLife: 825 * day, public: true, open: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+	MailSigning: {usage: x509.KeyUsageDigitalSignature, more: x509.KeyUsageContentCommitment, maxLife: 825 * day,
+		public: true, mail: true, open: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},
+	MailEncryption: {usage: x509.KeyUsageKeyEncipherment, usageEC: x509.KeyUsageKeyAgreement, more: x509.KeyUsageDataEncipherment,
+		maxLife: 825 * day, public: true, mail: true, open: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},
 }

@@ -16,15 +16,25 @@ func NewRoot(key crypto.Signer, names Names, now time.Time) (*x509.Certificate, 
 		return nil, fmt.Errorf("ca: making root: %w", err)
 	}
 	t.AuthorityKeyId = t.SubjectKeyId
-	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
+	standIn, err := standIn(key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("ca: making root: %w", err)
 	}
-	c, err := x509.ParseCertificate(der)
+	parent := *t
+	parent.PublicKey = standIn.Public()
+	der, err := x509.CreateCertificate(rand.Reader, t, &parent, key.Public(), standIn)
 	if err != nil {
 		return nil, fmt.Errorf("ca: making root: %w", err)
 	}
-	return c, check(draft{c, c, f, Root, now})
+	c, algorithm, err := dissect(der)
+	if err != nil {
+		return nil, fmt.Errorf("ca: reading the draft of a root: %w", err)
+	}
+	if err := check(draft{c, c, f, Root, Keys{}, now}); err != nil {
+		return nil, err
+	}
+	self := &Issuer{&Public{cert: c}, key}
+	return self.Issue(&Prepared{Draft: c, issuer: self, algorithm: algorithm})
 }
 
 // NewDeviceCA makes the certificate of a CA that issues device identities.

@@ -8,27 +8,36 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/signet-mdm/signet/internal/cert"
 )
 
 // Names is whom a certificate names.
 type Names struct {
-	CommonName   string
+	CommonName   string   `json:",omitempty"`
 	Organization string   `json:",omitempty"`
+	Subject      cert.DN  `json:",omitempty"` // in place of the two above
 	Mail         []string `json:",omitempty"` // normalised addresses
+	UPN          []string `json:",omitempty"` // Microsoft user principal names
 	URIs         []string `json:",omitempty"`
 	Hosts        []string `json:",omitempty"` // host names and IP addresses
 }
 
-func (n Names) subject() pkix.Name {
-	s := pkix.Name{CommonName: n.CommonName}
-	if n.Organization != "" {
-		s.Organization = []string{n.Organization}
+// DN gives the subject.
+func (n Names) DN() cert.DN {
+	if len(n.Subject) > 0 {
+		return n.Subject
 	}
-	return s
+	var d cert.DN
+	if n.Organization != "" {
+		d = append(d, cert.RDN{{Type: "O", Value: n.Organization}})
+	}
+	return append(d, cert.RDN{{Type: "CN", Value: n.CommonName}})
 }
 
 var (
 	oidAltName         = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidUPN             = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 	oidSmtpUTF8Mailbox = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}
 	tagOtherName       = cbasn1.Tag(0).Constructed().ContextSpecific()
 	tagMail            = cbasn1.Tag(1).ContextSpecific()
@@ -49,8 +58,11 @@ func (n Names) altNames() (pkix.Extension, error) {
 			if isASCII(addr) {
 				addText(b, tagMail, addr)
 			} else {
-				addUTF8Mailbox(b, addr)
+				addOther(b, oidSmtpUTF8Mailbox, addr)
 			}
+		}
+		for _, upn := range n.UPN {
+			addOther(b, oidUPN, upn)
 		}
 		for _, host := range n.Hosts {
 			addHost(b, host)
@@ -67,10 +79,10 @@ func addText(b *cryptobyte.Builder, tag cbasn1.Tag, s string) {
 	b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes([]byte(s)) })
 }
 
-func addUTF8Mailbox(b *cryptobyte.Builder, addr string) {
+func addOther(b *cryptobyte.Builder, kind asn1.ObjectIdentifier, text string) {
 	b.AddASN1(tagOtherName, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(oidSmtpUTF8Mailbox)
-		b.AddASN1(tagExplicitZero, func(b *cryptobyte.Builder) { addText(b, cbasn1.UTF8String, addr) })
+		b.AddASN1ObjectIdentifier(kind)
+		b.AddASN1(tagExplicitZero, func(b *cryptobyte.Builder) { addText(b, cbasn1.UTF8String, text) })
 	})
 }
 
@@ -91,4 +103,4 @@ func isASCII(s string) bool {
 }
 
 // none tells whether there is nothing for a SubjectAltName.
-func (n Names) none() bool { return len(n.Mail)+len(n.URIs)+len(n.Hosts) == 0 }
+func (n Names) none() bool { return len(n.Mail)+len(n.UPN)+len(n.URIs)+len(n.Hosts) == 0 }

@@ -6,9 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +30,19 @@ type Request struct {
 	Key    crypto.PublicKey
 	Life   time.Duration // 0: the longest of its kind; never beyond the CA's own end
 	Policy string        // dotted OID of the organisation's own policy; may be empty
+
+	Usage    x509.KeyUsage // besides what its kind is for, of what that allows
+	Extended []string      // extended key usages besides those of its kind, dotted OIDs
+	Keys     Keys          // which keys it is made for, of those that certificates are made for at all
+	NoCRL    bool          // leave out where revocations are published; not for mail
+	NoAIA    bool          // leave out where the CA is found
+}
+
+// Keys is a choice of keys. Where nothing is said, whatever is good is right.
+type Keys struct {
+	Types          []string // rsa, ec
+	RSAMin, RSAMax int      // bits
+	Curves         []string // P-256, P-384
 }
 
 // Prepared is a certificate that kept all rules and is not signed yet.
@@ -74,7 +90,7 @@ func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
 	if p.Draft, p.algorithm, err = dissect(der); err != nil {
 		return nil, fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
 	}
-	return p, check(draft{p.Draft, i.cert, f, r.Kind, now})
+	return p, check(draft{p.Draft, i.cert, f, r.Kind, r.Keys, now})
 }
 
 func (i *Issuer) template(r Request, f form, now time.Time) (*x509.Certificate, error) {
@@ -83,10 +99,10 @@ func (i *Issuer) template(r Request, f form, now time.Time) (*x509.Certificate, 
 		return nil, err
 	}
 	t.NotAfter = earlier(t.NotAfter, i.cert.NotAfter)
-	if i.urls.CRL != "" {
+	if i.urls.CRL != "" && !r.NoCRL {
 		t.CRLDistributionPoints = []string{i.urls.CRL}
 	}
-	if i.urls.Certificate != "" {
+	if i.urls.Certificate != "" && !r.NoAIA {
 		t.IssuingCertificateURL = []string{i.urls.Certificate}
 	}
 	return t, nil
@@ -98,6 +114,10 @@ func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	name, err := r.Names.DN().Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the subject: %w", err)
+	}
 	life := r.Life
 	if life == 0 {
 		life = f.maxLife
@@ -105,10 +125,10 @@ func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 	begin := now.Add(-backdate).UTC().Truncate(time.Second)
 	t := &x509.Certificate{
 		SerialNumber:          newSerial(),
-		Subject:               r.Names.subject(),
+		RawSubject:            name,
 		NotBefore:             begin,
 		NotAfter:              begin.Add(life - time.Second), // the last second counts
-		KeyUsage:              f.usage,
+		KeyUsage:              f.usageOf(r.Key) | r.Usage,
 		ExtKeyUsage:           f.extended,
 		BasicConstraintsValid: f.isCA,
 		IsCA:                  f.isCA,
@@ -122,6 +142,13 @@ func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 		}
 		t.ExtraExtensions = append(t.ExtraExtensions, names)
 	}
+	for _, text := range r.Extended {
+		oid, err := x509.ParseOID(text)
+		if err != nil {
+			return nil, fmt.Errorf("extended key usage: %w", err)
+		}
+		t.UnknownExtKeyUsage = append(t.UnknownExtKeyUsage, numbers(oid))
+	}
 	if r.Policy != "" {
 		policy, err := x509.ParseOID(r.Policy)
 		if err != nil {
@@ -130,6 +157,18 @@ func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 		t.Policies = []x509.OID{policy}
 	}
 	return t, nil
+}
+
+// numbers gives an OID in the form that extended key usages want.
+func numbers(oid x509.OID) (n asn1.ObjectIdentifier) {
+	for part := range strings.SplitSeq(oid.String(), ".") {
+		v, err := strconv.Atoi(part)
+		if err != nil {
+			return nil // no usage has such numbers, and nil cannot be encoded
+		}
+		n = append(n, v)
+	}
+	return n
 }
 
 func earlier(a, b time.Time) time.Time {

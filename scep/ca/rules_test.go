@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -25,6 +26,23 @@ type spoiled struct {
 	template x509.Certificate
 	key      crypto.PublicKey
 	parent   x509.Certificate
+	keys     ca.Keys
+}
+
+// subject sets a subject that crypto/x509 would write otherwise.
+func (s *spoiled) subject(t *testing.T, text string) {
+	t.Helper()
+	s.template.RawSubject = must[[]byte](t)(must[cert.DN](t)(cert.ParseDN(text)).Marshal())
+}
+
+func (s *spoiled) altNames(t *testing.T, n ca.Names) {
+	t.Helper()
+	s.rawAltNames(must[pkix.Extension](t)(ca.AltNames(n)).Value)
+}
+
+func (s *spoiled) rawAltNames(der []byte) {
+	s.template.EmailAddresses = nil
+	s.template.ExtraExtensions = append(s.template.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: der})
 }
 
 // Each rule refuses what breaks it and nothing but it.
@@ -63,9 +81,92 @@ func TestRules(t *testing.T) {
 		{"basic-constraints", "any path", ca.DeviceCA, func(s *spoiled) { s.template.MaxPathLenZero, s.template.MaxPathLen = false, -1 }},
 		{"key-usage", "more", ca.MailSigning, func(s *spoiled) { s.template.KeyUsage |= x509.KeyUsageKeyEncipherment }},
 		{"key-usage", "none", ca.MailSigning, func(s *spoiled) { s.template.KeyUsage = 0 }},
-		{"extended-key-usage", "more", ca.MailSigning, func(s *spoiled) { s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageClientAuth) }},
+		{"", "more usages", ca.MailSigning, func(s *spoiled) {
+			s.template.KeyUsage |= x509.KeyUsageContentCommitment
+			s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+			s.template.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}}
+		}},
+		{"", "no list for devices", ca.DeviceIdentity, func(s *spoiled) { s.template.CRLDistributionPoints = nil }},
+		{"", "all kinds of names", ca.MailSigning, func(s *spoiled) {
+			s.altNames(t, ca.Names{Mail: []string{"alice@example.com", "jürgen@xn--bcher-kva.example"}, UPN: []string{"alice@corp.example"},
+				Hosts: []string{"host.example"}, URIs: []string{"tag:microsoft.com,2022-09-14:sid:S-1-5-21-1"}})
+			s.subject(t, `CN=Example\, Alice,E=alice@example.com,OU=a+UID=7,OU=b,C=DE`)
+		}},
+		{"", "encryption, RSA", ca.MailEncryption, func(s *spoiled) { s.template.KeyUsage |= x509.KeyUsageDataEncipherment }},
+		{"", "encryption, EC", ca.MailEncryption, func(s *spoiled) {
+			s.key, s.template.KeyUsage = ecKey(t, elliptic.P256()).Public(), x509.KeyUsageKeyAgreement
+		}},
+		{"key-usage", "encryption that signs", ca.MailEncryption, func(s *spoiled) { s.template.KeyUsage |= x509.KeyUsageDigitalSignature }},
+		{"key-usage", "agreement with RSA", ca.MailEncryption, func(s *spoiled) { s.template.KeyUsage = x509.KeyUsageKeyAgreement }},
+		{"key-usage", "not critical", ca.MailSigning, func(s *spoiled) {
+			s.template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Value: []byte{3, 2, 7, 0x80}}}
+		}},
+		{"key-usage", "certificates", ca.MailSigning, func(s *spoiled) { s.template.KeyUsage |= x509.KeyUsageCertSign }},
+		{"extended-key-usage", "TLS server", ca.MailSigning, func(s *spoiled) { s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageServerAuth) }},
+		{"extended-key-usage", "any", ca.MailSigning, func(s *spoiled) { s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageAny) }},
+		{"extended-key-usage", "code", ca.DeviceIdentity, func(s *spoiled) { s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageCodeSigning) }},
+		{"extended-key-usage", "time", ca.MailEncryption, func(s *spoiled) {
+			s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageTimeStamping)
+		}},
+		{"extended-key-usage", "OCSP", ca.MailSigning, func(s *spoiled) { s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) }},
+		{"extended-key-usage", "a device that mails", ca.DeviceIdentity, func(s *spoiled) {
+			s.template.ExtKeyUsage = append(s.template.ExtKeyUsage, x509.ExtKeyUsageEmailProtection)
+		}},
+		{"extended-key-usage", "mail left out", ca.MailSigning, func(s *spoiled) { s.template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }},
+		{"extended-key-usage", "more for an RA", ca.Registration, func(s *spoiled) { s.template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }},
+		{"key-kind", "encryption with EC as if RSA", ca.MailEncryption, func(s *spoiled) {
+			s.key, s.template.KeyUsage = ecKey(t, elliptic.P256()).Public(), x509.KeyUsageKeyAgreement|x509.KeyUsageDataEncipherment
+		}},
+		{"key", "RSA of Infineon", ca.MailSigning, func(s *spoiled) { s.key = &rsa.PublicKey{N: infineon(), E: 65537} }},
+		{"key-profile", "RSA of 2048 bits", ca.MailSigning, func(s *spoiled) { s.keys.RSAMin = 3072 }},
+		{"key-profile", "RSA of too many bits", ca.MailSigning, func(s *spoiled) { s.keys.RSAMax = 2047 }},
+		{"key-profile", "no RSA", ca.MailSigning, func(s *spoiled) { s.keys.Types = []string{"ec"} }},
+		{"key-profile", "no EC", ca.MailSigning, func(s *spoiled) {
+			s.key, s.keys.Types = ecKey(t, elliptic.P256()).Public(), []string{"rsa"}
+		}},
+		{"key-profile", "another curve", ca.MailSigning, func(s *spoiled) {
+			s.key, s.keys.Curves = ecKey(t, elliptic.P256()).Public(), []string{"P-384"}
+		}},
+		{"", "the right curve", ca.MailSigning, func(s *spoiled) {
+			s.key, s.keys.Curves = ecKey(t, elliptic.P384()).Public(), []string{"P-384"}
+		}},
+		{"subject", "direction turned round", ca.MailSigning, func(s *spoiled) { s.template.Subject.CommonName = "a\u202eb" }},
+		{"subject", "a country that is none", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,C=D") }},
+		{"subject", "an empty attribute", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,OU=") }},
+		{"subject", "129 characters of a place", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,L="+strings.Repeat("a", 129)) }},
+		{"names", "an IP address", ca.MailSigning, func(s *spoiled) { s.template.IPAddresses = []net.IP{{10, 0, 0, 1}} }},
+		{"names", "two users", ca.DeviceIdentity, func(s *spoiled) { s.template.URIs = append(s.template.URIs, s.template.URIs[0]) }},
+		{"names", "a name of unknown kind", ca.MailSigning, func(s *spoiled) {
+			s.rawAltNames([]byte("\x30\x17\x81\x11alice@example.com\x88\x02\x2a\x03"))
+		}},
+		{"names", "an empty list", ca.MailSigning, func(s *spoiled) { s.rawAltNames([]byte("\x30\x00")) }},
+		{"names-form", "an underscore", ca.MailSigning, func(s *spoiled) {
+			s.altNames(t, ca.Names{Mail: []string{"alice@example.com"}, Hosts: []string{"a_b.example"}})
+		}},
+		{"names-form", "a star", ca.MailSigning, func(s *spoiled) {
+			s.altNames(t, ca.Names{Mail: []string{"alice@example.com"}, Hosts: []string{"*.example.com"}})
+		}},
+		{"names-form", "an empty label", ca.MailSigning, func(s *spoiled) {
+			s.altNames(t, ca.Names{Mail: []string{"alice@example.com"}, Hosts: []string{"a..example"}})
+		}},
+		{"names-form", "a hyphen at the end", ca.MailSigning, func(s *spoiled) {
+			s.altNames(t, ca.Names{Mail: []string{"alice@example.com"}, Hosts: []string{"a-.example"}})
+		}},
+		{"names-form", "a URI without scheme", ca.MailSigning, func(s *spoiled) { s.altNames(t, ca.Names{Mail: []string{"alice@example.com"}, URIs: []string{"a/b"}}) }},
+		{"names-form", "a URI of a scheme alone", ca.MailSigning, func(s *spoiled) { s.altNames(t, ca.Names{Mail: []string{"alice@example.com"}, URIs: []string{"urn:"}}) }},
+		{"repetition", "an address", ca.MailSigning, func(s *spoiled) { s.template.EmailAddresses = []string{"alice@example.com", "Alice@example.com"} }},
+		{"repetition", "a usage", ca.MailSigning, func(s *spoiled) {
+			s.template.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}, {1, 2, 3}}
+		}},
+		{"repetition", "a unit", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,OU=a,OU=a") }},
+		{"repetition", "common names", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,CN=y") }},
+		{"subject-mail", "another address", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,E=bob@example.com") }},
+		{"policy", "any", ca.MailSigning, func(s *spoiled) { s.template.Policies = policy("2.5.29.32.0") }},
+		{"revocation", "none for a key that encrypts", ca.MailEncryption, func(s *spoiled) { s.template.CRLDistributionPoints = nil }},
+		{"revocation", "two lists", ca.DeviceIdentity, func(s *spoiled) {
+			s.template.CRLDistributionPoints = append(s.template.CRLDistributionPoints, "http://example.com/2.crl")
+		}},
 		{"extended-key-usage", "none", ca.DeviceIdentity, func(s *spoiled) { s.template.ExtKeyUsage = nil }},
-		{"extended-key-usage", "unknown", ca.MailSigning, func(s *spoiled) { s.template.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}} }},
 		{"key", "RSA of 1024 bits", ca.MailSigning, func(s *spoiled) { s.key = rsaKey(t, "small", 1024).Public() }},
 		{"key", "RSA of 5001 bits", ca.MailSigning, func(s *spoiled) { s.key = large }},
 		{"key", "RSA with exponent 2", ca.MailSigning, func(s *spoiled) { s.key = &rsa.PublicKey{N: leaf.N, E: 2} }},
@@ -80,7 +181,6 @@ func TestRules(t *testing.T) {
 		{"subject", "65 characters", ca.MailSigning, func(s *spoiled) { s.template.Subject.CommonName = strings.Repeat("ä", 65) }},
 		{"names", "no address", ca.MailSigning, func(s *spoiled) { s.template.EmailAddresses = nil }},
 		{"names", "an address that is none", ca.MailSigning, func(s *spoiled) { s.template.EmailAddresses = []string{"alice"} }},
-		{"names", "a host too", ca.MailSigning, func(s *spoiled) { s.template.DNSNames = []string{"example.com"} }},
 		{"names", "no user", ca.DeviceIdentity, func(s *spoiled) { s.template.URIs = nil }},
 		{"names", "an address", ca.Registration, func(s *spoiled) { s.template.EmailAddresses = []string{"a@example.com"} }},
 		{"names", "no host", ca.TLSServer, func(s *spoiled) { s.template.DNSNames = nil }},
@@ -111,7 +211,7 @@ func TestRules(t *testing.T) {
 			got := must[*x509.Certificate](t)(x509.ParseCertificate(der))
 			from := *issuer
 			from.NotBefore, from.NotAfter = s.parent.NotBefore, s.parent.NotAfter
-			err = ca.Check(c.kind, got, &from, now)
+			err = ca.Check(c.kind, got, &from, s.keys, now)
 			rule, broken := errors.AsType[*ca.BrokenRule](err)
 			if c.rule == "" && err != nil || c.rule != "" && (!broken || rule.Rule != c.rule) {
 				t.Errorf("got %v, want rule %q", err, c.rule)
@@ -134,6 +234,9 @@ func honest(kind ca.Kind) x509.Certificate {
 	}
 	switch kind {
 	case ca.MailSigning:
+		c.ExtKeyUsage, c.EmailAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}, []string{"alice@example.com"}
+	case ca.MailEncryption:
+		c.KeyUsage = x509.KeyUsageKeyEncipherment
 		c.ExtKeyUsage, c.EmailAddresses = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}, []string{"alice@example.com"}
 	case ca.DeviceIdentity:
 		c.KeyUsage |= x509.KeyUsageKeyEncipherment
@@ -160,6 +263,27 @@ func withFactor(n int64) *big.Int {
 		x.Add(x, big.NewInt(2))
 	}
 	return x
+}
+
+// infineon gives a modulus whose factors are powers of 65537 modulo small
+// primes, as the chips made them.
+func infineon() *big.Int {
+	m := big.NewInt(1)
+	for p := int64(2); p <= 167; p++ {
+		if big.NewInt(p).ProbablyPrime(0) {
+			m.Mul(m, big.NewInt(p))
+		}
+	}
+	factor := func(power int64) *big.Int {
+		rest := new(big.Int).Exp(big.NewInt(65537), big.NewInt(power), m)
+		k := new(big.Int).Lsh(big.NewInt(3), 1022-uint(m.BitLen())) // so that the product has 2048 bits
+		for p := new(big.Int); ; k.Add(k, big.NewInt(1)) {
+			if p.Add(p.Mul(k, m), rest).ProbablyPrime(0) {
+				return p
+			}
+		}
+	}
+	return new(big.Int).Mul(factor(12345), factor(54321))
 }
 
 // What is issued is what was prepared, and once.
