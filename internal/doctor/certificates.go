@@ -129,8 +129,8 @@ func (c *Case) renewals(ctx context.Context) Finding {
 		return trouble(err, "")
 	}
 	signing, identities := f.Overdue[cert.Signing.String()], f.Overdue[cert.Identity.String()]
-	if n := signing + identities; n > 0 {
-		return warn(fmt.Sprintf("%d certificates of devices end within 30 days or have ended, and are not renewed: %d to sign mail with, %d of the devices themselves.", n, signing, identities),
+	if signing+identities > 0 {
+		return warn(fmt.Sprintf("Certificates of devices end within 30 days, or have ended, and are not renewed: %d to sign mail with, %d of the devices themselves.", signing, identities),
 			"signet device list --expiring 30d")
 	}
 	return ok("each was renewed in time")

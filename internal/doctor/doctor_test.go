@@ -207,6 +207,7 @@ func TestAilments(t *testing.T) {
 		}, "certificates: tls", doctor.Fail, "no such thing"},
 		"authority soon over": {func(i *installation) { i.now = start.AddDate(10, 0, -10) }, "certificates: authorities", doctor.Warn, "root expires in 10 days"},
 		"no push certificate": {func(i *installation) { i.db.push = nil }, "certificates: push", doctor.Warn, "There is no push certificate"},
+		"devices not renewed": {func(i *installation) { i.db.figures.Overdue = map[string]int{"signing": 2, "identity": 1} }, "certificates: devices", doctor.Warn, "2 to sign mail with, 1 of the devices"},
 		"push soon over":      {func(i *installation) { i.db.push.NotAfter = start.Add(49 * time.Hour) }, "certificates: push", doctor.Warn, "The push certificate expires in 2 days"},
 		"Apple refuses":       {func(i *installation) { i.db.refused = "BadCertificate" }, "certificates: push", doctor.Fail, "takes nothing: BadCertificate"},
 		"no way to Apple":     {func(i *installation) { i.Apple.Reach = func(context.Context) error { return no } }, "network: push service", doctor.Warn, "api.push.apple.com:443 cannot be reached"},
