@@ -75,11 +75,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv f
 	s := &server{cfg: cfg, log: log, ending: make(chan struct{}), live: httpd.NewLive(), metrics: metrics.New(b.Version, b.Commit, b.Go)}
 	dir := cfg.In("keys")
 	var err error
-	open := keyring.OpenFront
-	if cfg.Plays(config.KeeperRole) {
-		open = keyring.Open
-	}
-	if s.ring, err = open(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
+	if s.ring, err = openRing(cfg)(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
 	if err := s.ring.SelfTest(); err != nil {
@@ -92,6 +88,14 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv f
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
+}
+
+// openRing is how the keys are opened for the roles of this process.
+func openRing(cfg config.Config) func(dir, unlock string) (*keyring.Ring, error) {
+	if cfg.Plays(config.KeeperRole) {
+		return keyring.Open
+	}
+	return keyring.OpenFront
 }
 
 // wire makes the services.

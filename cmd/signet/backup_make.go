@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/signet-mdm/signet/internal/backup"
+	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
 )
@@ -25,6 +26,9 @@ type backups struct {
 
 // Backup implements [admin.Backups].
 func (b backups) Backup(ctx context.Context, by journal.Actor, to []string) (func(context.Context, io.Writer) error, error) {
+	if !b.cfg.Plays(config.KeeperRole) {
+		return nil, backup.ErrNoKeys
+	}
 	recipients, err := b.recipients(to)
 	if err != nil {
 		return nil, err

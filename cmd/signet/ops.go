@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
@@ -125,7 +126,7 @@ type readyCheck struct {
 
 // checks are what a server needs to be of use, the most telling first.
 func (s *server) checks() []readyCheck {
-	return []readyCheck{
+	list := []readyCheck{
 		{"database", s.db.Ping},
 		{"migrations", s.migrated},
 		{"keys", func(context.Context) error { return s.ring.SelfTest() }},
@@ -137,6 +138,11 @@ func (s *server) checks() []readyCheck {
 			return nil
 		}},
 	}
+	if !s.cfg.Plays(config.KeeperRole) {
+		// Nothing has to be published, mostly; but the way is walked.
+		list = append(list, readyCheck{"keeper", func(ctx context.Context) error { return s.keeper.Publish(ctx, mailKey) }})
+	}
+	return list
 }
 
 func (s *server) migrated(ctx context.Context) error {

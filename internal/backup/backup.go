@@ -28,6 +28,8 @@ var (
 		"This is no age recipient that can open a backup.", "It looks like age1…; age-keygen makes one. Those for after quantum computers do not mix with others.")
 	ErrRunning = fault.New(fault.Conflict, "backup_running",
 		"Another backup is being made right now.", "Wait until it is done.")
+	ErrNoKeys = fault.New(fault.Conflict, "backup_without_keys",
+		"This process has no keys of the CAs and of the users, so a backup that it made could not be restored.", "Make it where the keeper runs: give that process the roles keeper,admin.")
 	ErrIdentity = fault.New(fault.Denied, "backup_identity_wrong",
 		"None of the given keys opens this backup.", "It opens with the unlock key of its installation, with the recovery key, and with those that --to named.")
 	ErrDamaged = fault.New(fault.Invalid, "backup_damaged",

@@ -37,7 +37,7 @@ const stall = time.Minute
 func (a *API) backups() {
 	op := operation{id: "makeBackup", tag: "access", method: http.MethodPost, path: "/backups",
 		summary: "Make a backup, an age file", permission: access.BackupMake, maxBody: small, answers: octets,
-		faults: []*fault.Error{backup.ErrRunning, backup.ErrRecipient}}
+		faults: []*fault.Error{backup.ErrRunning, backup.ErrRecipient, backup.ErrNoKeys}}
 	register(a, op, a.makeBackup)
 }
 
