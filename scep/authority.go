@@ -25,11 +25,12 @@ const (
 // strongSwan 5.9.8 refuses AES unless SHA-384 is listed, which nobody else
 // looks at.
 func (s *Service) GetCACaps(ctx context.Context, profile string) ([]byte, error) {
-	if _, err := s.line(ctx, profile); err != nil {
+	l, err := s.line(ctx, profile)
+	if err != nil {
 		return nil, err
 	}
 	caps := []string{"AES", "POSTPKIOperation", "Renewal", "SCEPStandard", "SHA-256", "SHA-384", "SHA-512"}
-	if s.AllowLegacy {
+	if l.Legacy {
 		caps = append(caps, "SHA-1", "DES3")
 	}
 	return []byte(strings.Join(caps, "\n")), nil

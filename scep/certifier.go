@@ -14,11 +14,10 @@ import (
 
 // CertifierConfig says how to run the half that has the CA keys.
 type CertifierConfig struct {
-	Store    Store
-	Issuers  []*ca.Issuer
-	Profiles Catalogue
-	// AllowLegacy also takes requests signed with SHA-1.
-	AllowLegacy bool
+	Store       Store
+	Issuers     []*ca.Issuer
+	Profiles    Catalogue
+	AllowLegacy bool // as in [Config]
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -62,6 +61,7 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if err := p.check(); err != nil {
 		return cert.Record{}, err
 	}
+	p.Legacy = p.Legacy || v.AllowLegacy
 	issuer, err := v.issuer(p.Issuer)
 	if err != nil {
 		return cert.Record{}, fmt.Errorf("certificate profile %s: %w", p.Name, err)
@@ -73,7 +73,7 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if a.Type == certPoll {
 		return v.poll(ctx, issuing{Application: a, profile: p, issuer: issuer, signer: signer})
 	}
-	wanted, err := readCSR(a.CSR, v.AllowLegacy)
+	wanted, err := readCSR(a.CSR, p.Legacy)
 	if err != nil {
 		return cert.Record{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,13 +18,21 @@ import (
 
 func legacy(c *scep.Config) { c.AllowLegacy = true }
 
+// legacyProfile is legacy for the one profile.
+func legacyProfile(c *scep.Config) {
+	list := slices.Clone(profiles(c))
+	list[1].Legacy = true
+	c.Profiles = list
+}
+
 func TestGetCACaps(t *testing.T) {
 	for name, c := range map[string]struct {
 		w    *world
 		want string
 	}{
-		"usual":  {newWorld(t), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512"},
-		"legacy": {newWorld(t, legacy), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512 SHA-1 DES3"},
+		"usual":          {newWorld(t), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512"},
+		"legacy":         {newWorld(t, legacy), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512 SHA-1 DES3"},
+		"legacy profile": {newWorld(t, legacyProfile), "AES POSTPKIOperation Renewal SCEPStandard SHA-256 SHA-384 SHA-512 SHA-1 DES3"},
 	} {
 		got := string(must(c.w.s.GetCACaps(t.Context(), scep.MailSigning))(t))
 		if got != strings.ReplaceAll(c.want, " ", "\n") {
@@ -32,12 +41,28 @@ func TestGetCACaps(t *testing.T) {
 	}
 }
 
+// What one profile allows, another does not.
+func TestLegacyIsOfOneProfile(t *testing.T) {
+	w := newWorld(t, legacyProfile)
+	if caps := string(must(w.s.GetCACaps(t.Context(), scep.DeviceIdentity))(t)); strings.Contains(caps, "DES") || strings.Contains(caps, "SHA-1\n") {
+		t.Errorf("got %q", caps)
+	}
+	sha1 := withSHA1(newClient(1).key)
+	got := w.send(ask{profile: scep.DeviceIdentity, challenge: w.challenge(scep.DeviceIdentity).RevealString(), csr: sha1})
+	if !got.refused("0", scep.ErrAlgorithm) {
+		t.Errorf("got %v", got)
+	}
+	if got := w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString(), csr: sha1}); got.status != "0" {
+		t.Errorf("got %v", got)
+	}
+}
+
 // micromdm's own client speaks DES and SHA-1, and no other.
 func TestMicromdmClient(t *testing.T) {
 	for name, c := range map[string]struct {
 		w      *world
 		issued bool
-	}{"usual": {newWorld(t), false}, "legacy": {newWorld(t, legacy), true}} {
+	}{"usual": {newWorld(t), false}, "legacy": {newWorld(t, legacyProfile), true}} {
 		t.Run(name, func(t *testing.T) {
 			w := c.w
 			client := must(scepserver.MakeClientEndpoints(w.serve(scep.MailSigning)))(t)

@@ -124,11 +124,11 @@ func isText(v asn1.RawValue, most int) bool {
 
 // acceptable tells what anybody can see: the digest, a recipient key to which
 // a reply can be encrypted, the clock.
-func (s *Service) acceptable(r *request) error {
+func (s *Service) acceptable(l *line, r *request) error {
 	if _, ok := r.signer.PublicKey.(*rsa.PublicKey); !ok {
 		return ErrAlgorithm
 	}
-	if r.digest == crypto.SHA1 && !s.AllowLegacy {
+	if r.digest == crypto.SHA1 && !l.Legacy {
 		return ErrAlgorithm
 	}
 	if !r.signedAt.IsZero() && s.MaxSkew > 0 && s.Now().Sub(r.signedAt).Abs() > s.MaxSkew {
@@ -139,9 +139,9 @@ func (s *Service) acceptable(r *request) error {
 
 // open decrypts the envelope. Whatever is wrong with it beyond its algorithms
 // is ErrUnreadable.
-func (s *Service) open(ra RA, envelope []byte) ([]byte, error) {
-	plain, err := cms.Decrypt(envelope, ra.Certificate, ra.Decrypter,
-		cms.Policy{Allow3DES: s.AllowLegacy, AllowDES: s.AllowLegacy, MaxBytes: MaxMessage})
+func (l *line) open(envelope []byte) ([]byte, error) {
+	plain, err := cms.Decrypt(envelope, l.ra.Certificate, l.ra.Decrypter,
+		cms.Policy{Allow3DES: l.Legacy, AllowDES: l.Legacy, MaxBytes: MaxMessage})
 	switch {
 	case errors.Is(err, cms.ErrAlgorithm):
 		return nil, ErrAlgorithm

@@ -88,10 +88,10 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	default:
 		return cert.Record{}, ErrMessageType
 	}
-	if err := s.acceptable(r); err != nil {
+	if err := s.acceptable(l, r); err != nil {
 		return cert.Record{}, err
 	}
-	plain, err := s.open(l.ra, r.envelope)
+	plain, err := l.open(r.envelope)
 	if err != nil {
 		return cert.Record{}, err
 	}
@@ -101,7 +101,7 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 		err = readPoll(plain)
 	} else {
 		a.CSR = plain
-		_, err = readCSR(plain, s.AllowLegacy)
+		_, err = readCSR(plain, l.Legacy)
 	}
 	if err != nil {
 		return cert.Record{}, err

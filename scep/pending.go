@@ -96,7 +96,7 @@ func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Reco
 		return cert.Record{}, ErrPending
 	}
 	var err error
-	if a.wanted, err = readCSR(r.CSR, v.AllowLegacy); err != nil {
+	if a.wanted, err = readCSR(r.CSR, a.profile.Legacy); err != nil {
 		return cert.Record{}, err
 	}
 	i := Issuance{Grant: r.Grant, Challenge: r.Challenge, Renews: r.Renews, Request: r.ID, Transaction: r.Transaction, SPKI: r.SPKI}

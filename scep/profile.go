@@ -30,6 +30,9 @@ type Profile struct {
 	RenewWithin time.Duration
 	// ChallengeLife is how long a challenge waits for the device.
 	ChallengeLife time.Duration
+	// Legacy also serves clients that speak DES, triple DES and SHA-1 only.
+	// Replies are AES and SHA-256 all the same.
+	Legacy bool
 	// Approval says that a person decides on each certificate.
 	Approval bool
 	// NeedsDevice says that a challenge is for a device that is enrolled.

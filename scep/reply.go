@@ -85,7 +85,14 @@ func (s *Service) failure(l *line, r *request, err error) ([]byte, error) {
 
 // certRep signs a reply. It carries RA and CA, never what was issued: that is
 // for the envelope.
+//
+// Quirk: certmonger, which OpenSSL verifies for, refuses a reply without any
+// content, and would wait for no approval. Where there is no envelope the
+// content is empty.
 func (s *Service) certRep(l *line, r *request, envelope []byte, status ...cms.Attribute) ([]byte, error) {
+	if envelope == nil {
+		envelope = []byte{}
+	}
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
 	reply, err := cms.Sign(envelope,

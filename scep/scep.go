@@ -40,10 +40,8 @@ type Config struct {
 	Keeper      Keeper
 	Authorities []Authority // one without RA only publishes its revocations, as a root does
 	Profiles    Catalogue
-	URL         string // where the profiles are served, each under its name: https://mdm.example.com/scep
-	// AllowLegacy also serves clients that speak DES, triple DES and SHA-1
-	// only. Replies are AES and SHA-256 all the same.
-	AllowLegacy bool
+	URL         string        // where the profiles are served, each under its name: https://mdm.example.com/scep
+	AllowLegacy bool          // each profile is as if it were Legacy
 	MaxSkew     time.Duration // of a client's clock; 0: a day, negative: any
 	MaxFailures int           // wrong challenges that one address is answered in a minute; 0: 10
 	Log         *slog.Logger
@@ -171,6 +169,7 @@ func (s *Service) lineOf(p Profile) (*line, error) {
 	if !known || a.RA.Certificate == nil || a.RA.Signer == nil || a.RA.Decrypter == nil {
 		return nil, fmt.Errorf("certificate profile %s: there is no issuer %s with an RA", p.Name, p.Issuer)
 	}
+	p.Legacy = p.Legacy || s.AllowLegacy
 	return &line{p, a.Issuer, a.RA}, nil
 }
 

@@ -366,7 +366,7 @@ func (w *world) deliver(a ask, message []byte) answer {
 		w.t.Errorf("reply has type %q, transaction %q, nonces %x and %x", kind, transaction, sender, recipient)
 	}
 	if got.status == "3" {
-		if reply.Content != nil {
+		if reply.Content == nil || len(reply.Content) > 0 {
 			w.t.Error("a PENDING with content")
 		}
 		return got
@@ -374,8 +374,8 @@ func (w *world) deliver(a ask, message []byte) answer {
 	if got.status == "2" {
 		w.read(reply, oidFailInfo, &got.failInfo)
 		w.read(reply, oidFailInfoText, &got.text)
-		if reply.Content != nil {
-			w.t.Error("a FAILURE with content")
+		if reply.Content == nil || len(reply.Content) > 0 {
+			w.t.Errorf("a FAILURE with the content %x, want an empty one", reply.Content)
 		}
 		return got
 	}
