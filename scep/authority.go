@@ -16,6 +16,7 @@ const (
 	TypeCA      = "application/x-x509-ca-ra-cert"
 	TypeCRL     = "application/pkix-crl"
 	TypeCert    = "application/pkix-cert"
+	TypeOCSP    = "application/ocsp-response"
 )
 
 // GetCACaps gives the answer of type [TypeCaps].

@@ -28,7 +28,8 @@ type CertifierConfig struct {
 type Certifier struct {
 	CertifierConfig
 	issuers    map[string]*ca.Issuer
-	publishing sync.Mutex
+	responders map[string]*ca.Responder
+	publishing sync.Mutex // also of responders
 }
 
 // NewCertifier panics on a missing dependency.
@@ -36,7 +37,7 @@ func NewCertifier(c CertifierConfig) *Certifier {
 	if c.Store == nil || c.Profiles == nil || c.Log == nil || c.Now == nil {
 		panic("scep: nil dependency")
 	}
-	v := &Certifier{CertifierConfig: c, issuers: map[string]*ca.Issuer{}}
+	v := &Certifier{CertifierConfig: c, issuers: map[string]*ca.Issuer{}, responders: map[string]*ca.Responder{}}
 	for _, i := range c.Issuers {
 		v.issuers[i.Name()] = i
 	}

@@ -8,6 +8,8 @@ var (
 		"There is no such certificate profile.", "The SCEP address ends with the profile's name.")
 	ErrIssuerUnknown = fault.New(fault.NotFound, "scep_issuer_unknown",
 		"There is no such certification authority.", "")
+	ErrCRLUnknown = fault.New(fault.NotFound, "scep_crl_unknown",
+		"There is no such revocation list.", "A certificate names its own.")
 	ErrMessage = fault.New(fault.Invalid, "scep_message",
 		"This is no SCEP message.", "")
 	ErrTooLarge = fault.New(fault.TooLarge, "scep_too_large",

@@ -125,7 +125,7 @@ func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Reco
 	if err != nil {
 		return cert.Record{}, broken(err)
 	}
-	i.Issuer, i.Serial, i.TBS, i.NotAfter, i.At = a.issuer.Name(), p.Serial(), p.TBS(), p.Draft.NotAfter, now
+	i.Issuer, i.Serial, i.Shard, i.TBS, i.NotAfter, i.At = a.issuer.Name(), p.Serial(), p.Shard(), p.TBS(), p.Draft.NotAfter, now
 	if err := v.Store.SerialReserved(ctx, i); err != nil {
 		return cert.Record{}, fmt.Errorf("reserving serial number %s: %w", i.Serial, err)
 	}

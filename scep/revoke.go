@@ -20,35 +20,53 @@ const (
 	// that died. A signature may exist that nobody stored, so it is revoked.
 	abandonAfter = 10 * time.Minute
 	maxPublish   = 8 // tries when others publish at the same time
+	// maxWhole is how many revocations the whole list of an issuer holds, some
+	// 50 bytes each. With more it only holds those of certificates that name
+	// it, and says so; the shards have the others.
+	maxWhole = 20_000
 )
 
-// Revoke revokes a certificate that was issued, and publishes the CRL with it
-// before it returns. The reason is a name of RFC 5280; empty is unspecified.
-// Revoking twice changes nothing. ErrCertificateUnknown, ErrReason.
+// Revoke revokes a certificate that was issued, and publishes that before it
+// returns. The reason is a name of RFC 5280; empty is unspecified. Revoking
+// twice changes nothing, and nothing takes it back. ErrCertificateUnknown,
+// ErrReason.
 func (s *Service) Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error {
 	why, known := ca.ParseReason(reason)
 	if !known {
 		return ErrReason
 	}
-	issued, err := s.Store.Issued(ctx, f)
+	issuer, err := revoke(ctx, s.Store, s.Now(), by, f, why)
 	if err != nil {
 		return err
 	}
-	e := entry(s.Now(), by, journal.CertificateRevoked, issued.Grant)
-	e.Cert, e.Due, e.Detail["reason"] = f, subject.OfDevice(issued.Holder.Device), string(why)
-	if err := s.Store.CertificateRevoked(ctx, f, why, e); err != nil {
-		return fmt.Errorf("revoking %s: %w", f, err)
-	}
-	return s.Keeper.Publish(ctx, issued.Issuer)
+	return s.Keeper.Publish(ctx, issuer)
 }
 
-// CRL gives the DER list of an issuer, of type [TypeCRL]. A list that does not
-// hold everything any more, or is a day old, is replaced first.
-func (s *Service) CRL(ctx context.Context, issuer string) ([]byte, error) {
+// revoke writes a revocation down and tells whose it is to publish.
+func revoke(ctx context.Context, to Store, now time.Time, by journal.Actor, f cert.Fingerprint, why Reason) (issuer string, err error) {
+	issued, err := to.Issued(ctx, f)
+	if err != nil {
+		return "", err
+	}
+	e := entry(now, by, journal.CertificateRevoked, issued.Grant)
+	e.Cert, e.Due, e.Detail["reason"] = f, subject.OfDevice(issued.Holder.Device), string(why)
+	if err := to.CertificateRevoked(ctx, f, why, e); err != nil {
+		return "", fmt.Errorf("revoking %s: %w", f, err)
+	}
+	return issued.Issuer, nil
+}
+
+// CRL gives a DER list of an issuer, of type [TypeCRL]: the whole list, or that
+// of a shard. A list that does not hold everything any more, or is a day old,
+// is replaced first. ErrIssuerUnknown, ErrCRLUnknown.
+func (s *Service) CRL(ctx context.Context, issuer, shard string) ([]byte, error) {
 	if _, err := s.issuer(issuer); err != nil {
 		return nil, err
 	}
-	c, err := s.Store.CRL(ctx, issuer)
+	c, err := s.Store.CRL(ctx, issuer, shard)
+	if errors.Is(err, ErrCRLUnknown) && shard == "" {
+		err = nil // it was never published
+	}
 	if err != nil || !c.stale(s.Now()) {
 		return c.DER, err
 	}
@@ -59,21 +77,36 @@ func (s *Service) CRL(ctx context.Context, issuer string) ([]byte, error) {
 		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", logx.Kind, issuer, logx.Err, err)
 		return c.DER, nil
 	}
-	c, err = s.Store.CRL(ctx, issuer)
+	c, err = s.Store.CRL(ctx, issuer, shard)
 	return c.DER, err
 }
 
-// Refresh publishes the lists that are due, and tells how many. It is run
-// again and again.
+func (c CRL) stale(now time.Time) bool {
+	return len(c.DER) == 0 || c.Revision != c.Published || now.Sub(c.ThisUpdate).Abs() >= crlRefresh
+}
+
+// Refresh revokes what nobody is there for any more, publishes what is due, and
+// tells how many lists and answers that were. It is run again and again.
 func (v *Certifier) Refresh(ctx context.Context) (n int, err error) {
-	for _, i := range v.issuers {
+	err = errors.Join(v.forsake(ctx), v.Store.AnswersForgotten(ctx, v.Now().Add(-ca.OCSPLife)))
+	for name, i := range v.issuers {
+		err = errors.Join(err, v.Store.ReservationsAbandoned(ctx, name, v.Now().Add(-abandonAfter)))
 		published, failed := v.refresh(ctx, i)
-		if published {
-			n++
-		}
+		n += published
 		err = errors.Join(err, failed)
 	}
 	return n, err
+}
+
+// forsake revokes the certificates of disabled users that are on no device of
+// ours: nobody plans for those.
+func (v *Certifier) forsake(ctx context.Context) error {
+	list, err := v.Store.Forsaken(ctx, v.Now())
+	for _, f := range list {
+		_, failed := revoke(ctx, v.Store, v.Now(), journal.Worker("crl"), f, ca.AffiliationChanged)
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // Publish implements [Keeper].
@@ -86,33 +119,35 @@ func (v *Certifier) Publish(ctx context.Context, issuer string) error {
 	return err
 }
 
-// refresh publishes the list if it is due.
-func (v *Certifier) refresh(ctx context.Context, i *ca.Issuer) (published bool, err error) {
+// refresh publishes the lists that are due, each alone, and signs the answers
+// that are wanted.
+func (v *Certifier) refresh(ctx context.Context, i *ca.Issuer) (n int, err error) {
 	v.publishing.Lock()
 	defer v.publishing.Unlock()
-	c, err := v.Store.CRL(ctx, i.Name())
-	if err != nil || !c.stale(v.Now()) {
-		return false, err
+	now := v.Now()
+	due, err := v.Store.CRLsDue(ctx, i.Name(), now.Add(-crlRefresh), now.Add(crlRefresh))
+	for _, shard := range due {
+		failed := v.publish(ctx, i, shard)
+		if failed == nil {
+			n++
+		}
+		err = errors.Join(err, failed)
 	}
-	err = v.publish(ctx, i)
-	return err == nil, err
-}
-
-func (c CRL) stale(now time.Time) bool {
-	return len(c.DER) == 0 || c.Revision != c.Published || now.Sub(c.ThisUpdate).Abs() >= crlRefresh
+	signed, failed := v.answer(ctx, i)
+	return n + signed, errors.Join(err, failed)
 }
 
 // publish makes the next list. Numbers are seconds since 1970 where that is
 // higher than the last plus one, so that they rise after a restored backup too.
-func (v *Certifier) publish(ctx context.Context, i *ca.Issuer) error {
+func (v *Certifier) publish(ctx context.Context, i *ca.Issuer, shard string) error {
 	for range maxPublish {
 		now := v.Now()
-		last, list, err := v.Store.Revocations(ctx, i.Name(), now.Add(-abandonAfter))
+		last, list, err := v.Store.Revocations(ctx, i.Name(), shard, maxWhole)
 		if err != nil {
 			return fmt.Errorf("reading revocations of %s: %w", i.Name(), err)
 		}
-		next := CRL{Issuer: i.Name(), Number: max(last.Number+1, now.Unix()), ThisUpdate: now, Published: last.Revision}
-		if next.DER, err = i.CRL(next.Number, list, now); err != nil {
+		next := CRL{Issuer: i.Name(), Shard: shard, Number: max(last.Number+1, now.Unix()), ThisUpdate: now, Published: last.Revision}
+		if next.DER, err = i.CRL(ca.List{Number: next.Number, Shard: shard, Partial: last.Partial, Revoked: list}, now); err != nil {
 			return err
 		}
 		if err := v.Store.CRLPublished(ctx, next, last.Number); err == nil {

@@ -16,7 +16,7 @@ import (
 
 func (w *world) crl(issuer string) *x509.RevocationList {
 	w.t.Helper()
-	return must(x509.ParseRevocationList(must(w.s.CRL(w.t.Context(), issuer))(w.t)))(w.t)
+	return must(x509.ParseRevocationList(must(w.s.CRL(w.t.Context(), issuer, ""))(w.t)))(w.t)
 }
 
 // A revocation is public before the call returns: OpenSSL refuses the
@@ -36,7 +36,7 @@ func TestRevoke(t *testing.T) {
 	if said := judge.Refuses(t, nil, "openssl", w.verify(gone)...); !contains(said, "certificate revoked") {
 		t.Errorf("openssl refuses for another reason:\n%s", said)
 	}
-	list := must(w.s.CRL(t.Context(), "smime"))(t)
+	list := must(w.s.CRL(t.Context(), "smime", ""))(t)
 	text := judge.Run(t, list, "openssl", "crl", "-inform", "DER", "-noout", "-text", "-CAfile", pemFile(t, theHouse().mail.Issuer.Chain()...))
 	if !contains(text, "Cessation Of Operation") {
 		t.Errorf("openssl shows:\n%s", text)
@@ -51,7 +51,7 @@ func (w *world) verify(c *x509.Certificate) []string {
 	w.t.Helper()
 	var lists []byte
 	for _, issuer := range []string{"smime", "root"} {
-		lists = append(lists, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: must(w.s.CRL(w.t.Context(), issuer))(w.t)})...)
+		lists = append(lists, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: must(w.s.CRL(w.t.Context(), issuer, ""))(w.t)})...)
 	}
 	h := theHouse()
 	return []string{"verify", "-x509_strict", "-purpose", "smimesign", "-crl_check_all", "-CRLfile", file(w.t, "crl.pem", lists),
@@ -112,7 +112,7 @@ func TestCRLRefresh(t *testing.T) {
 	if got := third.NextUpdate.Sub(third.ThisUpdate); got != 7*24*time.Hour {
 		t.Errorf("the next list is due after %v", got)
 	}
-	if _, err := w.s.CRL(t.Context(), "other"); !errors.Is(err, scep.ErrIssuerUnknown) {
+	if _, err := w.s.CRL(t.Context(), "other", ""); !errors.Is(err, scep.ErrIssuerUnknown) {
 		t.Errorf("unknown issuer: got %v", err)
 	}
 }
@@ -142,6 +142,9 @@ func TestLeftReservationIsRevoked(t *testing.T) {
 	w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
 	w.crl("smime")
 	w.sleep(24 * time.Hour)
+	if _, err := w.keeper.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if got := w.crl("smime").RevokedCertificateEntries; len(got) != 1 || got[0].ReasonCode != 5 {
 		t.Errorf("got %v, want the reserved serial number", got)
 	}
@@ -163,7 +166,7 @@ func TestOldCRLIsServedWhenNoNewOneCanBe(t *testing.T) {
 		t.Error("got another list")
 	}
 	w.sleep(7 * 24 * time.Hour)
-	if _, err := w.s.CRL(t.Context(), "smime"); !errors.Is(err, errDied) {
+	if _, err := w.s.CRL(t.Context(), "smime", ""); !errors.Is(err, errDied) {
 		t.Errorf("after its end: got %v, want the failure", err)
 	}
 	c := w.enrolled(scep.MailSigning, 1).cert

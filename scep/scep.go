@@ -54,8 +54,9 @@ type Keeper interface {
 	// when it is sent again. Every refusal is a fault of this package;
 	// ErrPending is none: a person has to decide first.
 	Certify(ctx context.Context, a Application) (cert.Record, error)
-	// Publish makes the published revocations of an issuer hold all there are,
-	// before it returns. ErrIssuerUnknown.
+	// Publish makes the published lists of an issuer hold all revocations there
+	// are, and signs the OCSP answers that are wanted, before it returns.
+	// ErrIssuerUnknown.
 	Publish(ctx context.Context, issuer string) error
 }
 

@@ -16,6 +16,7 @@ type Store interface {
 	ChallengeStore
 	IssuanceStore
 	RevocationStore
+	OCSPStore
 	ApprovalStore
 }
 
@@ -62,6 +63,7 @@ type Issuance struct {
 	Grant
 	Issuer      string
 	Serial      cert.Serial
+	Shard       string // the list that the certificate names
 	Challenge   seal.Hash
 	Renews      cert.Fingerprint
 	Request     string // that a person approved; empty where nobody has to
@@ -108,10 +110,16 @@ type (
 	Reason     = ca.Reason
 )
 
-// CRL is an issuer's published list, and whether more was revoked since.
+// Abandoned is the reason of a serial number whose certificate may exist, but
+// was never given to anybody.
+const Abandoned = ca.CessationOfOperation
+
+// CRL is a published list of an issuer, and whether more was revoked since.
 type CRL struct {
 	Issuer     string
-	Number     int64 // 0: none was published yet
+	Shard      string // "": the whole list
+	Partial    bool   // holds only certificates that name it
+	Number     int64  // 0: none was published yet
 	ThisUpdate time.Time
 	DER        []byte
 	Revision   int64 // rises with each revocation
@@ -121,19 +129,68 @@ type CRL struct {
 // ErrCRLRaced is returned when another list was published first.
 var ErrCRLRaced = errors.New("scep: another CRL was published meanwhile")
 
-// RevocationStore keeps revocations and the lists of them.
+// RevocationStore keeps revocations and the lists of them. A shard's list is
+// there from the first certificate on that names it.
 type RevocationStore interface {
 	// CertificateRevoked revokes one that was issued; if it was before,
 	// nothing happens.
 	CertificateRevoked(ctx context.Context, f cert.Fingerprint, reason Reason, e journal.Entry) error
-	// CRL gives the published list of an issuer; a zero one when there is none.
-	CRL(ctx context.Context, issuer string) (CRL, error)
-	// Revocations gives what the next list must hold, as one consistent view
-	// with the list there is: all that was revoked and had not expired when
-	// that list was made, and the reservations from before abandoned, which
-	// nobody completes from then on.
-	Revocations(ctx context.Context, issuer string, abandoned time.Time) (CRL, []Revocation, error)
+	// ReservationsAbandoned revokes the serial numbers that were reserved
+	// before and are not issued. Nobody completes them from then on.
+	ReservationsAbandoned(ctx context.Context, issuer string, before time.Time) error
+	// Forsaken lists good certificates of disabled users that are on no device
+	// of ours; those on devices are for delivery.
+	Forsaken(ctx context.Context, now time.Time) ([]cert.Fingerprint, error)
+	// CRL gives the published list of an issuer. ErrCRLUnknown when there is
+	// none and no certificate names it.
+	CRL(ctx context.Context, issuer, shard string) (CRL, error)
+	// CRLsDue lists the shards whose lists do not hold everything, or were made
+	// not after before or after after; the whole list comes last.
+	CRLsDue(ctx context.Context, issuer string, before, after time.Time) ([]string, error)
+	// Revocations gives what the next list must hold, and the list there is,
+	// which may hold less: all that was revoked and had not expired when that
+	// list was made. The whole list is Partial when there are more than most.
+	Revocations(ctx context.Context, issuer, shard string, most int) (CRL, []Revocation, error)
 	// CRLPublished replaces the list that has number previous; ErrCRLRaced
 	// when it is another one by now.
 	CRLPublished(ctx context.Context, c CRL, previous int64) error
+}
+
+// Question is what an OCSP answer is about.
+type Question = ca.Question
+
+// Answer is a signed OCSP answer as it is stored.
+type Answer struct {
+	DER        []byte // empty: none was signed yet
+	ThisUpdate time.Time
+	Outdated   bool // it is to be signed anew
+}
+
+// Wanted is an answer that is to be signed.
+type Wanted struct {
+	Question
+	Revision   int64      // rises with each reason to sign another
+	Revocation Revocation // zero instant: the certificate is good
+}
+
+// Signed is an answer that was.
+type Signed struct {
+	Wanted
+	DER []byte
+}
+
+// OCSPStore keeps OCSP answers about certificates that somebody asked about.
+type OCSPStore interface {
+	// Answer gives the stored one; zero when there is none.
+	Answer(ctx context.Context, issuer string, q Question) (Answer, error)
+	// AnswerWanted notes that one is to be signed, again if need be.
+	// ErrCertificateUnknown when no such certificate was issued or it expired.
+	AnswerWanted(ctx context.Context, issuer string, q Question, now time.Time) error
+	// AnswersWanted lists up to limit of those that are to be signed.
+	AnswersWanted(ctx context.Context, issuer string, limit int) ([]Wanted, error)
+	// AnswersSigned stores those that nobody asked for again meanwhile, as he
+	// does who revokes: the others are still to be signed.
+	AnswersSigned(ctx context.Context, issuer string, list []Signed, now time.Time) error
+	// AnswersForgotten deletes those that were signed before.
+	AnswersForgotten(ctx context.Context, before time.Time) error
 }

@@ -142,5 +142,15 @@ func openIssuer(ring *keyring.Ring, name string, cfg config.Config) (*ca.Issuer,
 	if err != nil {
 		return nil, fmt.Errorf("reading certificates of CA %s: %w", name, err)
 	}
-	return ca.NewIssuer(name, key, chain, ca.URLsBelow(cfg.PublicHTTP(), name))
+	return ca.NewIssuer(name, key, chain, published(cfg, name))
+}
+
+// published is where what an issuer publishes is found.
+func published(cfg config.Config, name string) ca.URLs {
+	u := ca.URLsBelow(cfg.PublicHTTP(), name)
+	u.Shards = cfg.CA.CRLShards
+	if !cfg.CA.OCSP {
+		u.OCSP = ""
+	}
+	return u
 }

@@ -102,6 +102,7 @@ func (c Config) checkNumbers() (list []Problem) {
 		value, max int
 	}{
 		{"enroll.invitation_days", c.Enroll.InvitationDays, 90},
+		{"ca.crl_shards", c.CA.CRLShards, 4096},
 		{"limits.openings_per_hour", c.Limits.OpeningsPerHour, 100_000},
 		{"limits.import_file_kib", c.Limits.ImportFileKiB, 65_536},
 	} {

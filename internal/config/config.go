@@ -18,7 +18,7 @@ type Config struct {
 	URL    string `toml:"url" doc:"The address under which devices and people reach this server, such as https://mdm.example.org. It goes into every profile, link and certificate, and other names are not answered. Changing it later cuts off the devices that are enrolled."`
 	Listen string `toml:"listen" default:":8443" doc:"Address of the HTTPS listener, host:port."`
 
-	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, CA certificates. Empty for none."`
+	HTTPListen   string `toml:"http_listen" doc:"Address of a plain HTTP listener for what needs no TLS: SCEP, CRLs, OCSP, CA certificates. Empty for none."`
 	OpsListen    string `toml:"ops_listen" doc:"Address of the operations listener (/healthz, /readyz, /metrics), without TLS: keep it private. Empty for none."`
 	Data         string `toml:"data" default:"signet-data" doc:"The data directory: database, keys, socket."`
 	Roles        string `toml:"roles" default:"front,worker,admin,keeper" doc:"What this process does: front faces the network, worker plans and tells, admin serves the API, keeper has the keys of the CAs and of the users. Several processes need MariaDB."`
@@ -28,6 +28,7 @@ type Config struct {
 	Enroll Enroll `toml:"enroll"`
 	Help   Help   `toml:"help"`
 	SCEP   SCEP   `toml:"scep"`
+	CA     CA     `toml:"ca"`
 	MDM    MDM    `toml:"mdm"`
 	Mail   Mail   `toml:"mail"`
 	Push   Push   `toml:"push"`
@@ -65,6 +66,12 @@ type Help struct {
 // SCEP is how certificates are issued.
 type SCEP struct {
 	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use DES, triple DES and SHA-1. iPhones and iPads do not need it."`
+}
+
+// CA is what certificates say of where their revocation is published.
+type CA struct {
+	OCSP      bool `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
+	CRLShards int  `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`
 }
 
 // MDM is how devices reach us.

@@ -56,6 +56,7 @@ type Route struct {
 	Permission Permission
 	MaxBody    int64 // bytes, or NoBody
 	Handle     Handler
+	Encoded    bool // the path ends in base64, which may have slashes in it, as they are or escaped
 	Stream     bool // the answer goes on for minutes: it takes a place among the streams, not the requests
 }
 

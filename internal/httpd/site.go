@@ -37,6 +37,7 @@ type Site struct {
 	hosts    []string
 	router   *mux.Router
 	renders  map[string]Render // by first path segment
+	encoded  map[string]bool   // by first path segment
 	requests Places
 	streams  Places
 	bodies   atomic.Int64 // bytes
@@ -63,7 +64,7 @@ func NewSite(log *slog.Logger, hosts []string, areas ...Area) *Site {
 	if log == nil {
 		panic("httpd: nil log")
 	}
-	s := &Site{log: log, hosts: hosts, router: mux.NewRouter().SkipClean(true), renders: map[string]Render{},
+	s := &Site{log: log, hosts: hosts, router: mux.NewRouter().SkipClean(true), renders: map[string]Render{}, encoded: map[string]bool{},
 		requests: NewPlaces(maxInFlight, maxInFlightEach), streams: NewPlaces(maxOpen, maxOpenEach),
 		each: newShares(maxBodiesEach), origin: http.NewCrossOriginProtection()}
 	for _, a := range areas {
@@ -91,6 +92,9 @@ func (s *Site) mount(a Area, rt Route) {
 	}
 	s.router.Handle(rt.Path, bound{rt, a}).Methods(methods...)
 	s.renders[segment(rt.Path)] = a.Render
+	if rt.Encoded {
+		s.encoded[segment(rt.Path)] = true
+	}
 }
 
 // segment is the first part of a path: "/scep/x" → "scep".
@@ -194,7 +198,7 @@ func (s *Site) admit(r *http.Request) error {
 	if len(s.hosts) > 0 && !slices.Contains(s.hosts, hostname(r.Host)) {
 		return ErrHost
 	}
-	if oddPath(r) {
+	if oddPath(r, s.encoded[segment(r.URL.Path)]) {
 		return ErrPath
 	}
 	if err := s.origin.Check(r); err != nil {

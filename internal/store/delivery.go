@@ -131,7 +131,7 @@ func (s Delivery) carryOut(ctx context.Context, tx *sql.Tx, d delivery.Decision,
 		}
 	}
 	for _, r := range d.Revoke {
-		done, err := revokeCertificate(ctx, tx, r.Cert, scep.Reason(r.Reason), e.At)
+		done, err := s.db.revokeCertificate(ctx, tx, r.Cert, scep.Reason(r.Reason), e.At)
 		if err != nil {
 			return err
 		}

@@ -115,14 +115,14 @@ func (o Operations) count(ctx context.Context, into map[string]int, query string
 	return err
 }
 
-// lists gives when the published CRL of each issuer was made.
+// lists gives when the oldest published CRL of each issuer was made.
 func (o Operations) lists(ctx context.Context, into map[string]time.Time) error {
 	type row struct {
 		issuer string
 		at     int64
 	}
 	rows, err := all(ctx, o.db.read, func(s scanner) (r row, err error) { return r, s.Scan(&r.issuer, &r.at) },
-		`SELECT issuer, this_update FROM crl WHERE number > 0`)
+		`SELECT issuer, MIN(this_update) FROM crl WHERE number > 0 GROUP BY issuer`)
 	for _, r := range rows {
 		into[r.issuer] = instant(r.at)
 	}

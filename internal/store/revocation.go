@@ -15,7 +15,7 @@ import (
 // CertificateRevoked implements [scep.RevocationStore].
 func (s SCEP) CertificateRevoked(ctx context.Context, f cert.Fingerprint, reason scep.Reason, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		revoked, err := revokeCertificate(ctx, tx, f, reason, e.At)
+		revoked, err := s.db.revokeCertificate(ctx, tx, f, reason, e.At)
 		if err != nil || !revoked {
 			return err
 		}
@@ -24,8 +24,8 @@ func (s SCEP) CertificateRevoked(ctx context.Context, f cert.Fingerprint, reason
 }
 
 // revokeCertificate revokes an issued certificate, unless it was before, and
-// lets its issuer's CRL know.
-func revokeCertificate(ctx context.Context, tx *sql.Tx, f cert.Fingerprint, reason scep.Reason, at time.Time) (bool, error) {
+// lets what is published of its issuer know.
+func (db *DB) revokeCertificate(ctx context.Context, tx *sql.Tx, f cert.Fingerprint, reason scep.Reason, at time.Time) (bool, error) {
 	n, err := changed(ctx, tx, `UPDATE certificate SET revoked_at = ?, reason = ?
 		WHERE fingerprint = ? AND source = ? AND revoked_at = 0`, micros(at), reason, fingerprint(f), cert.Issued)
 	if err != nil {
@@ -34,21 +34,50 @@ func revokeCertificate(ctx context.Context, tx *sql.Tx, f cert.Fingerprint, reas
 	if n == 0 {
 		return false, nil
 	}
-	var issuer string
-	err = tx.QueryRowContext(ctx, `SELECT issuer FROM issuance WHERE fingerprint = ?`, fingerprint(f)).Scan(&issuer)
+	r := revocation{reason: reason, at: micros(at)}
+	err = tx.QueryRowContext(ctx, `SELECT issuer, shard, serial, not_after FROM issuance WHERE fingerprint = ?`+db.dia.locking,
+		fingerprint(f)).Scan(&r.issuer, &r.shard, &r.serial, &r.notAfter)
 	if err != nil {
 		return false, fmt.Errorf("looking for the issuer: %w", err)
 	}
-	return true, raiseCRL(ctx, tx, issuer, 1)
+	return true, r.enter(ctx, tx)
 }
 
-// raiseCRL raises the revision of an issuer's list, whose row it makes when
-// there is none; by 0 it does only that.
-func raiseCRL(ctx context.Context, tx *sql.Tx, issuer string, by int) error {
-	n, err := changed(ctx, tx, `UPDATE crl SET revision = revision + ? WHERE issuer = ?`, by, issuer)
+// revocation is an entry of a list, with where it stands.
+type revocation struct {
+	issuer, shard string
+	serial        cert.Serial
+	reason        scep.Reason
+	at, notAfter  int64
+}
+
+// enter writes the entry down and makes its lists and OCSP answers outdated.
+// The issuance is locked: nobody asks for a first answer about it meanwhile.
+func (r revocation) enter(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (issuer, shard, serial, revoked_at, reason, not_after) VALUES (?, ?, ?, ?, ?, ?)`,
+		r.issuer, r.shard, r.serial, r.at, r.reason, r.notAfter)
+	if err != nil {
+		return fmt.Errorf("entering revocation of %s: %w", r.serial, err)
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE ocsp SET wanted = 1, revision = revision + 1 WHERE issuer = ? AND serial = ?`, r.issuer, r.serial)
+	if err != nil {
+		return fmt.Errorf("outdating answers about %s: %w", r.serial, err)
+	}
+	if r.shard != "" {
+		if err := raiseCRL(ctx, tx, r.issuer, r.shard, 1); err != nil {
+			return err
+		}
+	}
+	return raiseCRL(ctx, tx, r.issuer, "", 1)
+}
+
+// raiseCRL raises the revision of a list, whose row it makes when there is
+// none.
+func raiseCRL(ctx context.Context, tx *sql.Tx, issuer, shard string, by int) error {
+	n, err := changed(ctx, tx, `UPDATE crl SET revision = revision + ? WHERE issuer = ? AND shard = ?`, by, issuer, shard)
 	if err == nil && n == 0 {
-		_, err = tx.ExecContext(ctx, `INSERT INTO crl (issuer, revision, published, number, this_update, der)
-			VALUES (?, ?, 0, 0, 0, ?)`, issuer, by, []byte{})
+		_, err = tx.ExecContext(ctx, `INSERT INTO crl (issuer, shard, revision, published, number, this_update, der)
+			VALUES (?, ?, ?, 0, 0, 0, ?)`, issuer, shard, by, []byte{})
 	}
 	if err != nil {
 		return fmt.Errorf("raising the CRL of %s: %w", issuer, err)
@@ -56,21 +85,32 @@ func raiseCRL(ctx context.Context, tx *sql.Tx, issuer string, by int) error {
 	return nil
 }
 
-const selectCRL = `SELECT issuer, revision, published, number, this_update, der FROM crl WHERE issuer = ?`
+// openCRL makes the row of the list that a certificate will name, so that it is
+// published before anybody looks for it.
+func openCRL(ctx context.Context, tx *sql.Tx, issuer, shard string) error {
+	var there int
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM crl WHERE issuer = ? AND shard = ?`, issuer, shard).Scan(&there)
+	if errors.Is(err, sql.ErrNoRows) {
+		return raiseCRL(ctx, tx, issuer, shard, 0)
+	}
+	return err
+}
+
+const selectCRL = `SELECT issuer, shard, revision, published, number, this_update, der FROM crl WHERE issuer = ? AND shard = ?`
 
 func scanCRL(row scanner) (scep.CRL, error) {
 	var c scep.CRL
 	var update int64
-	err := row.Scan(&c.Issuer, &c.Revision, &c.Published, &c.Number, &update, &c.DER)
+	err := row.Scan(&c.Issuer, &c.Shard, &c.Revision, &c.Published, &c.Number, &update, &c.DER)
 	c.ThisUpdate = instant(update)
 	return c, err
 }
 
 // CRL implements [scep.RevocationStore].
-func (s SCEP) CRL(ctx context.Context, issuer string) (scep.CRL, error) {
-	c, err := scanCRL(s.db.read.QueryRowContext(ctx, selectCRL, issuer))
+func (s SCEP) CRL(ctx context.Context, issuer, shard string) (scep.CRL, error) {
+	c, err := scanCRL(s.db.read.QueryRowContext(ctx, selectCRL, issuer, shard))
 	if errors.Is(err, sql.ErrNoRows) {
-		return scep.CRL{Issuer: issuer}, nil
+		return scep.CRL{Issuer: issuer, Shard: shard}, scep.ErrCRLUnknown
 	}
 	if err != nil {
 		return c, fmt.Errorf("reading the CRL of %s: %w", issuer, err)
@@ -78,29 +118,50 @@ func (s SCEP) CRL(ctx context.Context, issuer string) (scep.CRL, error) {
 	return c, nil
 }
 
-// Revocations implements [scep.RevocationStore].
-func (s SCEP) Revocations(ctx context.Context, issuer string, abandoned time.Time) (c scep.CRL, list []scep.Revocation, err error) {
-	err = s.db.tx(ctx, func(tx *sql.Tx) (err error) {
-		if err := raiseCRL(ctx, tx, issuer, 0); err != nil {
-			return err
+const dueCRLs = `SELECT shard FROM crl WHERE issuer = ? AND (revision <> published OR number = 0 OR this_update <= ? OR this_update > ?
+	OR length(der) = 0) ORDER BY shard DESC`
+
+// CRLsDue implements [scep.RevocationStore].
+func (s SCEP) CRLsDue(ctx context.Context, issuer string, before, after time.Time) ([]string, error) {
+	list, err := all(ctx, s.db.read, column[string], dueCRLs, issuer, micros(before), micros(after))
+	if err != nil {
+		return nil, fmt.Errorf("looking for CRLs of %s that are due: %w", issuer, err)
+	}
+	if _, err := s.CRL(ctx, issuer, ""); errors.Is(err, scep.ErrCRLUnknown) {
+		list = append(list, "")
+	}
+	return list, nil
+}
+
+const (
+	countRevocations  = `SELECT COUNT(*) FROM (SELECT 1 FROM revocation WHERE issuer = ? LIMIT ?) AS few`
+	selectRevocations = `SELECT serial, revoked_at, reason FROM revocation WHERE issuer = ? AND not_after >= ?`
+	selectShard       = selectRevocations + ` AND shard = ?`
+)
+
+// Revocations implements [scep.RevocationStore]. What is committed between the
+// two looks is in the list and not in its revision, which costs another list.
+func (s SCEP) Revocations(ctx context.Context, issuer, shard string, most int) (c scep.CRL, list []scep.Revocation, err error) {
+	c, err = s.CRL(ctx, issuer, shard)
+	if err != nil && !errors.Is(err, scep.ErrCRLUnknown) {
+		return c, nil, err
+	}
+	c.Partial = shard != ""
+	if !c.Partial {
+		var n int
+		if err := s.db.read.QueryRowContext(ctx, countRevocations, issuer, most+1).Scan(&n); err != nil {
+			return c, nil, fmt.Errorf("counting revocations of %s: %w", issuer, err)
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE issuance SET state = 'abandoned', abandoned_at = created_at
-			WHERE issuer = ? AND state = 'issuing' AND created_at < ?`, issuer, micros(abandoned))
-		if err != nil {
-			return fmt.Errorf("abandoning reservations: %w", err)
-		}
-		if c, err = scanCRL(tx.QueryRowContext(ctx, selectCRL, issuer)); err != nil {
-			return err
-		}
-		list, err = all(ctx, tx, scanRevocation, `SELECT i.serial, c.revoked_at AS since, c.reason FROM certificate c
-				JOIN issuance i ON i.fingerprint = c.fingerprint
-				WHERE c.revoked_at > 0 AND i.issuer = ? AND c.source = ? AND c.not_after >= ?
-			UNION ALL SELECT serial, abandoned_at, 'cessationOfOperation' FROM issuance
-				WHERE issuer = ? AND state = 'abandoned' AND not_after >= ?
-			ORDER BY since, serial`, issuer, cert.Issued, micros(c.ThisUpdate), issuer, micros(c.ThisUpdate))
-		return err
-	})
-	return c, list, err
+		c.Partial = n > most
+	}
+	query, values := selectRevocations, []any{issuer, micros(c.ThisUpdate)}
+	if c.Partial {
+		query, values = selectShard, append(values, shard)
+	}
+	if list, err = all(ctx, s.db.read, scanRevocation, query, values...); err != nil {
+		return c, nil, fmt.Errorf("reading revocations of %s: %w", issuer, err)
+	}
+	return c, list, nil
 }
 
 func scanRevocation(row scanner) (scep.Revocation, error) {
@@ -111,17 +172,81 @@ func scanRevocation(row scanner) (scep.Revocation, error) {
 	return r, err
 }
 
+// forgetRevoked is how long after its end a certificate stays known as revoked:
+// long enough for every list to have held it once more.
+const forgetRevoked = 30 * 24 * time.Hour
+
 // CRLPublished implements [scep.RevocationStore].
 func (s SCEP) CRLPublished(ctx context.Context, c scep.CRL, previous int64) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		n, err := changed(ctx, tx, `UPDATE crl SET published = ?, number = ?, this_update = ?, der = ? WHERE issuer = ? AND number = ?`,
-			c.Published, c.Number, micros(c.ThisUpdate), c.DER, c.Issuer, previous)
+		if err := openCRL(ctx, tx, c.Issuer, c.Shard); err != nil {
+			return err
+		}
+		n, err := changed(ctx, tx, `UPDATE crl SET published = ?, number = ?, this_update = ?, der = ?
+			WHERE issuer = ? AND shard = ? AND number = ?`,
+			c.Published, c.Number, micros(c.ThisUpdate), c.DER, c.Issuer, c.Shard, previous)
 		if err != nil {
 			return fmt.Errorf("storing the CRL: %w", err)
 		}
 		if n == 0 {
 			return scep.ErrCRLRaced
 		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM revocation WHERE issuer = ? AND shard = ? AND not_after < ?`,
+			c.Issuer, c.Shard, micros(c.ThisUpdate.Add(-forgetRevoked)))
+		if err != nil {
+			return fmt.Errorf("forgetting revocations: %w", err)
+		}
 		return nil
 	})
+}
+
+// leftReservations says "state <> 'issued'" as well, for the sake of the index.
+const leftReservations = `SELECT issuer, shard, serial, not_after, created_at FROM issuance
+	WHERE issuer = ? AND state <> 'issued' AND state = 'issuing' AND created_at < ?`
+
+// ReservationsAbandoned implements [scep.RevocationStore].
+func (s SCEP) ReservationsAbandoned(ctx context.Context, issuer string, before time.Time) error {
+	scan := func(row scanner) (r revocation, err error) {
+		r.reason = scep.Abandoned
+		err = row.Scan(&r.issuer, &r.shard, &r.serial, &r.notAfter, &r.at)
+		return r, err
+	}
+	left, err := all(ctx, s.db.read, scan, leftReservations, issuer, micros(before))
+	if err != nil {
+		return fmt.Errorf("looking for reservations of %s: %w", issuer, err)
+	}
+	for _, r := range left {
+		err := s.db.tx(ctx, func(tx *sql.Tx) error {
+			n, err := changed(ctx, tx, `UPDATE issuance SET state = 'abandoned', abandoned_at = created_at
+				WHERE issuer = ? AND serial = ? AND state = 'issuing'`, r.issuer, r.serial)
+			if err != nil || n == 0 {
+				return err
+			}
+			return r.enter(ctx, tx)
+		})
+		if err != nil {
+			return fmt.Errorf("abandoning reservation %s: %w", r.serial, err)
+		}
+	}
+	return nil
+}
+
+const forsaken = `SELECT c.fingerprint FROM users u JOIN certificate c ON c.user_id = u.id LEFT JOIN device d ON d.id = c.device_id
+	WHERE u.disabled = 1 AND c.source = ? AND c.revoked_at = 0 AND c.not_after > ? AND d.id IS NULL`
+
+// Forsaken implements [scep.RevocationStore].
+func (s SCEP) Forsaken(ctx context.Context, now time.Time) ([]cert.Fingerprint, error) {
+	list, err := all(ctx, s.db.read, scanFingerprint, forsaken, cert.Issued, micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("looking for certificates of disabled users: %w", err)
+	}
+	return list, nil
+}
+
+func scanFingerprint(row scanner) (cert.Fingerprint, error) {
+	hex, err := column[string](row)
+	if err != nil {
+		return cert.Fingerprint{}, err
+	}
+	return parseFingerprint(hex)
 }

@@ -118,10 +118,13 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 		if err := refuseKnownKey(ctx, tx, i); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO issuance (issuer, serial, state, profile, user_id, device_id, names, challenge,
+		if err := openCRL(ctx, tx, i.Issuer, i.Shard); err != nil {
+			return fmt.Errorf("opening the list of the certificate: %w", err)
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO issuance (issuer, serial, shard, state, profile, user_id, device_id, names, challenge,
 			renews, transaction_id, spki, tbs, fingerprint, not_after, created_at, issued_at, abandoned_at, superseded_at)
-			VALUES (?, ?, 'issuing', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, 0, 0, 0)`,
-			i.Issuer, i.Serial, i.Profile, i.Holder.User, i.Holder.Device, string(names), hashOf(i.Challenge),
+			VALUES (?, ?, ?, 'issuing', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, 0, 0, 0)`,
+			i.Issuer, i.Serial, i.Shard, i.Profile, i.Holder.User, i.Holder.Device, string(names), hashOf(i.Challenge),
 			fingerprint(i.Renews), i.Transaction, fingerprint(i.SPKI), i.TBS, micros(i.NotAfter), micros(i.At))
 		if err != nil {
 			return fmt.Errorf("inserting issuance: %w", err)

@@ -20,6 +20,7 @@ var (
 		"session": `1 = 0`,
 		"link":    `1 = 0`,
 		"mail":    `done_at > 0`,
+		"ocsp":    `1 = 0`,
 	}
 	rewritten = map[string]map[string]string{ // by table and column
 		"device":         {"lease_until": `0`},

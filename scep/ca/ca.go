@@ -37,14 +37,19 @@ type Public struct {
 // URLs is where the public finds what an issuer publishes; what is empty is
 // left out of certificates. Plain http is what verifiers fetch without trouble.
 type URLs struct {
-	CRL         string
+	CRL         string // ends in .crl
 	Certificate string
+	OCSP        string
+	// Shards is over how many lists the revocations of new certificates are
+	// spread, each below the address of the whole list. At most 1: there is
+	// the whole list only.
+	Shards int
 }
 
 // URLsBelow gives the addresses of the issuer named name on the server at
-// base, which has no path: "http://mdm.example.com".
+// base, which has no path: "http://mdm.example.com". There are no shards.
 func URLsBelow(base, name string) URLs {
-	return URLs{CRL: base + "/pki/" + name + ".crl", Certificate: base + "/pki/" + name + ".cer"}
+	return URLs{CRL: base + "/pki/" + name + ".crl", Certificate: base + "/pki/" + name + ".cer", OCSP: base + "/ocsp/" + name}
 }
 
 // NewIssuer takes a CA's key and what [NewPublic] takes.

@@ -67,10 +67,10 @@ func TestCRL(t *testing.T) {
 	judge.Need(t, "openssl")
 	h := newHouse(t)
 	good, bad := issue(t, h.mail, signing(rsaKey(t, "leaf", 2048).Public())), issue(t, h.mail, signing(rsaKey(t, "leaf", 2048).Public()))
-	der := must[[]byte](t)(h.mail.CRL(7, []ca.Revocation{
+	der := must[[]byte](t)(h.mail.CRL(ca.List{Number: 7, Revoked: []ca.Revocation{
 		{Serial: cert.SerialOf(bad.SerialNumber), At: now.Add(-time.Minute), Reason: ca.KeyCompromise},
 		{Serial: "7f00", At: now.Add(-time.Minute), Reason: ca.Unspecified},
-	}, now))
+	}}, now))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "crl.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o600); err != nil {

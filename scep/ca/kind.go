@@ -18,6 +18,7 @@ const (
 	Registration   Kind = "registration"    // the RA: opens SCEP requests, signs the replies
 	ProfileSigner  Kind = "profile-signer"  // signs configuration profiles
 	TLSServer      Kind = "tls-server"      //
+	OCSPSigner     Kind = "ocsp-signer"     // signs what a CA says of its certificates
 	DeviceIdentity Kind = "device-identity" // a device's proof of itself; profiles are sealed to it
 	MailSigning    Kind = "mail-signing"    // S/MIME, the key is made on the device
 	MailEncryption Kind = "mail-encryption" // S/MIME, the key is made in the keeper
@@ -66,6 +67,7 @@ var forms = map[Kind]form{
 	Registration:   {usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, maxLife: 3 * year},
 	ProfileSigner:  {usage: x509.KeyUsageDigitalSignature, maxLife: 3 * year},
 	TLSServer:      {usage: x509.KeyUsageDigitalSignature, maxLife: 825 * day, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
+	OCSPSigner:     {usage: x509.KeyUsageDigitalSignature, maxLife: 90 * day, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}},
 	DeviceIdentity: {usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, maxLife: 825 * day, public: true, open: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
 	MailSigning: {usage: x509.KeyUsageDigitalSignature, more: x509.KeyUsageContentCommitment, maxLife: 825 * day,
 		public: true, mail: true, open: true, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},

@@ -50,6 +50,7 @@ type Prepared struct {
 	Draft *x509.Certificate // as it will be, but with a signature of nobody
 
 	issuer    *Issuer
+	kind      Kind
 	algorithm []byte // DER of the signature algorithm
 	spent     atomic.Bool
 }
@@ -60,6 +61,15 @@ const backdate = 5 * time.Minute
 
 // Serial is the number that it will have.
 func (p *Prepared) Serial() cert.Serial { return cert.SerialOf(p.Draft.SerialNumber) }
+
+// Shard is the list on which it will stand when it is revoked; empty for the
+// whole list.
+func (p *Prepared) Shard() string {
+	if !forms[p.kind].public || len(p.Draft.CRLDistributionPoints) == 0 {
+		return ""
+	}
+	return p.issuer.Shard(p.Serial())
+}
 
 // TBS is the bytes that will be signed.
 func (p *Prepared) TBS() []byte { return p.Draft.RawTBSCertificate }
@@ -86,7 +96,7 @@ func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
 	}
-	p := &Prepared{issuer: i}
+	p := &Prepared{issuer: i, kind: r.Kind}
 	if p.Draft, p.algorithm, err = dissect(der); err != nil {
 		return nil, fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
 	}
@@ -99,11 +109,18 @@ func (i *Issuer) template(r Request, f form, now time.Time) (*x509.Certificate, 
 		return nil, err
 	}
 	t.NotAfter = earlier(t.NotAfter, i.cert.NotAfter)
+	shard := ""
+	if f.public {
+		shard = i.Shard(cert.SerialOf(t.SerialNumber))
+	}
 	if i.urls.CRL != "" && !r.NoCRL {
-		t.CRLDistributionPoints = []string{i.urls.CRL}
+		t.CRLDistributionPoints = []string{i.urls.listURL(shard)}
 	}
 	if i.urls.Certificate != "" && !r.NoAIA {
 		t.IssuingCertificateURL = []string{i.urls.Certificate}
+	}
+	if i.urls.OCSP != "" && !r.NoAIA && f.public { // the responder knows no others
+		t.OCSPServer = []string{i.urls.OCSP}
 	}
 	return t, nil
 }
@@ -134,6 +151,9 @@ func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 		IsCA:                  f.isCA,
 		MaxPathLenZero:        f.isCA && r.Kind != Root,
 		SubjectKeyId:          keyID,
+	}
+	if r.Kind == OCSPSigner {
+		t.ExtraExtensions = append(t.ExtraExtensions, noCheck)
 	}
 	if !r.Names.none() {
 		names, err := r.Names.altNames()

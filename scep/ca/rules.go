@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
 	"strings"
@@ -83,6 +84,9 @@ var rules = []struct {
 		lists := d.c.CRLDistributionPoints
 		return len(lists) == 0 && !d.form.mail || len(lists) == 1 && isWeb(lists[0])
 	}},
+	{"no-check", "It says that nobody need look for its revocation, and is no OCSP signer, or the other way round.", func(d draft) bool {
+		return d.has(noCheck.Id) == (d.kind == OCSPSigner)
+	}},
 	{"extensions", "It has a critical extension that nobody knows.", func(d draft) bool { return len(d.c.UnhandledCriticalExtensions) == 0 }},
 	{"signature", "It names a signature algorithm that is not used.", func(d draft) bool {
 		_, err := hashOf(d.c.SignatureAlgorithm)
@@ -128,4 +132,8 @@ func (d draft) critical(id asn1.ObjectIdentifier) bool {
 		}
 	}
 	return false
+}
+
+func (d draft) has(id asn1.ObjectIdentifier) bool {
+	return slices.ContainsFunc(d.c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
 }

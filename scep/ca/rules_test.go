@@ -187,6 +187,9 @@ func TestRules(t *testing.T) {
 		{"policy", "of the forum", ca.MailSigning, func(s *spoiled) { s.template.Policies = policy("2.23.140.1.5.1.3") }},
 		{"revocation", "no list", ca.MailSigning, func(s *spoiled) { s.template.CRLDistributionPoints = nil }},
 		{"revocation", "LDAP", ca.MailSigning, func(s *spoiled) { s.template.CRLDistributionPoints = []string{"ldap://example.com/cn=x"} }},
+		{"no-check", "of a mail certificate", ca.MailSigning, func(s *spoiled) {
+			s.template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: []byte{5, 0}}}
+		}},
 		{"extensions", "critical and unknown", ca.MailSigning, func(s *spoiled) {
 			s.template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
 		}},

@@ -1,5 +1,5 @@
 // Package device has the routes that devices use, and the pages that lead a
-// person to enroll one: /enroll, /mdm, /scep and /pki.
+// person to enroll one: /enroll, /mdm, /scep, /pki and /ocsp.
 //
 // It promises that a device is never answered 401, which would make it drop
 // its enrollment; that nothing of a message is parsed before its sender's
@@ -72,8 +72,8 @@ func Areas(c Config) []httpd.Area {
 }
 
 // Plain gives what needs no TLS: SCEP protects its messages by itself, and
-// what /pki serves is public and signed.
-func Plain(s *scep.Service) []httpd.Area { return []httpd.Area{scepArea(s), pkiArea(s)} }
+// what /pki and /ocsp serve is public and signed.
+func Plain(s *scep.Service) []httpd.Area { return []httpd.Area{scepArea(s), pkiArea(s), ocspArea(s)} }
 
 // Strangers that are turned away are written down, so many a second and so
 // many at once; the log has the rest.

@@ -76,27 +76,3 @@ func answer(w http.ResponseWriter, contentType string, body []byte, err error) e
 	_, err = w.Write(body)
 	return err
 }
-
-// pkiArea serves what certificates point at.
-func pkiArea(s *scep.Service) httpd.Area {
-	return httpd.Area{Render: httpd.Bare, Routes: []httpd.Route{
-		{Method: http.MethodGet, Path: "/pki/{issuer}.crl", Permission: httpd.Anyone, MaxBody: httpd.NoBody,
-			Handle: func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
-				body, err := s.CRL(r.Context(), mux.Vars(r)["issuer"])
-				return public(w, scep.TypeCRL, body, err)
-			}},
-		{Method: http.MethodGet, Path: "/pki/{issuer}.cer", Permission: httpd.Anyone, MaxBody: httpd.NoBody,
-			Handle: func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
-				body, err := s.CACertificate(mux.Vars(r)["issuer"])
-				return public(w, scep.TypeCert, body, err)
-			}},
-	}}
-}
-
-// public lets proxies keep the answer for a few minutes.
-func public(w http.ResponseWriter, contentType string, body []byte, err error) error {
-	if err == nil {
-		w.Header().Set("Cache-Control", "public, max-age=300")
-	}
-	return answer(w, contentType, body, err)
-}
