@@ -36,6 +36,10 @@ func scepGet(s *scep.Service) httpd.Handler {
 			body, kind, err := s.GetCACert(r.Context(), profile)
 			return answer(w, kind, body, err)
 		case "PKIOperation":
+			if r.Method == http.MethodHead { // nobody would read the certificate
+				w.Header().Set("Allow", "GET, POST")
+				return httpd.ErrMethod
+			}
 			message, err := scep.DecodeMessage(query.Get("message"))
 			if err != nil {
 				return err
