@@ -38,6 +38,9 @@ var (
 		"The message is not signed with the key that asks for a certificate.", "")
 	ErrKeyKnown = fault.New(fault.Denied, "scep_key_known",
 		"The key is another's, was imported or belongs to a revoked certificate.", "Make a new key.")
+	ErrNamesDiffer = fault.New(fault.Denied, "scep_names_differ",
+		"The request asks for other names than the certificate will have.",
+		"Have the client ask for what our records say, or set names: ignore in the certificate profile.")
 	ErrHolder = fault.New(fault.Denied, "scep_holder",
 		"The user is disabled or the device is not his, or was removed.", "")
 )

@@ -68,8 +68,11 @@ func (v *Certifier) renew(ctx context.Context, a issuing) (cert.Record, error) {
 }
 
 // give issues i, or has a person decide first. Refused says why neither; nil
-// when nothing is against it.
+// when nothing is against it so far.
 func (v *Certifier) give(ctx context.Context, a issuing, i Issuance, refused error) (cert.Record, error) {
+	if refused == nil && a.profile.MatchNames {
+		refused = v.unmatched(a, i)
+	}
 	if a.profile.Approval {
 		return v.await(ctx, a, i, refused)
 	}
@@ -121,7 +124,7 @@ func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Reco
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTime)
 	defer cancel()
 	now := v.Now()
-	p, err := a.issuer.Prepare(ca.Request{Kind: a.profile.kind(), Names: i.Names, Key: a.wanted.key, Life: a.profile.Life, Policy: a.profile.Policy}, now)
+	p, err := a.issuer.Prepare(a.request(i), now)
 	if err != nil {
 		return cert.Record{}, broken(err)
 	}
