@@ -16,7 +16,7 @@ import (
 type ChallengeRequest struct {
 	Profile string
 	User    subject.User
-	Device  subject.Device // of that user
+	Device  subject.Device // of that user; zero for a client that is managed elsewhere, which gets an id of its own
 	Life    time.Duration  // how long it waits; 0: as long as the profile says
 }
 
@@ -26,16 +26,24 @@ type Challenge struct {
 	URL         string
 	Fingerprint []byte // SHA-256 of the issuing CA's certificate, CAFingerprint of the payload
 	Expires     time.Time
+	Device      subject.DeviceID
 }
 
 // Challenge makes a challenge that gives one certificate of that profile, with
 // what the records say now, to whoever presents it first. Unused older ones of
 // the same profile and device are void from then on. It fails when a name that
-// the profile wants has no value.
+// the profile wants has no value, and without a device when the profile needs
+// one.
 func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRequest) (Challenge, error) {
 	l, err := s.line(ctx, r.Profile)
 	if err != nil {
 		return Challenge{}, err
+	}
+	switch {
+	case r.Device.ID == "" && (l.NeedsDevice || l.Profile.Use == cert.Identity):
+		return Challenge{}, ErrDeviceNeeded
+	case r.Device.ID == "":
+		r.Device = subject.Device{ID: subject.NewDeviceID(), User: r.User.ID}
 	}
 	if r.User.Disabled || r.Device.User != r.User.ID || !subject.ValidID(string(r.User.ID)) || !subject.ValidID(string(r.Device.ID)) {
 		return Challenge{}, ErrHolder
@@ -53,7 +61,7 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 		return Challenge{}, err
 	}
 	sum := sha256.Sum256(l.issuer.Certificate().Raw)
-	return Challenge{Secret: secret, URL: s.URL + "/" + l.Name, Fingerprint: sum[:], Expires: t.Expires}, nil
+	return Challenge{Secret: secret, URL: s.URL + "/" + l.Name, Fingerprint: sum[:], Expires: t.Expires, Device: r.Device.ID}, nil
 }
 
 // SigningChallenge makes a challenge for an S/MIME signing certificate.

@@ -52,7 +52,7 @@ func TestChallengeThatIsRefused(t *testing.T) {
 	}{
 		"unknown profile":  {func(r *scep.ChallengeRequest) { r.Profile = "x" }, scep.ErrProfileUnknown},
 		"another's device": {func(r *scep.ChallengeRequest) { r.Device.User = subject.NewUserID() }, scep.ErrHolder},
-		"no device":        {func(r *scep.ChallengeRequest) { r.Device.ID = "" }, scep.ErrHolder},
+		"identity of none": {func(r *scep.ChallengeRequest) { r.Profile, r.Device.ID = scep.DeviceIdentity, "" }, scep.ErrDeviceNeeded},
 		"disabled user":    {func(r *scep.ChallengeRequest) { r.User.Disabled = true }, scep.ErrHolder},
 		"no address":       {func(r *scep.ChallengeRequest) { r.User.Mail = "" }, subject.ErrVariableEmpty},
 		"nothing that fits": {func(r *scep.ChallengeRequest) {
@@ -132,5 +132,25 @@ func TestProfileThatBreaksARule(t *testing.T) {
 	got := w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
 	if got.status != "2" || got.text != "internal" || w.certificates() != 0 || !contains(w.log.Bytes(), "rule validity") {
 		t.Errorf("got %v\n%s", got, w.log)
+	}
+}
+
+// A profile may be for enrolled devices only; else a client that is managed
+// elsewhere gets an id of its own.
+func TestChallengeOfADevice(t *testing.T) {
+	w := newWorld(t)
+	free := must(w.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: scep.MailSigning, User: w.user}))(t)
+	if !subject.ValidID(string(free.Device)) || free.Device == w.device.ID {
+		t.Errorf("device %q", free.Device)
+	}
+	if got := w.send(ask{challenge: free.Secret.RevealString()}); got.cert == nil {
+		t.Errorf("got %v", got)
+	}
+	bound := newWorld(t, func(c *scep.Config) { profiles(c)[1].NeedsDevice = true })
+	if _, err := bound.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: scep.MailSigning, User: bound.user}); !errors.Is(err, scep.ErrDeviceNeeded) {
+		t.Errorf("got %v, want ErrDeviceNeeded", err)
+	}
+	if got := bound.send(ask{challenge: bound.challenge(scep.MailSigning).RevealString()}); got.cert == nil {
+		t.Errorf("with a device: got %v", got)
 	}
 }

@@ -59,6 +59,11 @@ var (
 		"The challenge is for another certificate profile.", "")
 )
 
+// ErrDeviceNeeded is returned for a challenge that is for no device, of a profile
+// that wants one.
+var ErrDeviceNeeded = fault.New(fault.Invalid, "scep_device_needed",
+	"This certificate profile is for enrolled devices only.", "Say for which: --device.")
+
 // Failures of requests that a person decides on.
 var (
 	ErrPending = fault.New(fault.Conflict, "scep_pending",

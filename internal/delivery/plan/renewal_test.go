@@ -248,3 +248,21 @@ func TestRenewalAfterRollOver(t *testing.T) {
 	}
 	w.rightly()
 }
+
+// A certificate that an administrator gave out for the device, by a profile of
+// his own, is none of ours: it takes no other's place and is not revoked.
+func TestAnothersSigningCertificate(t *testing.T) {
+	f := plan.Facts{Device: subject.Device{ID: "d"}}
+	other := cert.Record{Fingerprint: cert.FingerprintOf([]byte("other")), Source: cert.Issued, Use: cert.Signing, Profile: "laptops", Holder: cert.Holder{Device: "d"}}
+	f.Records = []cert.Record{other}
+	if got, there := f.Signing(); there {
+		t.Errorf("it counts: %s", got)
+	}
+	ours := other
+	ours.Fingerprint, ours.Profile = cert.FingerprintOf([]byte("ours")), plan.SigningProfile
+	other.CreatedAt = ours.CreatedAt.Add(1)
+	f.Records = []cert.Record{other, ours}
+	if got, _ := f.Signing(); got != ours.Fingerprint {
+		t.Errorf("got %s, want ours", got)
+	}
+}

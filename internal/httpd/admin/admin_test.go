@@ -126,6 +126,7 @@ func (f *fakeKeys) Publications(_ context.Context, users []subject.User) ([]pfxc
 type fakeIssuing struct {
 	revoked cert.Fingerprint
 	decided scep.Decision
+	asked   scep.ChallengeRequest
 }
 
 var waiting = scep.Request{ID: "r-1", State: scep.RequestOpen, Created: at, Expires: at.Add(time.Hour), Transaction: "T",
@@ -166,21 +167,22 @@ func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerpr
 }
 
 func (*fakeIssuing) Use(_ context.Context, profile string) (cert.Use, error) {
-	use, known := map[string]cert.Use{scep.MailSigning: cert.Signing, "phones": cert.Identity}[profile]
+	use, known := map[string]cert.Use{scep.MailSigning: cert.Signing, "laptops": cert.Signing, "phones": cert.Identity}[profile]
 	if !known {
 		return use, scep.ErrProfileUnknown
 	}
 	return use, nil
 }
 
-func (*fakeIssuing) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
-	if r.Profile != scep.MailSigning {
-		return scep.Challenge{}, scep.ErrProfileUnknown
+func (f *fakeIssuing) Challenge(_ context.Context, _ journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error) {
+	f.asked = r
+	switch {
+	case r.Profile == "laptops" && r.Device.ID == "":
+		return scep.Challenge{}, scep.ErrDeviceNeeded
+	case r.Device.ID == "":
+		r.Device.ID = "own"
 	}
-	if !subject.ValidID(string(r.Device.ID)) || r.Device.User != r.User.ID {
-		return scep.Challenge{}, scep.ErrHolder
-	}
-	return scep.Challenge{Secret: seal.SecretString("C"), URL: "https://x/scep/smime-signing", Expires: at}, nil
+	return scep.Challenge{Secret: seal.SecretString("C"), URL: "https://x/scep/" + r.Profile, Expires: at, Device: r.Device.ID}, nil
 }
 
 type fakePolicies struct {
@@ -626,13 +628,14 @@ func TestKeys(t *testing.T) {
 func TestChallenge(t *testing.T) {
 	w := newWorld(t)
 	c := w.as(t, access.Admin)
-	if _, err := c.AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"}); err != nil {
+	alice, err := c.AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "smime-signing", User: "alice@example.com"})
 	want := admin.Challenge{URL: "https://x/scep/smime-signing", HTTPURL: "http://x:8080/scep/smime-signing", Challenge: "C", Expires: at,
-		Profile: "smime-signing", User: "alice@example.com", Device: got.Device}
-	if err != nil || got != want || !subject.ValidID(got.Device) {
+		Profile: "smime-signing", User: "alice@example.com", Device: "own"}
+	if err != nil || got != want || w.issuing.asked.Life != time.Hour || string(w.issuing.asked.User.ID) != alice.ID {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	if _, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "x", User: "alice@example.com"}); code(err) != scep.ErrProfileUnknown.Code {
@@ -640,6 +643,33 @@ func TestChallenge(t *testing.T) {
 	}
 	if _, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: "phones", User: "alice@example.com"}); code(err) != admin.ErrIdentityChallenge.Code {
 		t.Errorf("identity of a device: got %v", err)
+	}
+	for id, d := range map[subject.DeviceID]mdm.Device{
+		"phone": {State: mdm.Enrolled}, "invited": {State: mdm.Invited}, "gone": {State: mdm.Removed}, "bobs": {State: mdm.Enrolled},
+	} {
+		d.Device = subject.Device{ID: id, User: subject.UserID(alice.ID)}
+		if id == "bobs" {
+			d.User = "bob"
+		}
+		w.devices.list = append(w.devices.list, d)
+	}
+	for name, c2 := range map[string]struct {
+		profile, device, want string
+	}{
+		"no device":        {"laptops", "", scep.ErrDeviceNeeded.Code},
+		"enrolled":         {"laptops", "phone", ""},
+		"invited only":     {"laptops", "invited", scep.ErrHolder.Code},
+		"removed":          {"laptops", "gone", scep.ErrHolder.Code},
+		"another's":        {"laptops", "bobs", scep.ErrHolder.Code},
+		"unknown":          {"laptops", "x", mdm.ErrDeviceUnknown.Code},
+		"what it gets":     {"smime-signing", "phone", admin.ErrDeliveredChallenge.Code},
+		"identity of it":   {"phones", "phone", admin.ErrIdentityChallenge.Code},
+		"unknown identity": {"phones", "x", admin.ErrIdentityChallenge.Code},
+	} {
+		got, err := c.CreateChallenge(t.Context(), admin.NewChallenge{Profile: c2.profile, User: "alice@example.com", Device: c2.device, Hours: 2})
+		if code(err) != c2.want || err == nil && (got.Device != c2.device || w.issuing.asked.Life != 2*time.Hour) {
+			t.Errorf("%s: got %+v, %v, want %q", name, got, err, c2.want)
+		}
 	}
 	f := cert.FingerprintOf([]byte("x"))
 	if err := c.Revoke(t.Context(), f.String(), "keyCompromise"); err != nil || w.issuing.revoked != f {

@@ -12,6 +12,7 @@ import (
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -27,6 +28,11 @@ type Issuing interface {
 	Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error
 }
 
+// ErrDeliveredChallenge is returned when a challenge is asked for that would take
+// the place of one which a device is on its way to use.
+var ErrDeliveredChallenge = fault.New(fault.Denied, "challenge_delivered",
+	"Signet gives this certificate to the device by itself.", "Leave the device out, or use a certificate profile of your own.")
+
 // ErrIdentityChallenge is returned when a challenge for a device's identity is
 // asked for.
 var ErrIdentityChallenge = fault.New(fault.Denied, "challenge_identity",
@@ -36,6 +42,8 @@ var ErrIdentityChallenge = fault.New(fault.Denied, "challenge_identity",
 type NewChallenge struct {
 	Profile string `json:"profile" maxLength:"64" doc:"Certificate profile, such as smime-signing"`
 	User    string `json:"user" maxLength:"320" doc:"Whose certificate it is to be: our id, an address or a UPN"`
+	Device  string `json:"device,omitempty" maxLength:"64" doc:"An enrolled device of that user, which the certificate is for: our id, its UDID or its serial number. Left out: a client that is not managed here"`
+	Hours   int    `json:"hours,omitempty" default:"1" minimum:"1" maximum:"72" doc:"How long the challenge is good"`
 }
 
 // Challenge lets a SCEP client get one certificate.
@@ -78,7 +86,8 @@ func (a *API) authorities() {
 	register(a, operation{id: "createChallenge", once: true, tag: "certificates", method: http.MethodPost, path: "/challenges",
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
 		status: http.StatusCreated,
-		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, ErrIdentityChallenge, directory.ErrUserUnknown}}, a.createChallenge)
+		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
+			scep.ErrNames, directory.ErrUserUnknown, mdm.ErrDeviceUnknown, subject.ErrVariableEmpty}}, a.createChallenge)
 	register(a, operation{id: "revoke", tag: "certificates", method: http.MethodPost, path: "/certificates/{cert}/revocation",
 		summary: "Revoke a certificate that we issued", permission: access.CARevoke, maxBody: small,
 		faults: []*fault.Error{scep.ErrCertificateUnknown, scep.ErrReason}}, a.revoke)
@@ -86,11 +95,18 @@ func (a *API) authorities() {
 		permission: access.CARead}, a.listAuthorities)
 }
 
-// createChallenge is for clients that are no enrolled device, so the
-// certificate names a device of its own. It could not be an existing one: with
-// an identity of an invited device whoever calls this would enroll in another
-// user's name, without his code. Of identities there is none at all: only enrollment
-// gives them out.
+// createChallenge is for SCEP clients that are told of it by a person. Of
+// identities there is none at all: with one of an invited device whoever calls
+// this would enroll in another user's name, without his code, and be given his
+// keys; only enrollment gives them out. Without a device the certificate names
+// one of its own.
+//
+// A signing certificate may name an enrolled device of its user. It opens
+// nothing: the opener takes identities only, by another CA, and mdm knows a
+// device by them. What it could do is take the place of the one that the device
+// is to get from us, so that the device would fail or its own be revoked as
+// superseded: that profile is refused, and none but that one is counted by
+// deliveries.
 func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[NewChallenge]) (*body[Challenge], error) {
 	use, err := a.Issuing.Use(ctx, in.Body.Profile)
 	switch {
@@ -103,16 +119,38 @@ func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[Ne
 	if err != nil {
 		return nil, err
 	}
-	device := subject.Device{ID: subject.NewDeviceID(), User: u.ID}
-	c, err := a.Issuing.Challenge(ctx, by, scep.ChallengeRequest{Profile: in.Body.Profile, User: u, Device: device})
+	device, err := a.challenged(ctx, in.Body, u)
 	if err != nil {
 		return nil, err
 	}
-	out := Challenge{URL: c.URL, Challenge: c.Secret.RevealString(), Expires: c.Expires, Profile: in.Body.Profile, User: u.Mail, Device: string(device.ID)}
+	c, err := a.Issuing.Challenge(ctx, by, scep.ChallengeRequest{Profile: in.Body.Profile, User: u, Device: device,
+		Life: time.Duration(in.Body.Hours) * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	out := Challenge{URL: c.URL, Challenge: c.Secret.RevealString(), Expires: c.Expires, Profile: in.Body.Profile, User: u.Mail, Device: string(c.Device)}
 	if a.PlainURL != "" {
 		out.HTTPURL = a.PlainURL + "/scep/" + in.Body.Profile
 	}
 	return &body[Challenge]{out}, nil
+}
+
+// challenged finds the device that a challenge is for; none when it names none.
+func (a *API) challenged(ctx context.Context, n NewChallenge, u subject.User) (subject.Device, error) {
+	switch {
+	case n.Device == "":
+		return subject.Device{}, nil
+	case n.Profile == scep.MailSigning:
+		return subject.Device{}, ErrDeliveredChallenge
+	}
+	d, err := a.Devices.Device(ctx, n.Device)
+	switch {
+	case err != nil:
+		return subject.Device{}, err
+	case d.User != u.ID || d.State != mdm.Enrolled:
+		return subject.Device{}, scep.ErrHolder
+	}
+	return d.Device.Device, nil
 }
 
 func (a *API) revoke(ctx context.Context, by journal.Actor, in *struct {
