@@ -47,6 +47,7 @@ var rooms = map[string]string{
 	"notify/apns/apnstest":   "notify",
 	"internal/job":           "internal/fault internal/logx internal/subject internal/journal",
 	"internal/backup":        "internal/fault",
+	"internal/rollover":      "internal/fault internal/logx internal/subject internal/cert internal/journal",
 	"internal/directory":     "internal/fault internal/subject internal/cert internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
@@ -58,7 +59,7 @@ var rooms = map[string]string{
 	"internal/metrics": "",
 	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
 
-	"internal/store":             "internal/metrics internal/fault internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
+	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",

@@ -84,6 +84,11 @@ const (
 	MailRetried        Action = "mail.retried"
 	BackupMade         Action = "backup.made"
 	BackupRestored     Action = "backup.restored"
+	RolloverStarted    Action = "ca.rollover_started"
+	RolloverMade       Action = "ca.rollover_made"
+	RolloverActivated  Action = "ca.rollover_activated"
+	RolloverCancelled  Action = "ca.rollover_cancelled"
+	RolloverEnded      Action = "ca.rollover_ended"
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

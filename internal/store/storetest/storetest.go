@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("snapshot", func(t *testing.T) { testSnapshot(t, open) })
 	t.Run("operations", func(t *testing.T) { testOperations(t, open) })
 	t.Run("renewal", func(t *testing.T) { testRenewal(t, open) })
+	t.Run("rollover", func(t *testing.T) { testRollover(t, open) })
 	t.Run("mail", func(t *testing.T) { testMail(t, open) })
 }
 
