@@ -70,12 +70,11 @@ type server struct {
 }
 
 // assemble opens a data directory. With a wrong key nothing is written.
-func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv func(string) string) (*server, error) {
+func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unlocker) (*server, error) {
 	b := newBuild()
 	s := &server{cfg: cfg, log: log, ending: make(chan struct{}), live: httpd.NewLive(), metrics: metrics.New(b.Version, b.Commit, b.Go)}
-	dir := cfg.In("keys")
 	var err error
-	if s.ring, err = openRing(cfg)(dir, keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)); err != nil {
+	if s.ring, err = keys.open(cfg); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
 	if err := s.ring.SelfTest(); err != nil {
@@ -84,18 +83,10 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, getenv f
 	if s.db, err = openDatabase(ctx, cfg, s.ring); err != nil {
 		return nil, err
 	}
-	if err := s.wire(dir); err != nil {
+	if err := s.wire(cfg.In("keys")); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
-}
-
-// openRing is how the keys are opened for the roles of this process.
-func openRing(cfg config.Config) func(dir, unlock string) (*keyring.Ring, error) {
-	if cfg.Plays(config.KeeperRole) {
-		return keyring.Open
-	}
-	return keyring.OpenFront
 }
 
 // wire makes the services.

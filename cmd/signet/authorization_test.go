@@ -55,11 +55,11 @@ func newAssembled(t *testing.T) *assembled {
 	cfg := config.Default()
 	cfg.Data, cfg.URL, cfg.Listen = t.TempDir(), "https://127.0.0.1:8443", "127.0.0.1:8443"
 	cfg.Mail = config.Mail{Server: "127.0.0.1:9", TLS: "none", From: "signet@example.com"} // nothing is sent: no step runs
-	made, err := initialise(t.Context(), cfg, func(string) string { return "" })
+	made, err := initialise(t.Context(), cfg, unlocker{getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := assemble(t.Context(), made.cfg, slog.New(slog.DiscardHandler), func(string) string { return "" })
+	s, err := assemble(t.Context(), made.cfg, slog.New(slog.DiscardHandler), unlocker{getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}

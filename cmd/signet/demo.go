@@ -145,7 +145,7 @@ func (d *demo) perform(ctx context.Context, cfg config.Config) error {
 
 // start makes a data directory and serves on it.
 func (d *demo) start(ctx context.Context, cfg config.Config) (<-chan error, error) {
-	made, err := initialise(ctx, cfg, d.app.getenv)
+	made, err := initialise(ctx, cfg, d.app.unlocker())
 	if err != nil {
 		return nil, fmt.Errorf("setting up: %w", err)
 	}
@@ -155,7 +155,7 @@ func (d *demo) start(ctx context.Context, cfg config.Config) (<-chan error, erro
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if d.s, err = assemble(ctx, cfg, logx.New(logFile, false, nil), d.app.getenv); err != nil {
+	if d.s, err = assemble(ctx, cfg, logx.New(logFile, false, nil), d.app.unlocker()); err != nil {
 		return nil, err
 	}
 	up, served := make(chan net.Addr, 1), make(chan error, 1)

@@ -86,12 +86,12 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 		err = a.initialised(c)
 	}
 	cfg.Data = a.dataDir()
-	keys := cfg.In("keys")
+	unlock := a.unlocker()
 	p := &doctor.Case{
 		Config: cfg, File: a.configFile(c), Err: err, Root: rootKey, Now: time.Now,
-		Unlock: keyring.FindUnlock(cfg.Keys.UnlockFile, keys, a.getenv), Lookup: net.DefaultResolver.LookupHost,
+		Unlock: unlock.file(cfg), Lookup: net.DefaultResolver.LookupHost,
 	}
-	p.Keys = func() (*keyring.Ring, error) { return openRing(cfg)(keys, p.Unlock) }
+	p.Keys = func() (*keyring.Ring, error) { return unlock.open(cfg) }
 	p.Running = func() bool { return answers(cfg.Socket()) }
 	p.Database = func(ctx context.Context) (doctor.Database, error) {
 		db, err := inspectDatabase(ctx, cfg)

@@ -65,7 +65,7 @@ directory is the keeper's from then on.`,
 			if cfg.URL == "" {
 				return usagef("--url is missing: the address under which devices reach the server")
 			}
-			f, err := initialise(c.Context(), cfg, a.getenv)
+			f, err := initialise(c.Context(), cfg, a.unlocker())
 			if err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ directory is the keeper's from then on.`,
 
 // initialise makes the data directory. What a crash left half-way is completed
 // by the next run; signet.toml is written last and says that all is there.
-func initialise(ctx context.Context, cfg config.Config, getenv func(string) string) (founded, error) {
+func initialise(ctx context.Context, cfg config.Config, keys unlocker) (founded, error) {
 	var f founded
 	file := cfg.In("signet.toml")
 	if _, err := os.Stat(file); err == nil {
@@ -107,7 +107,7 @@ func initialise(ctx context.Context, cfg config.Config, getenv func(string) stri
 	if problems := withoutFiles(cfg).Check(); len(problems) > 0 {
 		return f, usageError{problems[0]}
 	}
-	ring, err := makeKeys(cfg, getenv, &f)
+	ring, err := makeKeys(cfg, keys, &f)
 	if err != nil {
 		return f, err
 	}
@@ -131,12 +131,11 @@ func withoutFiles(cfg config.Config) config.Config {
 	return cfg
 }
 
-func makeKeys(cfg config.Config, getenv func(string) string, f *founded) (*keyring.Ring, error) {
-	dir := cfg.In("keys")
-	f.unlock = keyring.FindUnlock(cfg.Keys.UnlockFile, dir, getenv)
-	ring, err := keyring.Create(dir, f.unlock)
+func makeKeys(cfg config.Config, keys unlocker, f *founded) (*keyring.Ring, error) {
+	f.unlock = keys.file(cfg)
+	ring, err := keys.create(cfg)
 	if errors.Is(err, keyring.ErrExists) {
-		ring, err = keyring.Open(dir, f.unlock)
+		ring, err = keys.open(cfg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making the keys: %w", err)

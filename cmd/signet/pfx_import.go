@@ -8,14 +8,12 @@ import (
 	"os"
 	"slices"
 
-	"github.com/spf13/cobra"
-	"golang.org/x/term"
-
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/spf13/cobra"
 )
 
 // maxImport bounds what is read of one file; the server's own limit is lower.
@@ -117,13 +115,7 @@ func (a *app) importPassword(file string) (seal.Secret, error) {
 	if !a.terminal(a.stdin) {
 		return seal.Secret{}, usagef("there is nobody to ask for the password: give --password-file; an empty file is an empty password")
 	}
-	fmt.Fprint(a.stderr, "Password of the files: ")
-	b, err := term.ReadPassword(int(a.stdin.(*os.File).Fd()))
-	fmt.Fprintln(a.stderr)
-	if err != nil {
-		return seal.Secret{}, fmt.Errorf("reading password: %w", err)
-	}
-	return seal.NewSecret(b), nil
+	return a.askSecret("Password of the files: ")
 }
 
 // importFile sends one file. What the server refuses about the file is in the

@@ -39,6 +39,9 @@ type restorer struct {
 	losses   bool   // go on although keys do not open
 	verify   bool
 	settings map[string]string // that overrule signet.toml
+
+	passphrase string           // file of the unlock key's
+	options    []keyring.Option // how it is opened
 }
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -66,6 +69,8 @@ where the restored signet.toml says, or an empty one of MariaDB that
 			if r.unlock == "" {
 				return usagef("--unlock is missing: the file of the unlock key, without which nothing in the backup opens")
 			}
+			u := a.unlocker()
+			r.options = u.options(config.Config{Keys: config.Keys{PassphraseFile: r.passphrase}})
 			if r.verify {
 				return a.verifyBackup(c.Context(), r)
 			}
@@ -77,6 +82,7 @@ where the restored signet.toml says, or an empty one of MariaDB that
 	}
 	f := c.Flags()
 	f.StringVar(&r.unlock, "unlock", "", "`FILE` of the unlock key (default: the systemd credential signet-unlock)")
+	f.StringVar(&r.passphrase, "passphrase-file", "", "`FILE` with the passphrase of the unlock key, if it has one (default: the systemd credential signet-passphrase, else asked)")
 	f.StringVar(&r.identity, "identity", "", "`FILE` of another age identity, such as the recovery key")
 	f.BoolVar(&r.verify, "verify", false, "only prove that the backup is good; changes nothing")
 	f.String(dsnFlag, "", "`FILE` with the DSN of an empty MariaDB database to restore into, or '' for SQLite (default: what signet.toml says)")
@@ -148,7 +154,7 @@ func empty(dir string, itself bool) error {
 
 // restore fills the target from the backup and proves what is in it.
 func (r restorer) restore(ctx context.Context, to *target) (found restored, err error) {
-	unlock, err := keyring.UnlockKey(r.unlock)
+	unlock, err := keyring.UnlockKey(r.unlock, r.options...)
 	if err != nil {
 		return found, fmt.Errorf("reading the unlock key: %w", err)
 	}
@@ -170,7 +176,7 @@ func (r restorer) restore(ctx context.Context, to *target) (found restored, err 
 		return found, fmt.Errorf("reading the backup: %w", err)
 	}
 	found = restored{Created: to.header.Created, URL: to.header.URL, Program: to.header.Program, Rows: manifest.Rows}
-	p := prover{cfg: to.cfg, unlock: r.unlock, identities: identities, found: &found}
+	p := prover{cfg: to.cfg, unlock: r.unlock, options: r.options, identities: identities, found: &found}
 	if err := p.prove(ctx); err != nil {
 		return found, err
 	}

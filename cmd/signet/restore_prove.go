@@ -26,13 +26,14 @@ const inPart = 500
 type prover struct {
 	cfg        config.Config
 	unlock     string
+	options    []keyring.Option
 	identities []age.Identity
 	found      *restored
 }
 
 // prove notes what does not open; it fails when the keys themselves do not.
 func (p prover) prove(ctx context.Context) (err error) {
-	ring, err := keyring.Open(p.cfg.In("keys"), p.unlock)
+	ring, err := keyring.Open(p.cfg.In("keys"), p.unlock, p.options...)
 	if err != nil {
 		return fmt.Errorf("opening the keys of the backup: %w", err)
 	}

@@ -51,7 +51,7 @@ func (a *app) serveCommand() *cobra.Command {
 			level := new(slog.LevelVar)
 			level.Set(logLevel(cfg))
 			log := logx.New(a.stderr, cfg.Log.Format == "json", level)
-			s, err := assemble(c.Context(), cfg, log, a.getenv)
+			s, err := assemble(c.Context(), cfg, log, a.unlocker())
 			if err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ func (c Config) checkFiles() (list []Problem) {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		list = append(list, Problem{"tls.cert", "A certificate needs its key, and a key its certificate.", "Set both tls.cert and tls.key, or neither."})
 	}
-	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile,
+	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile, "keys.passphrase_file": c.Keys.PassphraseFile,
 		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile,
 		"mail.sign_cert": c.Mail.SignCert, "mail.sign_key": c.Mail.SignKey, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA,
 		"keeper.cert": c.Keeper.Cert, "keeper.key": c.Keeper.Key, "keeper.ca": c.Keeper.CA} {

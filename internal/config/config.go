@@ -88,8 +88,9 @@ type Push struct {
 
 // Keys is where private keys are unlocked from.
 type Keys struct {
-	UnlockFile string `toml:"unlock_file" doc:"File of the key that unlocks all others. Empty: keys/unlock.key in the data directory, or the systemd credential of that name. Keep a copy elsewhere."`
-	Recovery   string `toml:"recovery" doc:"An age recipient (age1…) to which every imported private key is sealed as well, so that its holder, offline, can open them with the age tool alone. Empty: a lost data directory loses the users' keys."`
+	UnlockFile     string `toml:"unlock_file" doc:"File of the key that unlocks all others. Empty: keys/unlock.key in the data directory, or the systemd credential of that name. Keep a copy elsewhere."`
+	PassphraseFile string `toml:"passphrase_file" doc:"File with the passphrase of an unlock key that has one (signet keys passphrase set). Empty: the systemd credential signet-passphrase, else it is asked for on the terminal."`
+	Recovery       string `toml:"recovery" doc:"An age recipient (age1…) to which every imported private key is sealed as well, so that its holder, offline, can open them with the age tool alone. Empty: a lost data directory loses the users' keys."`
 }
 
 // Log is what is written to standard error.

@@ -45,6 +45,3 @@ func (r *Ring) Files() (map[string][]byte, error) {
 
 // Unlocker gives the recipient of what the unlock key is to open.
 func (r *Ring) Unlocker() age.Recipient { return r.unlock.Recipient() }
-
-// UnlockKey reads the unlock key in a file, which nobody else may read.
-func UnlockKey(path string) (age.Identity, error) { return readUnlock(path) }

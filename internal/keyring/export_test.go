@@ -8,3 +8,6 @@ func (r *Ring) Escrow() []EscrowKey {
 	}
 	return list
 }
+
+// WorkFactor makes passphrases cheap while tests run.
+func WorkFactor(n int) { workFactor = n }

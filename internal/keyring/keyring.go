@@ -9,6 +9,8 @@
 //
 //	age -d -i unlock.key NAME.key.age
 //
+// The unlock key may itself be encrypted with a passphrase, as age -p does.
+//
 // It promises that a key is never written in the clear, never overwritten, and
 // that a file is there whole or not at all. What is sealed to an escrow key is
 // opened here only ([Ring.Unwrap]); the key itself is not handed out.
@@ -79,7 +81,7 @@ const columnFile = "column.age"
 // Create makes a ring in dir with a column root and an escrow key. The unlock
 // key is made too, unless the file is there already. ErrExists when dir has a
 // ring. What a crash left half-way is completed.
-func Create(dir, unlock string) (*Ring, error) {
+func Create(dir, unlock string, options ...Option) (*Ring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making key directory: %w", err)
 	}
@@ -89,7 +91,7 @@ func Create(dir, unlock string) (*Ring, error) {
 	if _, err := os.Stat(filepath.Join(dir, escrowFile)); err == nil {
 		return nil, ErrExists.Saying("There are keys in " + dir + " already.")
 	}
-	id, err := readUnlock(unlock)
+	id, err := readUnlock(unlock, waysOf(options))
 	if errors.Is(err, ErrUnlockMissing) {
 		id, err = makeUnlock(unlock)
 	}
@@ -105,29 +107,29 @@ func Create(dir, unlock string) (*Ring, error) {
 	if _, err := r.AddEscrow(); err != nil {
 		return nil, err
 	}
-	return Open(dir, unlock)
+	return Open(dir, unlock, options...)
 }
 
 // Open unlocks the ring in dir with the unlock key in that file. Nothing is
 // changed on disk, whatever is wrong.
-func Open(dir, unlock string) (*Ring, error) {
-	return open(dir, unlock, (*Ring).readEscrow)
+func Open(dir, unlock string, options ...Option) (*Ring, error) {
+	return open(dir, unlock, options, (*Ring).readEscrow)
 }
 
 // OpenFront is Open for a ring that [Ring.Share] made: what it knows of the
 // escrow keys is public.
-func OpenFront(dir, unlock string) (*Ring, error) {
-	return open(dir, unlock, func(r *Ring) ([]escrowKey, error) { return readList(r.dir) })
+func OpenFront(dir, unlock string, options ...Option) (*Ring, error) {
+	return open(dir, unlock, options, func(r *Ring) ([]escrowKey, error) { return readList(r.dir) })
 }
 
-func open(dir, unlock string, readEscrow func(*Ring) ([]escrowKey, error)) (*Ring, error) {
+func open(dir, unlock string, options []Option, readEscrow func(*Ring) ([]escrowKey, error)) (*Ring, error) {
 	if _, err := os.Stat(filepath.Join(dir, escrowFile)); err != nil {
 		return nil, missing(dir, err)
 	}
 	if err := private(dir); err != nil {
 		return nil, err
 	}
-	id, err := readUnlock(unlock)
+	id, err := readUnlock(unlock, waysOf(options))
 	if err != nil {
 		return nil, err
 	}

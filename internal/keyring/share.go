@@ -58,7 +58,7 @@ func (r *Ring) empty(dir, unlock string) (*Ring, error) {
 	if err := private(dir); err != nil {
 		return nil, err
 	}
-	id, err := readUnlock(unlock)
+	id, err := readUnlock(unlock, ways{})
 	if errors.Is(err, ErrUnlockMissing) {
 		id, err = makeUnlock(unlock)
 	}

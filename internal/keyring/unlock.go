@@ -18,7 +18,16 @@ import (
 const credential = "signet-unlock"
 
 // readUnlock reads the unlock key after looking at who else may.
-func readUnlock(path string) (*age.X25519Identity, error) {
+func readUnlock(path string, w ways) (*age.X25519Identity, error) {
+	text, err := unlockText(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseUnlock(path, text, w)
+}
+
+// unlockText gives what is in the file.
+func unlockText(path string) ([]byte, error) {
 	f, err := openUnlock(path)
 	if err != nil {
 		return nil, err
@@ -28,7 +37,17 @@ func readUnlock(path string) (*age.X25519Identity, error) {
 	if err != nil {
 		return nil, ErrUnlockMissing.Saying("The unlock key " + path + " is not there.").With(err)
 	}
-	defer clear(text)
+	return text, nil
+}
+
+// parseUnlock reads the key and wipes the text.
+func parseUnlock(path string, text []byte, w ways) (_ *age.X25519Identity, err error) {
+	defer func() { clear(text) }()
+	if encrypted(text) {
+		if text, err = decryptUnlock(path, text, w); err != nil {
+			return nil, err
+		}
+	}
 	list, err := age.ParseIdentities(bytes.NewReader(text))
 	if err != nil || len(list) != 1 {
 		return nil, invalid(path) // without the cause, which may quote the key
@@ -66,8 +85,7 @@ func makeUnlock(path string) (*age.X25519Identity, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making directory of unlock key: %w", err)
 	}
-	text := []byte("# Signet unlock key: opens every private key. Keep a copy in a safe place.\n# public key: " +
-		id.Recipient().String() + "\n" + id.String() + "\n")
+	text := unlockFile(id)
 	defer clear(text)
 	if err := disk.Create(path, text, 0o400); err != nil {
 		return nil, fmt.Errorf("writing unlock key: %w", err)
