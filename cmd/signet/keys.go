@@ -39,7 +39,7 @@ type maker struct {
 // all makes what is missing.
 func (m maker) all() error {
 	org := m.organization()
-	err := m.ensure(rootKey, p384, func(key crypto.Signer) (*x509.Certificate, error) {
+	err := m.ensure(rootKey, kinds[m.cfg.CA.RootKey], func(key crypto.Signer) (*x509.Certificate, error) {
 		return ca.NewRoot(key, m.names(org+" Root CA"), m.now)
 	}, "")
 	if err != nil {
@@ -50,8 +50,8 @@ func (m maker) all() error {
 		key                 func() (crypto.Signer, error)
 		make                func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error)
 	}{
-		{deviceKey, rootKey, org + " Device CA", rsaKey(3072), ca.NewDeviceCA},
-		{mailKey, rootKey, org + " S/MIME CA", p256, ca.NewMailCA},
+		{deviceKey, rootKey, org + " Device CA", kinds[m.cfg.CA.DeviceKey], ca.NewDeviceCA},
+		{mailKey, rootKey, org + " S/MIME CA", kinds[m.cfg.CA.MailKey], ca.NewMailCA},
 		{deviceRA, deviceKey, org + " Device RA", rsaKey(2048), ca.NewRA},
 		{mailRA, mailKey, org + " S/MIME RA", rsaKey(2048), ca.NewRA},
 		{profileKey, rootKey, org, rsaKey(2048), ca.NewProfileSigner},
@@ -113,6 +113,11 @@ func (m maker) organization() string { return cmp.Or(m.cfg.Organization, "Signet
 
 func (m maker) names(common string) ca.Names {
 	return ca.Names{CommonName: common, Organization: m.cfg.Organization}
+}
+
+// kinds make a key of the kind that the configuration names.
+var kinds = map[string]func() (crypto.Signer, error){
+	"ecdsa-p256": p256, "ecdsa-p384": p384, "rsa-3072": rsaKey(3072), "rsa-4096": rsaKey(4096),
 }
 
 func p256() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }

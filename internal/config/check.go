@@ -84,6 +84,9 @@ func (c Config) checkChoices() (list []Problem) {
 		key, value string
 		allowed    []string
 	}{
+		{"ca.root_key", c.CA.RootKey, keyKinds},
+		{"ca.device_key", c.CA.DeviceKey, keyKinds},
+		{"ca.smime_key", c.CA.MailKey, keyKinds},
 		{"enroll.auth", c.Enroll.Auth, []string{"code", "lab"}},
 		{"mail.tls", c.Mail.TLS, []string{"starttls", "tls", "none"}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},

@@ -68,12 +68,6 @@ type SCEP struct {
 	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use DES, triple DES and SHA-1. iPhones and iPads do not need it."`
 }
 
-// CA is what certificates say of where their revocation is published.
-type CA struct {
-	OCSP      bool `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
-	CRLShards int  `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`
-}
-
 // MDM is how devices reach us.
 type MDM struct {
 	TLSHost string `toml:"tls_host" doc:"A host name of its own under which devices prove themselves by a TLS client certificate as well, such as device.mdm.example.org: browsers would ask everybody for one on the shared name. It goes into the enrollment profile; set it before devices enroll. Empty: devices sign their messages, which is enough."`

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/keyring"
 )
 
 func (c *Case) settings(context.Context) Finding {
@@ -78,6 +79,9 @@ func (c *Case) apart(context.Context) Finding {
 	unlock, err2 := filepath.Abs(c.Unlock)
 	if err := cmp.Or(err, err2); err != nil {
 		return trouble(err, "")
+	}
+	if locked, err := keyring.Encrypted(c.Unlock); err == nil && locked {
+		return ok("the unlock key needs a passphrase")
 	}
 	if strings.HasPrefix(unlock, data+string(filepath.Separator)) {
 		return warn("The unlock key lies in the data directory: who copies that has every key.",

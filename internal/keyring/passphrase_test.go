@@ -74,9 +74,11 @@ func TestPassphraseRefused(t *testing.T) {
 			dir, unlock := locked(t)
 			before := snapshot(t, dir, unlock)
 			for what, do := range map[string]func() error{
-				"open":   func() error { _, err := keyring.Open(dir, unlock, c.options...); return err },
-				"read":   func() error { _, err := keyring.UnlockKey(unlock, c.options...); return err },
-				"change": func() error { return keyring.SetPassphrase(unlock, seal.SecretString("another passphrase"), c.options...) },
+				"open": func() error { _, err := keyring.Open(dir, unlock, c.options...); return err },
+				"read": func() error { _, err := keyring.UnlockKey(unlock, c.options...); return err },
+				"change": func() error {
+					return keyring.SetPassphrase(unlock, seal.SecretString("another passphrase"), c.options...)
+				},
 				"remove": func() error { return keyring.RemovePassphrase(unlock, c.options...) },
 			} {
 				if err := do(); !errors.Is(err, c.want) {

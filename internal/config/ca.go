@@ -1,0 +1,15 @@
+package config
+
+// CA is what keys the certification authorities have, which counts when signet
+// init makes them, and what their certificates say of revocation.
+type CA struct {
+	RootKey   string `toml:"root_key" default:"ecdsa-p384" doc:"Kind of key of the root CA: ecdsa-p256, ecdsa-p384, rsa-3072 or rsa-4096. Counts when signet init makes it."`
+	DeviceKey string `toml:"device_key" default:"rsa-3072" doc:"Kind of key of the CA of device identities, one of the same."`
+	MailKey   string `toml:"smime_key" default:"ecdsa-p256" doc:"Kind of key of the S/MIME CA, one of the same. Mail programs of before 2015 know RSA only."`
+
+	OCSP      bool `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
+	CRLShards int  `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`
+}
+
+// keyKinds are those that a CA may have.
+var keyKinds = []string{"ecdsa-p256", "ecdsa-p384", "rsa-3072", "rsa-4096"}
