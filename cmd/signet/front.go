@@ -31,18 +31,18 @@ func (a *app) initFront(given config.Config, whole string) error {
 		return err
 	}
 	cfg.Data = whole
-	unlock := keyring.FindUnlock(cfg.Keys.UnlockFile, cfg.In("keys"), a.getenv)
-	ring, err := keyring.Open(cfg.In("keys"), unlock)
+	u := a.unlocker()
+	ring, err := keyring.Open(cfg.In("keys"), u.file(cfg), u.options(cfg)...)
 	if err != nil {
 		return fmt.Errorf("opening the keys of %s: %w", whole, err)
 	}
 	cfg.Data, cfg.Roles = given.Data, frontRoles
-	cfg.Keys.UnlockFile = given.Keys.UnlockFile
+	cfg.Keys.UnlockFile, cfg.Keys.PassphraseFile = given.Keys.UnlockFile, given.Keys.PassphraseFile
 	cfg.Keeper = given.Keeper
 	if problems := withoutFiles(cfg).Check(); len(problems) > 0 {
 		return usageError{problems[0]}
 	}
-	if err := ring.Share(cfg.In("keys"), keyring.FindUnlock(cfg.Keys.UnlockFile, cfg.In("keys"), a.getenv), facesNetwork); err != nil {
+	if err := ring.Share(cfg.In("keys"), u.file(cfg), facesNetwork); err != nil {
 		return fmt.Errorf("sharing the keys: %w", err)
 	}
 	var text bytes.Buffer
