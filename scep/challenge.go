@@ -52,6 +52,11 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 	if err != nil {
 		return Challenge{}, err
 	}
+	for _, addr := range names.Mail {
+		if !l.issuer.Permits(addr) {
+			return Challenge{}, ErrDomain
+		}
+	}
 	now, secret := s.Now(), seal.Random()
 	t := Ticket{
 		Grant: Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names},

@@ -109,6 +109,8 @@ var (
 		"Use keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or unspecified.")
 	ErrNames = fault.New(fault.Invalid, "scep_names",
 		"No common name of the profile has a value that fits.", "Give the user a display name of at most 64 characters.")
+	ErrDomain = fault.New(fault.Denied, "scep_domain",
+		"The CA may not certify the user's mail address.", "It is constrained to the domains of ca.mail_domains, as they were when it was made.")
 	ErrProfileEncryption = fault.New(fault.Invalid, "scep_profile_encryption",
 		"No certificate profile for SCEP may be for encryption: the key stays on one device, and the user's other devices could not read.",
 		"Import the user's encryption certificates instead.")

@@ -62,7 +62,11 @@ func (m maker) all() error {
 			return err
 		}
 		err = m.ensure(part.name, part.key, func(key crypto.Signer) (*x509.Certificate, error) {
-			return part.make(issuer, key.Public(), m.names(part.common), m.now)
+			names := m.names(part.common)
+			if part.name == mailKey {
+				names.Permitted = m.cfg.CA.Domains()
+			}
+			return part.make(issuer, key.Public(), names, m.now)
 		}, part.above)
 		if err != nil {
 			return err

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // CA is what keys the certification authorities have, which counts when signet
 // init makes them, and what their certificates say of revocation.
 type CA struct {
@@ -7,9 +9,25 @@ type CA struct {
 	DeviceKey string `toml:"device_key" default:"rsa-3072" doc:"Kind of key of the CA of device identities, one of the same."`
 	MailKey   string `toml:"smime_key" default:"ecdsa-p256" doc:"Kind of key of the S/MIME CA, one of the same. Mail programs of before 2015 know RSA only."`
 
+	MailDomains string `toml:"mail_domains" doc:"Mail domains that the S/MIME CA may certify, such as \"example.com .example.com\": addresses at that host, and at hosts below it. They become name constraints of the CA certificate when it is made, and cannot be changed afterwards. Empty: any."`
+
 	OCSP      bool `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
 	CRLShards int  `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`
 }
 
 // keyKinds are those that a CA may have.
 var keyKinds = []string{"ecdsa-p256", "ecdsa-p384", "rsa-3072", "rsa-4096"}
+
+// Domains lists the mail domains.
+func (c CA) Domains() []string {
+	return strings.FieldsFunc(c.MailDomains, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (c CA) check() (list []Problem) {
+	for _, d := range c.Domains() {
+		if strings.ContainsFunc(d, func(r rune) bool { return r > '~' || strings.ContainsRune("@/:\\\"", r) }) || !strings.Contains(strings.Trim(d, "."), ".") {
+			list = append(list, Problem{"ca.mail_domains", d + " is no mail domain.", "Give names such as example.com, in their ASCII form, or .example.com for the hosts below it."})
+		}
+	}
+	return list
+}

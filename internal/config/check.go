@@ -21,7 +21,7 @@ func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
 // Check judges the settings as a whole, in the order of their keys; nothing
 // found is nil.
 func (c Config) Check() []Problem {
-	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkNumbers(), c.checkMail(), c.checkKeeper())
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkNumbers(), c.checkMail(), c.checkKeeper(), c.CA.check())
 	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }

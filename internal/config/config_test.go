@@ -144,6 +144,7 @@ func TestCheck(t *testing.T) {
 		"choices":         {func(c *config.Config) { c.Enroll.Auth, c.Log.Level = "none", "loud" }, []string{"enroll.auth", "log.level"}},
 		"numbers":         {func(c *config.Config) { c.Enroll.InvitationDays = 0 }, []string{"enroll.invitation_days"}},
 		"push":            {func(c *config.Config) { c.Push.Gateway, c.Push.CA = "api.push.apple.com", "no.pem" }, []string{"push.ca", "push.gateway"}},
+		"mail domains":    {func(c *config.Config) { c.CA.MailDomains = "example.com, alice@example.com" }, []string{"ca.mail_domains"}},
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
 		"no such port":    {func(c *config.Config) { c.Listen, c.HTTPListen = ":99999", ":x" }, []string{"http_listen", "listen"}},
 		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"ca.crl_shards", "ca.device_key", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},

@@ -21,6 +21,7 @@ type Names struct {
 	UPN          []string `json:",omitempty"` // Microsoft user principal names
 	URIs         []string `json:",omitempty"`
 	Hosts        []string `json:",omitempty"` // host names and IP addresses
+	Permitted    []string `json:",omitempty"` // of a CA for mail: the domains that it may certify; none: any
 }
 
 // DN gives the subject.

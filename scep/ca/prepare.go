@@ -151,6 +151,8 @@ func template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 		IsCA:                  f.isCA,
 		MaxPathLenZero:        f.isCA && r.Kind != Root,
 		SubjectKeyId:          keyID,
+
+		PermittedEmailAddresses: r.Names.Permitted, PermittedDNSDomainsCritical: len(r.Names.Permitted) > 0,
 	}
 	if r.Kind == OCSPSigner {
 		t.ExtraExtensions = append(t.ExtraExtensions, noCheck)

@@ -75,6 +75,7 @@ var rules = []struct {
 	{"names-form", "A name is no address, user principal name, host name or URI.", draft.wellFormed},
 	{"repetition", "It says the same twice, or has two common names.", draft.nothingTwice},
 	{"subject-mail", "The subject has an address that is not among the names.", draft.mailRepeated},
+	{"name-constraints", "It has an address that the CA may not certify, or constraints that are for no CA of its kind.", draft.within},
 	{"policy", "It claims a policy of the CA/Browser Forum, or any policy.", func(d draft) bool {
 		return !slices.ContainsFunc(d.c.Policies, func(o x509.OID) bool {
 			return strings.HasPrefix(o.String()+".", arcForum) || o.String() == anyPolicy

@@ -161,6 +161,7 @@ func TestRules(t *testing.T) {
 		{"repetition", "a unit", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,OU=a,OU=a") }},
 		{"repetition", "common names", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,CN=y") }},
 		{"subject-mail", "another address", ca.MailSigning, func(s *spoiled) { s.subject(t, "CN=x,E=bob@example.com") }},
+		{"name-constraints", "in no CA", ca.MailSigning, func(s *spoiled) { s.template.PermittedEmailAddresses = []string{"example.com"} }},
 		{"policy", "any", ca.MailSigning, func(s *spoiled) { s.template.Policies = policy("2.5.29.32.0") }},
 		{"revocation", "none for a key that encrypts", ca.MailEncryption, func(s *spoiled) { s.template.CRLDistributionPoints = nil }},
 		{"revocation", "two lists", ca.DeviceIdentity, func(s *spoiled) {

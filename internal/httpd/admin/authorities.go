@@ -86,7 +86,7 @@ func (a *API) authorities() {
 	register(a, operation{id: "createChallenge", once: true, tag: "certificates", method: http.MethodPost, path: "/challenges",
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
 		status: http.StatusCreated,
-		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
+		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, scep.ErrDomain, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
 			scep.ErrNames, directory.ErrUserUnknown, mdm.ErrDeviceUnknown, subject.ErrVariableEmpty}}, a.createChallenge)
 	register(a, operation{id: "revoke", tag: "certificates", method: http.MethodPost, path: "/certificates/{cert}/revocation",
 		summary: "Revoke a certificate that we issued", permission: access.CARevoke, maxBody: small,
