@@ -18,6 +18,7 @@ type CertifierConfig struct {
 	Issuers     []*ca.Issuer
 	Profiles    Catalogue
 	AllowLegacy bool // as in [Config]
+	Lab         *Lab // nil, as it should be: no static challenge
 	Log         *slog.Logger
 	Now         func() time.Time
 }

@@ -26,11 +26,14 @@ func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) 
 	if a.wanted.challenge.Empty() {
 		return cert.Record{}, ErrChallengeUnknown
 	}
-	t, err := v.Store.Ticket(ctx, a.wanted.challenge.Hash())
+	t, err := v.ticket(ctx, a)
 	if err != nil {
 		return cert.Record{}, err
 	}
 	c, err := v.redeem(ctx, a, t)
+	if err != nil {
+		err = about{err, t.Holder}
+	}
 	if f := fault.Of(err); f != nil && !errors.Is(err, ErrPending) {
 		e := entry(v.Now(), device(t.Grant, a.Remote), journal.ChallengeRefused, t.Grant)
 		e.Detail["code"] = f.Code
@@ -64,8 +67,20 @@ func (v *Certifier) renew(ctx context.Context, a issuing) (cert.Record, error) {
 		return cert.Record{}, err
 	}
 	i := Issuance{Grant: old.Grant, Renews: old.Record.Fingerprint, Transaction: a.Transaction, SPKI: a.wanted.spki}
-	return v.give(ctx, a, i, old.refusal(a.profile, v.Now()))
+	c, err := v.give(ctx, a, i, old.refusal(a.profile, v.Now()))
+	if err != nil {
+		err = about{err, i.Holder}
+	}
+	return c, err
 }
+
+// about is a failure that concerns somebody whom we know, for the log.
+type about struct {
+	error
+	cert.Holder
+}
+
+func (a about) Unwrap() error { return a.error }
 
 // give issues i, or has a person decide first. Refused says why neither; nil
 // when nothing is against it so far.

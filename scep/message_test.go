@@ -79,7 +79,7 @@ func TestMessageOfAMac(t *testing.T) {
 func TestLogTellsNoSecret(t *testing.T) {
 	w := newWorld(t)
 	secret := w.challenge(scep.MailSigning).RevealString()
-	for _, a := range []ask{{challenge: secret, kind: "18"}, {challenge: "FOREIGN"}, {challenge: secret, key: rsaKey(2)}, {challenge: secret}, {challenge: secret, transaction: "FOREIGN"}} {
+	for _, a := range []ask{{challenge: secret, kind: "18"}, {challenge: "FOREIGN"}, {challenge: secret, key: rsaKey(2)}, {challenge: secret}, {challenge: secret, transaction: "FOREIGN"}, {challenge: secret, transaction: "0123456789ABCDEF"}} {
 		w.send(a)
 	}
 	log := w.log.String()
@@ -88,7 +88,7 @@ func TestLogTellsNoSecret(t *testing.T) {
 			t.Errorf("the log has %q:\n%s", s, log)
 		}
 	}
-	for _, s := range []string{"scep_challenge_unknown", "scep_key_foreign", "certificate issued", fmt.Sprint("device=", w.device.ID)} {
+	for _, s := range []string{"scep_challenge_unknown", "scep_key_foreign", "certificate issued", "transaction=0123456789ABCDEF", fmt.Sprint("user=", w.user.ID), fmt.Sprint("device=", w.device.ID)} {
 		if !strings.Contains(log, s) {
 			t.Errorf("the log has no %q:\n%s", s, log)
 		}

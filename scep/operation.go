@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"runtime/debug"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -40,21 +41,31 @@ func (s *Service) PKIOperation(ctx context.Context, profile, remote string, mess
 	if errors.Is(err, ErrPending) {
 		return s.pending(l, r)
 	}
-	s.report(ctx, l, remote, err)
+	s.report(ctx, l, remote, r, err)
 	if errors.Is(err, ErrChallengeUnknown) && s.guesses.another(remote, s.Now()) > s.MaxFailures {
 		return nil, ErrTooMany // not worth a signature; a right one still gets through
 	}
 	return s.failure(l, r, err)
 }
 
+// plainID is what the transactions of all known clients look like: a hash in
+// hex, or a number. Whatever else a client sends is not logged.
+var plainID = regexp.MustCompile(`^[0-9A-Fa-f]{1,128}$`)
+
 // report logs why a request was refused; only what we did wrong is an error.
-func (s *Service) report(ctx context.Context, l *line, remote string, err error) {
+func (s *Service) report(ctx context.Context, l *line, remote string, r *request, err error) {
 	level := slog.LevelInfo
 	if fault.Of(err) == nil && !errors.Is(err, context.Canceled) {
 		level = slog.LevelError
 	}
-	s.Log.Log(ctx, level, "certificate request refused",
-		logx.Profile, l.Name, logx.Remote, remote, logx.Code, fault.Code(err), logx.Err, err)
+	args := []any{logx.Profile, l.Name, logx.Remote, remote, logx.Code, fault.Code(err), logx.Err, err}
+	if plainID.Match(r.transaction.Bytes) {
+		args = append(args, logx.Transaction, string(r.transaction.Bytes))
+	}
+	if whom, known := errors.AsType[about](err); known {
+		args = append(args, logx.User, whom.User, logx.Device, whom.Device)
+	}
+	s.Log.Log(ctx, level, "certificate request refused", args...)
 }
 
 // parseSafely is parse for bytes that nobody vouches for.

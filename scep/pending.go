@@ -74,7 +74,11 @@ func (v *Certifier) poll(ctx context.Context, a issuing) (cert.Record, error) {
 	if err != nil {
 		return cert.Record{}, err
 	}
-	return v.settle(ctx, a, r)
+	c, err := v.settle(ctx, a, r)
+	if err != nil {
+		err = about{err, r.Holder}
+	}
+	return c, err
 }
 
 // settle answers by the state of a request. One that was approved is issued

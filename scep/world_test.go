@@ -40,6 +40,7 @@ type world struct {
 	path   string
 	s      *scep.Service
 	keeper *scep.Certifier
+	lab    *scep.Lab
 	config scep.Config
 	log    *bytes.Buffer
 	user   subject.User
@@ -81,7 +82,7 @@ func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	h, c := theHouse(), w.config
-	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy,
+	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, Lab: w.lab,
 		Issuers: []*ca.Issuer{h.device.Issuer, h.mail.Issuer, h.root}, Log: c.Log, Now: c.Now})
 	if c.Keeper == nil {
 		c.Keeper = w.keeper

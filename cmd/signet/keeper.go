@@ -34,10 +34,14 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 		}
 		issuers = append(issuers, issuer)
 	}
+	lab, err := s.lab()
+	if err != nil {
+		return err
+	}
 	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Issuers: issuers, Profiles: profiles,
-		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now})
+		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Lab: lab, Log: s.log, Now: time.Now})
 	s.keeper = s.certifier
-	return nil
+	return s.warnOfLab()
 }
 
 // keeperTLS is how both sides prove themselves over the network; nil when no

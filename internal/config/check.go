@@ -21,7 +21,7 @@ func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
 // Check judges the settings as a whole, in the order of their keys; nothing
 // found is nil.
 func (c Config) Check() []Problem {
-	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkNumbers(), c.checkMail(), c.checkKeeper(), c.CA.check())
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkNumbers(), c.checkMail(), c.checkKeeper(), c.CA.check())
 	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }
@@ -70,7 +70,7 @@ func (c Config) checkFiles() (list []Problem) {
 	}
 	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile, "keys.passphrase_file": c.Keys.PassphraseFile,
 		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile,
-		"mail.sign_cert": c.Mail.SignCert, "mail.sign_key": c.Mail.SignKey, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA,
+		"mail.sign_cert": c.Mail.SignCert, "mail.sign_key": c.Mail.SignKey, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA, "scep.lab_challenge_file": c.SCEP.LabChallengeFile,
 		"keeper.cert": c.Keeper.Cert, "keeper.key": c.Keeper.Key, "keeper.ca": c.Keeper.CA} {
 		if _, err := os.Stat(file); file != "" && err != nil {
 			list = append(list, Problem{key, fmt.Sprintf("The file %s cannot be read.", file), "Check its name and who may read it."})

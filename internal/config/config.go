@@ -66,6 +66,10 @@ type Help struct {
 // SCEP is how certificates are issued.
 type SCEP struct {
 	AllowLegacyAlgorithms bool `toml:"allow_legacy_algorithms" doc:"Whether SCEP clients may use DES, triple DES and SHA-1. iPhones and iPads do not need it."`
+
+	LabChallengeFile string `toml:"lab_challenge_file" doc:"For laboratories, with enroll.auth = lab only: file of a static challenge, of 16 characters at least. Whoever knows it gets as many certificates of scep.lab_profile as he likes. Empty for none."`
+	LabProfile       string `toml:"lab_profile" doc:"The certificate profile of scep.lab_challenge_file; none for device identities."`
+	LabUser          string `toml:"lab_user" doc:"The user, by address, UPN or id, in whose name certificates for scep.lab_challenge_file are."`
 }
 
 // MDM is how devices reach us.

@@ -132,16 +132,26 @@ func TestCheck(t *testing.T) {
 		change func(*config.Config)
 		want   []string
 	}{
-		"no url":          {func(c *config.Config) { c.URL = "" }, []string{"url"}},
-		"http":            {func(c *config.Config) { c.URL = "http://mdm.example.org" }, []string{"url"}},
-		"path":            {func(c *config.Config) { c.URL = "https://mdm.example.org/x" }, []string{"url"}},
-		"user":            {func(c *config.Config) { c.URL = "https://a@mdm.example.org" }, []string{"url"}},
-		"name alone":      {func(c *config.Config) { c.URL = "mdm.example.org" }, []string{"url"}},
-		"opaque":          {func(c *config.Config) { c.URL = "https:mdm" }, []string{"url"}},
-		"no port":         {func(c *config.Config) { c.Listen, c.OpsListen = "localhost", "x" }, []string{"listen", "ops_listen"}},
-		"cert alone":      {func(c *config.Config) { c.TLS.Cert = "config.go" }, []string{"tls.cert"}},
-		"missing files":   {func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "no.pem", "no.key" }, []string{"tls.cert", "tls.key"}},
-		"choices":         {func(c *config.Config) { c.Enroll.Auth, c.Log.Level = "none", "loud" }, []string{"enroll.auth", "log.level"}},
+		"no url":        {func(c *config.Config) { c.URL = "" }, []string{"url"}},
+		"http":          {func(c *config.Config) { c.URL = "http://mdm.example.org" }, []string{"url"}},
+		"path":          {func(c *config.Config) { c.URL = "https://mdm.example.org/x" }, []string{"url"}},
+		"user":          {func(c *config.Config) { c.URL = "https://a@mdm.example.org" }, []string{"url"}},
+		"name alone":    {func(c *config.Config) { c.URL = "mdm.example.org" }, []string{"url"}},
+		"opaque":        {func(c *config.Config) { c.URL = "https:mdm" }, []string{"url"}},
+		"no port":       {func(c *config.Config) { c.Listen, c.OpsListen = "localhost", "x" }, []string{"listen", "ops_listen"}},
+		"cert alone":    {func(c *config.Config) { c.TLS.Cert = "config.go" }, []string{"tls.cert"}},
+		"missing files": {func(c *config.Config) { c.TLS.Cert, c.TLS.Key = "no.pem", "no.key" }, []string{"tls.cert", "tls.key"}},
+		"choices":       {func(c *config.Config) { c.Enroll.Auth, c.Log.Level = "none", "loud" }, []string{"enroll.auth", "log.level"}},
+		"a static challenge": {func(c *config.Config) {
+			c.Enroll.Auth, c.SCEP.LabChallengeFile, c.SCEP.LabProfile, c.SCEP.LabUser = "lab", "lab.go", "smime-signing", "alice@example.com"
+		}, []string{}},
+		"outside a laboratory": {func(c *config.Config) {
+			c.SCEP.LabChallengeFile, c.SCEP.LabProfile, c.SCEP.LabUser = "lab.go", "smime-signing", "alice@example.com"
+		}, []string{"scep.lab_challenge_file"}},
+		"in nobody's name": {func(c *config.Config) {
+			c.Enroll.Auth, c.SCEP.LabChallengeFile, c.SCEP.LabProfile = "lab", "lab.go", "smime-signing"
+		}, []string{"scep.lab_challenge_file"}},
+		"no challenge":    {func(c *config.Config) { c.SCEP.LabUser = "alice@example.com" }, []string{"scep.lab_challenge_file"}},
 		"numbers":         {func(c *config.Config) { c.Enroll.InvitationDays = 0 }, []string{"enroll.invitation_days"}},
 		"push":            {func(c *config.Config) { c.Push.Gateway, c.Push.CA = "api.push.apple.com", "no.pem" }, []string{"push.ca", "push.gateway"}},
 		"mail domains":    {func(c *config.Config) { c.CA.MailDomains = "example.com, alice@example.com" }, []string{"ca.mail_domains"}},

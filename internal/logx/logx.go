@@ -41,6 +41,9 @@ const (
 	User      = "user"       // string, our user id
 )
 
+// Transaction is a string, a SCEP transactionID in hex.
+const Transaction = "transaction"
+
 type attrsKey struct{}
 
 // With returns a context whose log records carry attrs as well.
