@@ -80,6 +80,9 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 	if err := s.ring.SelfTest(); err != nil {
 		return nil, fmt.Errorf("trying the escrow keys: %w", err)
 	}
+	if err := certified(s.ring, cfg); err != nil {
+		return nil, err
+	}
 	if s.db, err = openDatabase(ctx, cfg, s.ring); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) caCommand() *cobra.Command {
-	return group("ca", "Show and export our CAs, revoke certificates", a.caShow(), a.caExport(), a.caRevoke())
+	return group("ca", "Show and export our CAs, revoke certificates", a.caShow(), a.caExport(), a.caRevoke(), a.caCSR(), a.caImport())
 }
 
 func (a *app) caShow() *cobra.Command {

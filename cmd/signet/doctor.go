@@ -91,6 +91,7 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 		Config: cfg, File: a.configFile(c), Err: err, Root: rootKey, Now: time.Now,
 		Unlock: unlock.file(cfg), Lookup: net.DefaultResolver.LookupHost,
 	}
+	p.Uncertified = func(ring *keyring.Ring) []string { return uncertified(ring, cfg) }
 	p.Keys = func() (*keyring.Ring, error) { return unlock.open(cfg) }
 	p.Running = func() bool { return answers(cfg.Socket()) }
 	p.Database = func(ctx context.Context) (doctor.Database, error) {

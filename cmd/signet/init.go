@@ -20,6 +20,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
@@ -143,6 +144,9 @@ func makeKeys(cfg config.Config, keys unlocker, f *founded) (*keyring.Ring, erro
 	if err := (maker{ring, cfg, time.Now()}).all(); err != nil {
 		return nil, err
 	}
+	if cfg.CA.OfflineRoot {
+		return ring, nil
+	}
 	certs, err := ring.Certificates(rootKey)
 	if err != nil {
 		return nil, err
@@ -152,7 +156,13 @@ func makeKeys(cfg config.Config, keys unlocker, f *founded) (*keyring.Ring, erro
 }
 
 func firstAdministrator(ctx context.Context, cfg config.Config, ring *keyring.Ring) (seal.Secret, error) {
-	db, err := foundDatabase(ctx, cfg, ring)
+	var db *store.DB
+	var err error
+	if cfg.CA.OfflineRoot {
+		db, err = unclaimed(ctx, cfg)
+	} else {
+		db, err = foundDatabase(ctx, cfg, ring)
+	}
 	if err != nil {
 		return seal.Secret{}, err
 	}
@@ -172,10 +182,10 @@ func (a *app) printFounded(cfg config.Config, f founded) {
   made    keys          unlocked by %s
                         Whoever has that file and this directory has every key: move it to
                         another disk, see keys.unlock_file.
-  made    root CA       SHA-256 %s
+  made    %s
   made    %s
 
-`, cfg.Data, f.unlock, colons(f.root[:]), databaseName(cfg))
+`, cfg.Data, f.unlock, f.authorities(), databaseName(cfg))
 	if f.recovery != "" {
 		fmt.Fprintf(a.stdout, `Recovery key, shown this once. Write it down and keep it away from any computer:
 with it and a copy of the database the age program opens every imported key.
@@ -189,9 +199,25 @@ the socket in the data directory needs none):
 
   %s
 
-Next:  signet serve --data %s
+`, f.token.Reveal())
+	if f.cfg.CA.OfflineRoot {
+		fmt.Fprintf(a.stdout, `Next, for each of device, smime and services:
+       signet ca csr device --data %s > device.csr      the owner of the root signs it
+       signet ca import device device-chain.pem --data %s
+`, cfg.Data, cfg.Data)
+		return
+	}
+	fmt.Fprintf(a.stdout, `Next:  signet serve --data %s
        signet user add you@example.org --name "Your Name" --data %s
-`, f.token.Reveal(), cfg.Data, cfg.Data)
+`, cfg.Data, cfg.Data)
+}
+
+// authorities says what CAs there are.
+func (f founded) authorities() string {
+	if f.cfg.CA.OfflineRoot {
+		return "keys of CAs, which the owner of the offline root has yet to certify"
+	}
+	return "root CA       SHA-256 " + colons(f.root[:])
 }
 
 // colons writes bytes as people compare fingerprints.

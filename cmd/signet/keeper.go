@@ -28,6 +28,9 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 	}
 	var issuers []*ca.Issuer
 	for _, i := range s.issuers {
+		if i == s.root && s.cfg.CA.OfflineRoot {
+			continue // its key is elsewhere
+		}
 		issuer, err := openIssuer(s.ring, i.Name(), s.cfg)
 		if err != nil {
 			return err

@@ -26,6 +26,8 @@ const (
 	mailRA     = "smime-ra"
 	profileKey = "profile-signer"
 	tlsKey     = "tls"
+
+	servicesKey = "services" // in the root's place, where that is elsewhere
 )
 
 // maker makes the keys and certificates that an installation begins with.
@@ -38,6 +40,9 @@ type maker struct {
 
 // all makes what is missing.
 func (m maker) all() error {
+	if m.cfg.CA.OfflineRoot {
+		return m.request()
+	}
 	org := m.organization()
 	err := m.ensure(rootKey, kinds[m.cfg.CA.RootKey], func(key crypto.Signer) (*x509.Certificate, error) {
 		return ca.NewRoot(key, m.names(org+" Root CA"), m.now)
@@ -45,28 +50,44 @@ func (m maker) all() error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		name, above, common string
-		key                 func() (crypto.Signer, error)
-		make                func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error)
-	}{
-		{deviceKey, rootKey, org + " Device CA", kinds[m.cfg.CA.DeviceKey], ca.NewDeviceCA},
-		{mailKey, rootKey, org + " S/MIME CA", kinds[m.cfg.CA.MailKey], ca.NewMailCA},
-		{deviceRA, deviceKey, org + " Device RA", rsaKey(2048), ca.NewRA},
-		{mailRA, mailKey, org + " S/MIME RA", rsaKey(2048), ca.NewRA},
-		{profileKey, rootKey, org, rsaKey(2048), ca.NewProfileSigner},
-		{tlsKey, rootKey, "", p256, m.server},
-	} {
+	err = m.parts([]part{
+		{deviceKey, rootKey, m.names(org + " Device CA"), kinds[m.cfg.CA.DeviceKey], ca.NewDeviceCA},
+		{mailKey, rootKey, m.mailNames(org + " S/MIME CA"), kinds[m.cfg.CA.MailKey], ca.NewMailCA},
+	})
+	if err != nil {
+		return err
+	}
+	return m.rest(rootKey)
+}
+
+// rest makes what the CAs sign for the server itself; own signs what is for no
+// SCEP client.
+func (m maker) rest(own string) error {
+	org := m.organization()
+	return m.parts([]part{
+		{deviceRA, deviceKey, m.names(org + " Device RA"), rsaKey(2048), ca.NewRA},
+		{mailRA, mailKey, m.names(org + " S/MIME RA"), rsaKey(2048), ca.NewRA},
+		{profileKey, own, m.names(org), rsaKey(2048), ca.NewProfileSigner},
+		{tlsKey, own, ca.Names{}, p256, m.server},
+	})
+}
+
+// part is a key with a certificate.
+type part struct {
+	name, above string
+	names       ca.Names
+	key         func() (crypto.Signer, error)
+	make        func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error)
+}
+
+func (m maker) parts(parts []part) error {
+	for _, part := range parts {
 		issuer, err := openIssuer(m.ring, part.above, m.cfg)
 		if err != nil {
 			return err
 		}
 		err = m.ensure(part.name, part.key, func(key crypto.Signer) (*x509.Certificate, error) {
-			names := m.names(part.common)
-			if part.name == mailKey {
-				names.Permitted = m.cfg.CA.Domains()
-			}
-			return part.make(issuer, key.Public(), names, m.now)
+			return part.make(issuer, key.Public(), part.names, m.now)
 		}, part.above)
 		if err != nil {
 			return err
@@ -75,7 +96,8 @@ func (m maker) all() error {
 	return nil
 }
 
-// ensure makes one key with its certificate unless it is there.
+// ensure makes one key with its certificate unless it is there; without one
+// when there is nobody to certify it.
 func (m maker) ensure(name string, key func() (crypto.Signer, error), certify func(crypto.Signer) (*x509.Certificate, error), above string) error {
 	if slices.Contains(m.ring.Names(), name) {
 		return nil
@@ -83,6 +105,9 @@ func (m maker) ensure(name string, key func() (crypto.Signer, error), certify fu
 	k, err := key()
 	if err != nil {
 		return fmt.Errorf("making key %s: %w", name, err)
+	}
+	if certify == nil {
+		return m.ring.Add(name, k, nil)
 	}
 	c, err := certify(k)
 	if err != nil {
@@ -117,6 +142,13 @@ func (m maker) organization() string { return cmp.Or(m.cfg.Organization, "Signet
 
 func (m maker) names(common string) ca.Names {
 	return ca.Names{CommonName: common, Organization: m.cfg.Organization}
+}
+
+// mailNames are those of the S/MIME CA, with the domains that it is bound to.
+func (m maker) mailNames(common string) ca.Names {
+	names := m.names(common)
+	names.Permitted = m.cfg.CA.Domains()
+	return names
 }
 
 // kinds make a key of the kind that the configuration names.

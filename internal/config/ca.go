@@ -10,6 +10,7 @@ type CA struct {
 	MailKey   string `toml:"smime_key" default:"ecdsa-p256" doc:"Kind of key of the S/MIME CA, one of the same. Mail programs of before 2015 know RSA only."`
 
 	MailDomains string `toml:"mail_domains" doc:"Mail domains that the S/MIME CA may certify, such as \"example.com .example.com\": addresses at that host, and at hosts below it. They become name constraints of the CA certificate when it is made, and cannot be changed afterwards. Empty: any."`
+	OfflineRoot bool   `toml:"offline_root" doc:"Whether your organisation has the root CA, and this server CAs below it: signet init then makes their keys, and their certificates are imported before anything is served (signet ca csr, signet ca import). Counts when signet init runs, and must stay."`
 
 	OCSP      bool `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
 	CRLShards int  `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`

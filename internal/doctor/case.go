@@ -50,6 +50,8 @@ type Case struct {
 	Unlock string // file of the unlock key
 	Keys   func() (*keyring.Ring, error)
 	Root   string // name of the root's key in the ring
+	// Uncertified lists the CAs that wait for a certificate of an offline root.
+	Uncertified func(*keyring.Ring) []string
 	// Running tells whether a server runs on the data directory.
 	Running  func() bool
 	Database func(ctx context.Context) (Database, error)

@@ -89,6 +89,9 @@ func (c *Case) lapses(what string, x *x509.Certificate, notice time.Duration, tr
 }
 
 func (c *Case) authorities(context.Context) Finding {
+	if names := c.Uncertified(c.ring); len(names) > 0 {
+		return fails("The owner of the offline root has not signed these CAs yet: "+strings.Join(names, ", ")+". No server starts before.", "signet ca csr "+names[0])
+	}
 	first := time.Time{}
 	for _, name := range c.ring.Names() {
 		chain, err := c.ring.Certificates(name)

@@ -46,6 +46,8 @@ func (c *Case) owner(ctx context.Context) Finding {
 	}
 	own, err := c.ring.Certificates(c.Root)
 	switch {
+	case len(c.Uncertified(c.ring)) > 0:
+		return ok("it is nobody's until there is a root")
 	case err != nil:
 		return trouble(err, "")
 	case owner.IsZero():

@@ -84,7 +84,7 @@ func healthy(t *testing.T) *installation {
 	cfg := config.Default()
 	cfg.Data, cfg.URL, cfg.Keys.Recovery = data, "https://mdm.example.org", "age1example"
 	i.Case = &doctor.Case{
-		Config: cfg, File: "signet.toml", Unlock: apart, Root: "root",
+		Config: cfg, File: "signet.toml", Unlock: apart, Root: "root", Uncertified: func(*keyring.Ring) []string { return nil },
 		Keys:     func() (*keyring.Ring, error) { return i.ring, nil },
 		Running:  func() bool { return i.up },
 		Database: func(context.Context) (doctor.Database, error) { return i.db, nil },

@@ -67,6 +67,31 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	return nil
 }
 
+// Certify stores the certificate of a key, and the chain above it, in place of
+// the one it has. Without a key of that name there are certificates alone, as of
+// an authority that is elsewhere.
+func (r *Ring) Certify(name string, certs []*x509.Certificate) error {
+	k, err := r.get(name)
+	alone := errors.Is(err, ErrKeyUnknown)
+	switch {
+	case !nameForm.MatchString(name):
+		return ErrName
+	case err != nil && !alone:
+		return err
+	case len(certs) == 0 || !alone && !cert.SameKey(k.key.Public(), certs[0].PublicKey):
+		return ErrCertificate
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := disk.Replace(filepath.Join(r.dir, name+certSuffix), cert.PEM(certs...), 0o600); err != nil {
+		return fmt.Errorf("writing certificates of %s: %w", name, err)
+	}
+	if !alone {
+		r.named[name] = named{k.key, slices.Clone(certs)}
+	}
+	return nil
+}
+
 // Names lists the named keys in alphabetical order.
 func (r *Ring) Names() []string {
 	r.mu.RLock()

@@ -15,6 +15,7 @@ const (
 	Root           Kind = "root"
 	DeviceCA       Kind = "device-ca"       // issues device identities
 	MailCA         Kind = "mail-ca"         // issues S/MIME certificates
+	ServicesCA     Kind = "services-ca"     // issues what we need ourselves, below a root that is elsewhere
 	Registration   Kind = "registration"    // the RA: opens SCEP requests, signs the replies
 	ProfileSigner  Kind = "profile-signer"  // signs configuration profiles
 	TLSServer      Kind = "tls-server"      //
@@ -64,6 +65,7 @@ var forms = map[Kind]form{
 	Root:           {usage: caUsage, isCA: true, maxLife: 25 * year},
 	DeviceCA:       {usage: caUsage, isCA: true, maxLife: 15 * year, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
 	MailCA:         {usage: caUsage, isCA: true, maxLife: 15 * year, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}},
+	ServicesCA:     {usage: caUsage, isCA: true, maxLife: 15 * year},
 	Registration:   {usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, maxLife: 3 * year},
 	ProfileSigner:  {usage: x509.KeyUsageDigitalSignature, maxLife: 3 * year},
 	TLSServer:      {usage: x509.KeyUsageDigitalSignature, maxLife: 825 * day, extended: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},

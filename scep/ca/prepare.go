@@ -109,6 +109,9 @@ func (i *Issuer) template(r Request, f form, now time.Time) (*x509.Certificate, 
 		return nil, err
 	}
 	t.NotAfter = earlier(t.NotAfter, i.cert.NotAfter)
+	if t.NotBefore.Before(i.cert.NotBefore) { // another CA signed ours a moment ago
+		t.NotBefore = i.cert.NotBefore
+	}
 	shard := ""
 	if f.public {
 		shard = i.Shard(cert.SerialOf(t.SerialNumber))
