@@ -75,6 +75,40 @@ func TestDueIsIndexed(t *testing.T) {
 	}
 }
 
+// However many certificates there are, a list is made from the revoked ones
+// alone, and an OCSP answer is found in an index.
+func TestRevocationIsIndexed(t *testing.T) {
+	db, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for name, q := range map[string]struct {
+		query  string
+		values []any
+		want   []string
+	}{
+		"the whole list": {selectRevocations, []any{"ca", 1}, []string{"SEARCH revocation USING PRIMARY KEY (issuer=?)"}},
+		"a shard":        {selectShard, []any{"ca", 1, "0a"}, []string{"SEARCH revocation USING PRIMARY KEY (issuer=? AND shard=?)"}},
+		"how many":       {countRevocations, []any{"ca", 1}, []string{"SEARCH revocation USING PRIMARY KEY (issuer=?)"}},
+		"lists due":      {dueCRLs, []any{"ca", 1, 2}, []string{"SEARCH crl USING INDEX sqlite_autoindex_crl_1 (issuer=?)"}},
+		"reservations":   {leftReservations, []any{"ca", 1}, []string{"SEARCH issuance USING INDEX issuance_state (issuer=? AND state=?)"}},
+		"an answer":      {selectAnswer, []any{"ca", "1", "sha1"}, []string{"SEARCH ocsp USING INDEX sqlite_autoindex_ocsp_1 (issuer=? AND serial=? AND hash=?)"}},
+		"answers wanted": {wantedAnswers, []any{"ca", 1}, []string{"SEARCH o USING INDEX ocsp_wanted (issuer=?)", "SEARCH i USING INDEX sqlite_autoindex_issuance_1 (issuer=? AND serial=?)", "SEARCH r USING PRIMARY KEY (issuer=? AND shard=? AND serial=?)"}},
+		"the forsaken":   {forsaken, []any{"issued", 1}, []string{" u USING COVERING INDEX users_disabled", "SEARCH c USING INDEX certificate_user (user_id=? AND source=?)"}},
+	} {
+		plan := planOf(t, db, q.query, q.values)
+		for _, want := range q.want {
+			if !strings.Contains(plan, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, plan)
+			}
+		}
+		if strings.Contains(plan, "SCAN issuance") || strings.Contains(plan, "SCAN c") {
+			t.Errorf("%s: looks at all\n%s", name, plan)
+		}
+	}
+}
+
 // planOf gives how SQLite would run a query.
 func planOf(t *testing.T, db *DB, query string, values []any) string {
 	t.Helper()

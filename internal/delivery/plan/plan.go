@@ -71,6 +71,7 @@ const (
 	Superseded = "superseded"
 	Cessation  = "cessationOfOperation"
 	Compromise = "keyCompromise"
+	Leaving    = "affiliationChanged" // the user is disabled
 )
 
 // Empty tells whether there is nothing to do now.

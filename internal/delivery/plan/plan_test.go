@@ -422,6 +422,18 @@ func TestLostDevice(t *testing.T) {
 	}
 }
 
+// Whoever is disabled signs nothing from now on, though his phone may be off;
+// but his phone is still to take what it has away.
+func TestDisabledUserSigns(t *testing.T) {
+	w := newWorld(t, 1, everything, current)
+	w.settleDown()
+	w.facts.User.Disabled = true
+	list := plan.Make(w.look()).Revoke
+	if len(list) != 1 || list[0].Reason != plan.Leaving || list[0].Cert != w.signing().Fingerprint {
+		t.Errorf("got %v", list)
+	}
+}
+
 func TestRemovedDevice(t *testing.T) {
 	w := newWorld(t, 1, everything, old, current)
 	w.settleDown()

@@ -41,11 +41,14 @@ func (v *view) identities() []cert.Record {
 
 // revokeSigning gives the signing certificates that a newer one superseded, once
 // the device shows the newer one, and all of them once nothing of ours signs
-// there.
+// there. Whoever is disabled signs nothing from now on, whatever is on his
+// devices; his identities stay good, to take their profiles away.
 func (v *view) revokeSigning() []Revocation {
 	certs := v.signing()
 	signs := slices.IndexFunc(v.Parcels, func(p Parcel) bool { return p.Signs })
 	switch {
+	case v.User.Disabled:
+		return v.those(certs, Leaving)
 	case signs < 0 && v.settled():
 		return v.those(certs, Cessation)
 	case signs >= 0 && v.State(v.Parcels[signs]) == Installed && len(certs) > 0:

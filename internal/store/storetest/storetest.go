@@ -23,6 +23,8 @@ func Run(t *testing.T, open Open) {
 	t.Run("pages", func(t *testing.T) { testPages(t, open) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, open) })
 	t.Run("scep", func(t *testing.T) { testSCEP(t, open) })
+	t.Run("revocation", func(t *testing.T) { testRevocation(t, open) })
+	t.Run("automatic revocation", func(t *testing.T) { testAutomaticRevocation(t, open) })
 	t.Run("scep requests", func(t *testing.T) { testSCEPRequests(t, open) })
 	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
