@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -40,6 +41,58 @@ func (s *Service) Revoke(ctx context.Context, by journal.Actor, f cert.Fingerpri
 		return err
 	}
 	return s.Keeper.Publish(ctx, issuer)
+}
+
+// RevokeAll revokes all good certificates of a user, or of a device, its
+// identity included, and publishes that before it returns. It gives those that
+// it revoked, also when it fails: called again, it goes on.
+func (s *Service) RevokeAll(ctx context.Context, by journal.Actor, h cert.Holder, reason string) (done []cert.Fingerprint, err error) {
+	why, known := ca.ParseReason(reason)
+	if !known {
+		return nil, ErrReason
+	}
+	if h.User == "" && h.Device == "" {
+		return nil, ErrCertificateUnknown
+	}
+	list, err := s.Store.IssuedPage(ctx, IssuedQuery{User: h.User, Device: h.Device, State: Good, Now: s.Now(), Limit: maxAtOnce})
+	if err != nil {
+		return nil, err
+	}
+	outdated := map[string]bool{}
+	for _, r := range list {
+		issuer, failed := revoke(ctx, s.Store, s.Now(), by, r.Fingerprint, why)
+		if failed != nil {
+			err = failed
+			break
+		}
+		outdated[issuer] = true
+		done = append(done, r.Fingerprint)
+	}
+	for issuer := range outdated {
+		err = errors.Join(err, s.Keeper.Publish(ctx, issuer))
+	}
+	return done, err
+}
+
+// maxAtOnce is how many certificates one call revokes.
+const maxAtOnce = 10_000
+
+// Certificates lists what was issued, newest first.
+func (s *Service) Certificates(ctx context.Context, q IssuedQuery) ([]cert.Record, error) {
+	q.Now = s.Now()
+	return s.Store.IssuedPage(ctx, q)
+}
+
+// Certificate finds one that was issued, by the fingerprint or by the serial
+// number, in hexadecimal digits. ErrCertificateUnknown when there is none.
+func (s *Service) Certificate(ctx context.Context, key string) (Issued, error) {
+	f, err := cert.ParseFingerprint(key)
+	if err != nil {
+		if f, err = s.Store.IssuedAs(ctx, cert.Serial(strings.TrimLeft(strings.ToLower(key), "0"))); err != nil {
+			return Issued{}, err
+		}
+	}
+	return s.Store.Issued(ctx, f)
 }
 
 // revoke writes a revocation down and tells whose it is to publish.

@@ -8,6 +8,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
@@ -83,6 +84,39 @@ type Issued struct {
 	Gone    bool // as in Ticket
 }
 
+// IssuedQuery says which certificates to list.
+type IssuedQuery struct {
+	User    subject.UserID   // empty for all
+	Device  subject.DeviceID // empty for all
+	Profile string           // empty for all
+	State   State            // empty for all
+	Now     time.Time        // at which State holds
+	Before  time.Time        // with ID, a place in the list; zero for its beginning
+	ID      cert.Fingerprint
+	Limit   int
+}
+
+// State is how a certificate that was issued stands.
+type State string
+
+// The states. One that is revoked stays so beyond its end.
+const (
+	Good    State = "good"
+	Revoked State = "revoked"
+	Expired State = "expired"
+)
+
+// StateOf tells how r stands.
+func StateOf(r cert.Record, now time.Time) State {
+	switch {
+	case r.Revoked():
+		return Revoked
+	case now.After(r.NotAfter):
+		return Expired
+	}
+	return Good
+}
+
 // IssuanceStore keeps what was issued. A process that dies between the two
 // steps leaves a serial number that is never used again, and a challenge that
 // is as good as before.
@@ -102,6 +136,11 @@ type IssuanceStore interface {
 	Repeated(ctx context.Context, i Issuance, since time.Time) (r cert.Record, found bool, err error)
 	// Issued finds one. ErrCertificateUnknown when there is none.
 	Issued(ctx context.Context, f cert.Fingerprint) (Issued, error)
+	// IssuedAs finds the one with that serial number. ErrCertificateUnknown
+	// when there is none.
+	IssuedAs(ctx context.Context, serial cert.Serial) (cert.Fingerprint, error)
+	// IssuedPage lists what was issued, newest first; never nil.
+	IssuedPage(ctx context.Context, q IssuedQuery) ([]cert.Record, error)
 }
 
 // The values of a CRL, which the store reads and writes.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -11,18 +10,22 @@ import (
 )
 
 func (a *app) caCommand() *cobra.Command {
-	return group("ca", "Show and export our CAs, revoke certificates", a.caShow(), a.caExport(), a.caRevoke(), a.caCSR(), a.caImport())
+	return group("ca", "Show and export our CAs, list and revoke certificates", a.caShow(), a.caExport(), a.caList(), a.caRevoke(), a.caCSR(), a.caImport())
 }
 
 func (a *app) caShow() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show",
-		Short: "List our CAs, the root first",
-		Args:  takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use:     "show [CERTIFICATE]",
+		Short:   "List our CAs, the root first, or show a certificate that they issued",
+		Example: "  signet ca show\n  signet ca show 5f3c…",
+		Args:    takes("[CERTIFICATE]"),
+		RunE: func(c *cobra.Command, args []string) error {
 			client, err := a.client()
 			if err != nil {
 				return err
+			}
+			if len(args) > 0 {
+				return a.showIssued(c, client, args[0])
 			}
 			cas, err := client.Authorities(c.Context())
 			if err != nil {
@@ -58,33 +61,4 @@ func (a *app) caExport() *cobra.Command {
 			return err
 		},
 	}
-}
-
-func (a *app) caRevoke() *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:     "revoke SHA256",
-		Short:   "Revoke a certificate that we issued and publish that",
-		Example: "  signet ca revoke 5f3c… --reason keyCompromise",
-		Args:    takes("SHA256"),
-		RunE: func(c *cobra.Command, args []string) error {
-			cert, err := fingerprint(args[0])
-			if err != nil {
-				return err
-			}
-			if len(cert) < fullFingerprint {
-				return usagef("give the whole fingerprint, 64 digits, of the certificate to revoke")
-			}
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			if err := client.Revoke(c.Context(), cert, reason); err != nil {
-				return err
-			}
-			return a.show(map[string]string{"revoked": cert}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "", "`REASON` of RFC 5280, such as keyCompromise or cessationOfOperation")
-	return c
 }

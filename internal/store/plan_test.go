@@ -10,6 +10,7 @@ import (
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/scep"
 )
 
 // A part of a list costs the same wherever it is: it is found in an index and
@@ -40,6 +41,8 @@ func TestListsAreIndexed(t *testing.T) {
 		"devices in one state": of(devicePage(mdm.Query{State: mdm.Enrolled, Before: now, ID: "x", Limit: 1})),
 		"wishes":               {`SELECT e.device_id` + dueWish + `(?) ORDER BY e.wake_at LIMIT ?`, []any{1, "t", 1}},
 		"jobs":                 of(jobPage(now, "x", 1)),
+		"certificates":         of(issuedPage(scep.IssuedQuery{Limit: 1})),
+		"more certificates":    of(issuedPage(scep.IssuedQuery{State: scep.Good, Before: now, Limit: 1})),
 		"items of a job":       of(jobItemPage("j", "", "x", 1)),
 		"failed items":         of(jobItemPage("j", job.Failed, "x", 1)),
 	} {
@@ -95,6 +98,8 @@ func TestRevocationIsIndexed(t *testing.T) {
 		"reservations":   {leftReservations, []any{"ca", 1}, []string{"SEARCH issuance USING INDEX issuance_state (issuer=? AND state=?)"}},
 		"an answer":      {selectAnswer, []any{"ca", "1", "sha1"}, []string{"SEARCH ocsp USING INDEX sqlite_autoindex_ocsp_1 (issuer=? AND serial=? AND hash=?)"}},
 		"answers wanted": {wantedAnswers, []any{"ca", 1}, []string{"SEARCH o USING INDEX ocsp_wanted (issuer=?)", "SEARCH i USING INDEX sqlite_autoindex_issuance_1 (issuer=? AND serial=?)", "SEARCH r USING PRIMARY KEY (issuer=? AND shard=? AND serial=?)"}},
+		"of a user":      {issuedOf(scep.IssuedQuery{User: "u"}), make([]any, 3), []string{"SEARCH c USING INDEX certificate_user (user_id=? AND source=?)", "SEARCH x USING INDEX issuance_fingerprint (fingerprint=?)"}},
+		"of a device":    {issuedOf(scep.IssuedQuery{Device: "d"}), make([]any, 3), []string{"SEARCH c USING INDEX certificate_device (device_id=?)", "SEARCH x USING INDEX issuance_fingerprint (fingerprint=?)"}},
 		"the forsaken":   {forsaken, []any{"issued", 1}, []string{" u USING COVERING INDEX users_disabled", "SEARCH c USING INDEX certificate_user (user_id=? AND source=?)"}},
 	} {
 		plan := planOf(t, db, q.query, q.values)
@@ -107,6 +112,11 @@ func TestRevocationIsIndexed(t *testing.T) {
 			t.Errorf("%s: looks at all\n%s", name, plan)
 		}
 	}
+}
+
+func issuedOf(q scep.IssuedQuery) string {
+	query, _ := issuedPage(q)
+	return query
 }
 
 // planOf gives how SQLite would run a query.

@@ -145,7 +145,8 @@ func (f Facts) holds(c cert.Fingerprint, identity bool) bool {
 
 // SigningProfile is the certificate profile of the signing certificates that we
 // have a device get. One of another profile, which an administrator gave out for
-// the device, is none of ours to count or to revoke.
+// the device, is none of ours to count, nor to revoke while the device and its
+// user are there.
 const SigningProfile = "smime-signing"
 
 // signing gives the certificates for signing that this device got from a profile

@@ -32,6 +32,14 @@ func (v *view) outgrown() []cert.Record {
 // crossing is how long mdm still takes the identity before a renewal.
 const crossing = 24 * time.Hour
 
+// handedOut gives all other certificates that were issued to the device, by
+// whatever profile.
+func (v *view) handedOut() []cert.Record {
+	return slices.DeleteFunc(slices.Clone(v.Records), func(r cert.Record) bool {
+		return r.Source != cert.Issued || r.Use == cert.Identity || r.Holder.Device != v.Device.ID
+	})
+}
+
 // identities gives all that were issued to the device.
 func (v *view) identities() []cert.Record {
 	return slices.DeleteFunc(slices.Clone(v.Records), func(r cert.Record) bool {
@@ -48,7 +56,7 @@ func (v *view) revokeSigning() []Revocation {
 	signs := slices.IndexFunc(v.Parcels, func(p Parcel) bool { return p.Signs })
 	switch {
 	case v.User.Disabled:
-		return v.those(certs, Leaving)
+		return v.those(v.handedOut(), Leaving)
 	case signs < 0 && v.settled():
 		return v.those(certs, Cessation)
 	case signs >= 0 && v.State(v.Parcels[signs]) == Installed && len(certs) > 0:
@@ -75,7 +83,7 @@ func (v *view) revokeAll() []Revocation {
 	if v.Lost {
 		reason = Compromise
 	}
-	list := v.those(v.signing(), reason)
+	list := v.those(v.handedOut(), reason)
 	if v.Open > 0 && !v.clock.passed(v.Seen.Add(farewellLife)) {
 		return list
 	}

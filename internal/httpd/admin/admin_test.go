@@ -3,6 +3,9 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -125,6 +128,7 @@ func (f *fakeKeys) Publications(_ context.Context, users []subject.User) ([]pfxc
 
 type fakeIssuing struct {
 	revoked cert.Fingerprint
+	holder  cert.Holder
 	decided scep.Decision
 	asked   scep.ChallengeRequest
 }
@@ -164,6 +168,42 @@ func (f *fakeIssuing) Revoke(_ context.Context, _ journal.Actor, c cert.Fingerpr
 	}
 	f.revoked = c
 	return nil
+}
+
+// issued is all that was issued.
+var issued = scep.Issued{Issuer: "smime", Current: true, Record: selfSigned()}
+
+func selfSigned() cert.Record {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	root, err := ca.NewRoot(key, ca.Names{CommonName: "Alice"}, time.Now())
+	if err != nil {
+		panic(err)
+	}
+	r := cert.RecordOf(root, at)
+	r.Source, r.Use, r.Profile, r.Holder = cert.Issued, cert.Signing, "smime-signing", cert.Holder{User: "u", Device: "elsewhere"}
+	return r
+}
+
+func (*fakeIssuing) Certificates(_ context.Context, q scep.IssuedQuery) ([]cert.Record, error) {
+	if q.Device != "" && q.Device != issued.Record.Holder.Device || q.State != "" && q.State != scep.Good {
+		return []cert.Record{}, nil
+	}
+	return []cert.Record{issued.Record, issued.Record}[:min(q.Limit, 2)], nil
+}
+
+func (*fakeIssuing) Certificate(_ context.Context, key string) (scep.Issued, error) {
+	if r := issued.Record; key != r.Fingerprint.String() && key != string(r.Serial) {
+		return scep.Issued{}, scep.ErrCertificateUnknown
+	}
+	return issued, nil
+}
+
+func (f *fakeIssuing) RevokeAll(_ context.Context, _ journal.Actor, h cert.Holder, _ string) ([]cert.Fingerprint, error) {
+	f.holder = h
+	return []cert.Fingerprint{issued.Record.Fingerprint}, nil
 }
 
 func (*fakeIssuing) Use(_ context.Context, profile string) (cert.Use, error) {
@@ -671,15 +711,74 @@ func TestChallenge(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want %q", name, got, err, c2.want)
 		}
 	}
-	f := cert.FingerprintOf([]byte("x"))
-	if err := c.Revoke(t.Context(), f.String(), "keyCompromise"); err != nil || w.issuing.revoked != f {
-		t.Errorf("revoked %s, %v; want %s", w.issuing.revoked, err, f)
-	}
-	if err := c.Revoke(t.Context(), f.String(), "boredom"); code(err) != scep.ErrReason.Code {
-		t.Errorf("unknown reason: got %v", err)
-	}
 	if list, err := c.Authorities(t.Context()); err != nil || list == nil {
 		t.Errorf("authorities: got %v, %v; want an empty list", list, err)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	w := newWorld(t)
+	c := w.as(t, access.Admin)
+	alice, err := c.AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var phone mdm.Device
+	phone.Device = subject.Device{ID: "phone", User: subject.UserID(alice.ID)}
+	w.devices.list = append(w.devices.list, phone)
+	sha, serial := issued.Record.Fingerprint.String(), string(issued.Record.Serial)
+	for name, x := range map[string]struct {
+		filter admin.CertificateFilter
+		limit  int
+		want   int
+		code   string
+	}{
+		"all":                {admin.CertificateFilter{}, 1, 1, ""},
+		"by user":            {admin.CertificateFilter{User: "alice@example.com", State: "good"}, 0, 2, ""},
+		"by device":          {admin.CertificateFilter{Device: "phone"}, 0, 0, ""},
+		"by no managed one":  {admin.CertificateFilter{Device: "elsewhere"}, 0, 2, ""},
+		"revoked":            {admin.CertificateFilter{State: "revoked"}, 0, 0, ""},
+		"of nobody":          {admin.CertificateFilter{User: "eve@example.com"}, 0, 0, directory.ErrUserUnknown.Code},
+		"by an unknown one":  {admin.CertificateFilter{Device: "x"}, 0, 0, mdm.ErrDeviceUnknown.Code},
+		"in no state at all": {admin.CertificateFilter{State: "held"}, 0, 0, admin.ErrRequest.Code},
+	} {
+		list, err := c.Certificates(t.Context(), x.filter, x.limit)
+		if code(err) != x.code || len(list) != x.want {
+			t.Errorf("%s: got %d, %v; want %d, %q", name, len(list), err, x.want, x.code)
+		}
+	}
+	for _, key := range []string{sha, serial} {
+		if got, err := c.Certificate(t.Context(), key); err != nil || got.SHA256 != sha || got.Issuer != "smime" || got.State != "good" || got.PEM == "" {
+			t.Errorf("%s: got %+v, %v", key, got, err)
+		}
+		w.issuing.revoked = cert.Fingerprint{}
+		if err := c.Revoke(t.Context(), key, "keyCompromise"); err != nil || w.issuing.revoked != issued.Record.Fingerprint {
+			t.Errorf("%s: revoked %s, %v", key, w.issuing.revoked, err)
+		}
+	}
+	if err := c.Revoke(t.Context(), sha, "boredom"); code(err) != scep.ErrReason.Code {
+		t.Errorf("unknown reason: got %v", err)
+	}
+	if _, err := c.Certificate(t.Context(), strings.Repeat("0", 64)); code(err) != scep.ErrCertificateUnknown.Code {
+		t.Errorf("unknown certificate: got %v", err)
+	}
+	for name, x := range map[string]struct {
+		r    admin.Revocation
+		want cert.Holder
+		code string
+	}{
+		"a user":            {admin.Revocation{User: "alice@example.com"}, cert.Holder{User: subject.UserID(alice.ID)}, ""},
+		"a device":          {admin.Revocation{Device: "phone"}, cert.Holder{Device: "phone"}, ""},
+		"no managed device": {admin.Revocation{Device: "elsewhere"}, cert.Holder{Device: "elsewhere"}, ""},
+		"nobody":            {admin.Revocation{}, cert.Holder{}, admin.ErrNobody.Code},
+		"both":              {admin.Revocation{User: "alice@example.com", Device: "phone"}, cert.Holder{}, admin.ErrNobody.Code},
+		"an unknown user":   {admin.Revocation{User: "eve@example.com"}, cert.Holder{}, directory.ErrUserUnknown.Code},
+	} {
+		w.issuing.holder = cert.Holder{}
+		got, err := c.RevokeAll(t.Context(), x.r)
+		if code(err) != x.code || w.issuing.holder != x.want || err == nil && !slices.Equal(got.Revoked, []string{sha}) {
+			t.Errorf("%s: got %v of %+v, %v", name, got, w.issuing.holder, err)
+		}
 	}
 }
 

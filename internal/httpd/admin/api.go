@@ -71,6 +71,7 @@ func (a *API) build() *API {
 	a.policies()
 	a.status()
 	a.authorities()
+	a.certificates()
 	a.requests()
 	a.push()
 	a.journal()

@@ -19,13 +19,12 @@ import (
 // Issuing makes challenges, has requests approved and ends certificates.
 type Issuing interface {
 	Approvals
+	Revoking
 	// Use says what the certificates of a profile are for.
 	// scep.ErrProfileUnknown when there is none.
 	Use(ctx context.Context, profile string) (cert.Use, error)
 	// Challenge makes a one-time challenge for a certificate of that profile.
 	Challenge(ctx context.Context, by journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error)
-	// Revoke revokes a certificate and publishes that; twice changes nothing.
-	Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error
 }
 
 // ErrDeliveredChallenge is returned when a challenge is asked for that would take
@@ -88,9 +87,6 @@ func (a *API) authorities() {
 		status: http.StatusCreated,
 		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, scep.ErrDomain, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
 			scep.ErrNames, directory.ErrUserUnknown, mdm.ErrDeviceUnknown, subject.ErrVariableEmpty}}, a.createChallenge)
-	register(a, operation{id: "revoke", tag: "certificates", method: http.MethodPost, path: "/certificates/{cert}/revocation",
-		summary: "Revoke a certificate that we issued", permission: access.CARevoke, maxBody: small,
-		faults: []*fault.Error{scep.ErrCertificateUnknown, scep.ErrReason}}, a.revoke)
 	register(a, operation{id: "listAuthorities", tag: "certificates", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
 		permission: access.CARead}, a.listAuthorities)
 }
@@ -151,19 +147,6 @@ func (a *API) challenged(ctx context.Context, n NewChallenge, u subject.User) (s
 		return subject.Device{}, scep.ErrHolder
 	}
 	return d.Device.Device, nil
-}
-
-func (a *API) revoke(ctx context.Context, by journal.Actor, in *struct {
-	Cert string `path:"cert" pattern:"^[0-9a-f]{64}$" doc:"SHA-256 of the certificate, hex"`
-	Body struct {
-		Reason string `json:"reason,omitempty" maxLength:"40" doc:"A name of RFC 5280, such as keyCompromise"`
-	}
-}) (*struct{}, error) {
-	f, err := cert.ParseFingerprint(in.Cert)
-	if err != nil {
-		return nil, ErrRequest.With(err)
-	}
-	return &struct{}{}, a.Issuing.Revoke(ctx, by, f, in.Body.Reason)
 }
 
 func (a *API) listAuthorities(context.Context, journal.Actor, *struct{}) (*body[list[CA]], error) {

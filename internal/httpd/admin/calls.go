@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -144,9 +145,31 @@ func (c *Client) CreateChallenge(ctx context.Context, n NewChallenge) (Challenge
 	return send[Challenge](ctx, c, http.MethodPost, "/challenges", n)
 }
 
-// Revoke revokes a certificate that we issued.
+// CertificateFilter says which certificates to list; zero for all.
+type CertificateFilter struct{ User, Device, Profile, State string }
+
+// Certificates lists the certificates that we issued, newest first, up to limit
+// of them; 0 is all.
+func (c *Client) Certificates(ctx context.Context, f CertificateFilter, limit int) ([]Certificate, error) {
+	if limit <= 0 {
+		limit = math.MaxInt
+	}
+	return atMost[Certificate](ctx, c, limit, "/certificates", "user", f.User, "device", f.Device, "profile", f.Profile, "state", f.State)
+}
+
+// Certificate shows one that we issued, by SHA-256 or serial number.
+func (c *Client) Certificate(ctx context.Context, key string) (CertificateDetail, error) {
+	return get[CertificateDetail](ctx, c, at("certificates", key))
+}
+
+// Revoke revokes a certificate that we issued, by SHA-256 or serial number.
 func (c *Client) Revoke(ctx context.Context, cert, reason string) error {
 	return c.do(ctx, http.MethodPost, at("certificates", cert, "revocation"), map[string]string{"reason": reason}, nil)
+}
+
+// RevokeAll revokes all certificates of a user or of a device.
+func (c *Client) RevokeAll(ctx context.Context, r Revocation) (RevokedAll, error) {
+	return send[RevokedAll](ctx, c, http.MethodPost, "/revocations", r)
 }
 
 // Explain says what holds for a user, and why.

@@ -146,6 +146,65 @@ func testRevocation(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("what was issued is listed, newest first", func(t *testing.T) {
+		s := scepFacetOf(t, open(t))
+		alice, bob := s.holder("alice@example.com"), s.holder("bob@example.com")
+		var all []cert.Record
+		for n, h := range []cert.Holder{alice, alice, bob, alice} {
+			i := s.by(s.challenge(h, []string{"p", "q"}[n%2]))
+			r := recordOf(i)
+			r.CreatedAt = at.Add(time.Duration(n/2) * time.Hour) // two at once
+			if n == 1 {
+				r.NotAfter = at.Add(time.Minute)
+			}
+			e := entry(journal.CertificateIssued)
+			e.At = r.CreatedAt
+			s.must(s.SerialReserved(t.Context(), i))
+			s.must(s.CertificateIssued(t.Context(), i, r, e))
+			all = append(all, r)
+		}
+		s.must(s.CertificateRevoked(t.Context(), all[0].Fingerprint, "superseded", entry(journal.CertificateRevoked)))
+		for name, c := range map[string]struct {
+			q    scep.IssuedQuery
+			want []int
+		}{
+			"all": {scep.IssuedQuery{}, []int{0, 1, 2, 3}}, "of Alice": {scep.IssuedQuery{User: alice.User}, []int{0, 1, 3}},
+			"of Bob's device": {scep.IssuedQuery{Device: bob.Device}, []int{2}}, "by q": {scep.IssuedQuery{Profile: "q"}, []int{1, 3}},
+			"revoked": {scep.IssuedQuery{State: scep.Revoked}, []int{0}}, "expired": {scep.IssuedQuery{State: scep.Expired}, []int{1}},
+			"good": {scep.IssuedQuery{State: scep.Good}, []int{2, 3}}, "good, of Alice": {scep.IssuedQuery{State: scep.Good, User: alice.User}, []int{3}},
+		} {
+			c.q.Now, c.q.Limit = at.Add(time.Hour), 1
+			var got, want []cert.Fingerprint
+			for range len(all) + 1 { // part by part
+				list, err := s.IssuedPage(t.Context(), c.q)
+				s.must(err)
+				if len(list) == 0 {
+					break
+				}
+				if len(got) > 0 && list[0].CreatedAt.After(c.q.Before) {
+					t.Errorf("%s: an older one came first", name)
+				}
+				got = append(got, list[0].Fingerprint)
+				c.q.Before, c.q.ID = list[0].CreatedAt, list[0].Fingerprint
+			}
+			for _, n := range c.want {
+				want = append(want, all[n].Fingerprint)
+			}
+			less := func(a, b cert.Fingerprint) int { return slices.Compare(a[:], b[:]) }
+			slices.SortFunc(got, less)
+			slices.SortFunc(want, less)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: got %d, want %d", name, len(got), len(want))
+			}
+		}
+		if f, err := s.IssuedAs(t.Context(), all[2].Serial); err != nil || f != all[2].Fingerprint {
+			t.Errorf("by serial number: got %v, %v", f, err)
+		}
+		if _, err := s.IssuedAs(t.Context(), "7fff"); !errors.Is(err, scep.ErrCertificateUnknown) {
+			t.Errorf("got %v, want ErrCertificateUnknown", err)
+		}
+	})
+
 	t.Run("of disabled users what is on no device of ours is forsaken", func(t *testing.T) {
 		db := open(t)
 		s := scepFacetOf(t, db)
@@ -174,26 +233,26 @@ func testRevocation(t *testing.T, open Open) {
 // What happens to a device or to its user is the reason with which the next plan
 // revokes what the device has.
 func testAutomaticRevocation(t *testing.T, open Open) {
-	type reasons struct{ Signing, Identity string }
+	type reasons struct{ Signing, Identity, Other string }
 	for name, c := range map[string]struct {
 		happens func(mdmFacet, *store.DB, mdm.Device) error
 		want    reasons
 	}{
 		"removed": {func(f mdmFacet, _ *store.DB, d mdm.Device) error {
 			return f.DeviceRemoved(t.Context(), d.ID, nil, due(journal.DeviceRemoved, d))
-		}, reasons{plan.Cessation, plan.Cessation}},
+		}, reasons{plan.Cessation, plan.Cessation, plan.Cessation}},
 		"lost": {func(f mdmFacet, _ *store.DB, d mdm.Device) error {
 			return f.DeviceLost(t.Context(), d.ID, nil, due(journal.DeviceLost, d))
-		}, reasons{plan.Compromise, plan.Compromise}},
+		}, reasons{plan.Compromise, plan.Compromise, plan.Compromise}},
 		"wiped, and enrolled again": {func(f mdmFacet, _ *store.DB, d mdm.Device) error {
 			next := mdm.Binding{Device: f.invite("bob@example.com").Device.ID, UDID: "U-1", Supersedes: d.ID, At: at}
 			return f.Authenticated(t.Context(), next, entry(journal.DeviceUpdated), due(journal.DeviceRemoved, d))
-		}, reasons{plan.Cessation, plan.Cessation}},
+		}, reasons{plan.Cessation, plan.Cessation, plan.Cessation}},
 		"removed, with a last command": {func(f mdmFacet, _ *store.DB, d mdm.Device) error {
 			farewell := f.queue(d.ID, "RemoveProfile")[0]
 			farewell.UUID = "farewell"
 			return f.DeviceRemoved(t.Context(), d.ID, &farewell, due(journal.DeviceRemoved, d))
-		}, reasons{plan.Cessation, ""}},
+		}, reasons{plan.Cessation, "", plan.Cessation}},
 		"disabled": {func(f mdmFacet, db *store.DB, d mdm.Device) error {
 			u, err := db.Directory().User(t.Context(), string(d.User))
 			if err != nil {
@@ -201,10 +260,10 @@ func testAutomaticRevocation(t *testing.T, open Open) {
 			}
 			u.Disabled = true
 			return db.Directory().UserSaved(t.Context(), u, due(journal.UserChanged, d))
-		}, reasons{plan.Leaving, ""}},
+		}, reasons{plan.Leaving, "", plan.Leaving}},
 		"taken from the policy": {func(f mdmFacet, _ *store.DB, d mdm.Device) error {
 			return f.Record(t.Context(), due(journal.PolicyApplied, d))
-		}, reasons{plan.Cessation, ""}},
+		}, reasons{plan.Cessation, "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := open(t)
@@ -212,8 +271,9 @@ func testAutomaticRevocation(t *testing.T, open Open) {
 			id := f.enrolled("alice@example.com", "U-1")
 			d := f.device(id)
 			h := cert.Holder{User: d.User, Device: id}
-			signing, identity := s.by(s.challenge(h, "p")), s.by(s.challenge(h, "q"))
+			signing, identity := s.by(s.challenge(h, plan.SigningProfile)), s.by(s.challenge(h, "device-identity"))
 			s.issue(signing)
+			other := s.issue(s.by(s.challenge(h, "laptops")))
 			r := recordOf(identity)
 			r.Use = cert.Identity
 			s.must(s.SerialReserved(t.Context(), identity))
@@ -222,7 +282,8 @@ func testAutomaticRevocation(t *testing.T, open Open) {
 				t.Fatal(err)
 			}
 			reconcile(t, db)
-			got := reasons{s.issued(recordOf(signing).Fingerprint).Record.Reason, s.issued(r.Fingerprint).Record.Reason}
+			got := reasons{s.issued(recordOf(signing).Fingerprint).Record.Reason, s.issued(r.Fingerprint).Record.Reason,
+				s.issued(other.Fingerprint).Record.Reason}
 			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
