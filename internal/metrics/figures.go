@@ -12,6 +12,7 @@ import (
 type Figures struct {
 	Users        int
 	EscrowedKeys int
+	Requests     int // certificate requests that wait for a person
 
 	Devices    map[string]int // by state
 	DevicesDue int            // waiting to be planned
@@ -82,6 +83,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 var (
 	usersDesc    = gauge("signet_users", "Users that are known.")
 	escrowDesc   = gauge("signet_escrowed_keys", "Private keys in escrow.")
+	requestsDesc = gauge("signet_certificate_requests", "Certificate requests that wait for a person to approve them.")
 	devicesDesc  = gauge("signet_devices", "Devices, by state.", "state")
 	dueDesc      = gauge("signet_devices_due", "Devices whose plan is to be made again.")
 	overdueDesc  = gauge("signet_certificates_overdue", "Certificates of devices that expire within 30 days, or did within 90, and should have been renewed by now, by what they are for.", "use")
@@ -104,7 +106,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{usersDesc, escrowDesc, devicesDesc, dueDesc, overdueDesc, parcelsDesc, parcelDesc, commandsDesc,
+	for _, d := range []*prometheus.Desc{usersDesc, escrowDesc, requestsDesc, devicesDesc, dueDesc, overdueDesc, parcelsDesc, parcelDesc, commandsDesc,
 		commandDesc, mailsDesc, mailDesc, backupDesc, crlDesc, expiryDesc, usableDesc, upDesc, sizeDesc, countingDesc, freeDesc, diskDesc} {
 		to <- d
 	}
@@ -136,6 +138,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 func (g *gauges) counted(f Figures, set func(*prometheus.Desc, float64, ...string)) {
 	set(usersDesc, float64(f.Users))
 	set(escrowDesc, float64(f.EscrowedKeys))
+	set(requestsDesc, float64(f.Requests))
 	set(dueDesc, float64(f.DevicesDue))
 	set(sizeDesc, float64(f.DatabaseBytes))
 	set(parcelDesc, g.age(f.ParcelWaits))

@@ -26,7 +26,7 @@ func (s *source) Figures(context.Context) (metrics.Figures, error) {
 		s.takes()
 	}
 	return metrics.Figures{
-		Users: 3, EscrowedKeys: 12, DevicesDue: 1,
+		Users: 3, EscrowedKeys: 12, Requests: 2, DevicesDue: 1,
 		Devices: map[string]int{"enrolled": 2}, Parcels: map[string]int{"queued": 4, "failed": 0},
 		Overdue: map[string]int{"signing": 2, "identity": 0}, ParcelWaits: start.Add(-time.Minute), Commands: map[string]int{"queued": 5},
 		CRLs: map[string]time.Time{"smime": start}, DatabaseBytes: 4096,

@@ -53,13 +53,14 @@ func (o Operations) Figures(ctx context.Context) (metrics.Figures, error) {
 	for what, read := range map[string]func() error{
 		"rows": func() error {
 			return q.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM users), (SELECT COUNT(*) FROM escrow_key),
+				(SELECT COUNT(*) FROM scep_request WHERE state = 'open' AND expires_at > (SELECT COALESCE(MAX(at), 0) FROM journal)),
 				(SELECT COUNT(*) FROM device WHERE due_rev > done_rev),
 				(SELECT COALESCE(MIN(created_at), 0) FROM parcel WHERE wants_seal = 1 AND ended_at = 0),
 				(SELECT COALESCE(MIN(created_at), 0) FROM command WHERE state <> 'acknowledged' AND state IN ('queued', 'sent')),
 				(SELECT COALESCE(MIN(since), 0) FROM mail WHERE state = 'waiting'),
 				(SELECT COALESCE(MAX(at), 0) FROM journal WHERE action = ? AND at > (SELECT MAX(at) FROM journal) - ?)`,
 				journal.BackupMade, recent.Microseconds()).
-				Scan(&f.Users, &f.EscrowedKeys, &f.DevicesDue, &parcel, &command, &mail, &backup)
+				Scan(&f.Users, &f.EscrowedKeys, &f.Requests, &f.DevicesDue, &parcel, &command, &mail, &backup)
 		},
 		"devices": func() error { return o.count(ctx, f.Devices, `SELECT state, COUNT(*) FROM device GROUP BY state`) },
 		"commands": func() error {

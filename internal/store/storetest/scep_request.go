@@ -205,6 +205,22 @@ func testSCEPRequests(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("what is open is counted", func(t *testing.T) {
+		db := open(t)
+		s := scepFacetOf(t, db)
+		r := s.request(s.challenge(s.holder("alice@example.com"), "p"))
+		s.decided(s.request(s.challenge(s.holder("bob@example.com"), "p")), scep.RequestApproved, "")
+		if f, err := db.Operations().Figures(t.Context()); err != nil || f.Requests != 1 {
+			t.Errorf("%d requests, %v; want 1", f.Requests, err)
+		}
+		later := entry(journal.UserAdded)
+		later.At = r.Expires
+		s.must(db.Journal().Record(t.Context(), later))
+		if f, err := db.Operations().Figures(t.Context()); err != nil || f.Requests != 0 {
+			t.Errorf("expired: %d requests, %v; want 0", f.Requests, err)
+		}
+	})
+
 	t.Run("requests are listed", func(t *testing.T) {
 		s := scepFacetOf(t, open(t))
 		alice, bob := s.holder("alice@example.com"), s.holder("bob@example.com")
