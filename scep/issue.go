@@ -37,7 +37,7 @@ func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) 
 	if f := fault.Of(err); f != nil && !errors.Is(err, ErrPending) {
 		e := entry(v.Now(), device(t.Grant, a.Remote), journal.ChallengeRefused, t.Grant)
 		e.Detail["code"] = f.Code
-		if counting := v.Store.ChallengeRefused(ctx, t.Hash, e); counting != nil {
+		if counting := v.Store.ChallengeRefused(ctx, t.Hash, f.Msg, e); counting != nil {
 			return cert.Record{}, fmt.Errorf("counting a refused challenge: %w", counting)
 		}
 	}

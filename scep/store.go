@@ -49,10 +49,10 @@ type ChallengeStore interface {
 	// Ticket finds a challenge, whatever its state. ErrChallengeUnknown when
 	// there is none.
 	Ticket(ctx context.Context, hash seal.Hash) (Ticket, error)
-	// ChallengeRefused counts a failed try and writes e; at the last of
+	// ChallengeRefused counts a failed try, keeps why for people and writes e; at the last of
 	// MaxAttempts an unused challenge becomes void. After that, and for an
 	// unknown hash, nothing happens.
-	ChallengeRefused(ctx context.Context, hash seal.Hash, e journal.Entry) error
+	ChallengeRefused(ctx context.Context, hash seal.Hash, why string, e journal.Entry) error
 }
 
 // MaxAttempts is how many failed tries a challenge survives.

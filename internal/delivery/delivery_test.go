@@ -15,6 +15,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/scep"
@@ -490,5 +491,20 @@ func TestNilDependencies(t *testing.T) {
 			}()
 			make()
 		}()
+	}
+}
+
+// A SCEP payload that fails says nothing on the device; the server knows why.
+func TestRefusedCertificateIsTold(t *testing.T) {
+	s := newSite(t)
+	e := journal.Entry{At: s.now, Actor: journal.Worker("test"), Action: journal.ChallengeIssued}
+	c := scep.Ticket{Hash: seal.Random().Hash(), Created: s.now, Expires: s.now.Add(time.Hour),
+		Grant: scep.Grant{Profile: scep.MailSigning, Holder: cert.Holder{User: s.user.ID, Device: s.device}}}
+	s.must(s.db.SCEP().ChallengeMade(t.Context(), c, e))
+	s.must(s.db.SCEP().ChallengeRefused(t.Context(), c.Hash, scep.ErrKey.Msg, e))
+	p, err := s.service.Device(t.Context(), s.device)
+	s.must(err)
+	if !slices.Contains(p.Notes, "The device asked for a certificate and was refused: The key is too weak, too large or of the wrong kind.") {
+		t.Errorf("got %q", p.Notes)
 	}
 }

@@ -252,6 +252,9 @@ func notes(f plan.Facts) []string {
 	if f.Policy.Outlook() {
 		list = append(list, "Outlook takes its settings from here, but certificates only from a file that is opened in Outlook itself.")
 	}
+	if f.Refusal != "" {
+		list = append(list, "The device asked for a certificate and was refused: "+f.Refusal)
+	}
 	for _, o := range f.Overdue() {
 		switch {
 		case o.Use.Has(cert.Signing) && f.Now.After(o.End):

@@ -18,7 +18,7 @@ func (s Delivery) Facts(ctx context.Context, devices []subject.DeviceID) ([]plan
 		return []plan.Facts{}, nil
 	}
 	l := loader{ctx: ctx, q: s.db.read, in: ` IN (` + marks(len(devices)) + `)`, ids: args(devices), at: map[subject.DeviceID]*plan.Facts{}}
-	for _, load := range []func() error{l.devices, l.groups, l.certificates, l.parcels, l.questions, l.held} {
+	for _, load := range []func() error{l.devices, l.groups, l.certificates, l.parcels, l.questions, l.held, l.refusals} {
 		if err := load(); err != nil {
 			return nil, err
 		}
@@ -250,6 +250,28 @@ func (l *loader) questions() error {
 	for _, r := range list {
 		f := l.at[r.device]
 		f.Asked = append(f.Asked, r.asked)
+	}
+	return nil
+}
+
+// refusals reads why the newest challenge of a device was refused that gave no
+// certificate yet.
+func (l *loader) refusals() error {
+	type row struct {
+		device subject.DeviceID
+		why    string
+	}
+	scan := func(r scanner) (v row, err error) {
+		err = r.Scan(&v.device, &v.why)
+		return v, err
+	}
+	list, err := all(l.ctx, l.q, scan, `SELECT device_id, refusal FROM scep_challenge
+		WHERE refusal <> '' AND used_at = 0 AND voided_at = 0 AND device_id`+l.in+` ORDER BY created_at`, l.ids...)
+	if err != nil {
+		return fmt.Errorf("reading refused challenges: %w", err)
+	}
+	for _, r := range list {
+		l.at[r.device].Refusal = r.why
 	}
 	return nil
 }

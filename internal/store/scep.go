@@ -89,10 +89,10 @@ func (s SCEP) Ticket(ctx context.Context, hash seal.Hash) (scep.Ticket, error) {
 }
 
 // ChallengeRefused implements [scep.ChallengeStore].
-func (s SCEP) ChallengeRefused(ctx context.Context, hash seal.Hash, e journal.Entry) error {
+func (s SCEP) ChallengeRefused(ctx context.Context, hash seal.Hash, why string, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		n, err := changed(ctx, tx, `UPDATE scep_challenge SET attempts = attempts + 1 WHERE hash = ? AND attempts < ?`,
-			hash.String(), scep.MaxAttempts)
+		n, err := changed(ctx, tx, `UPDATE scep_challenge SET attempts = attempts + 1, refusal = ? WHERE hash = ? AND attempts < ?`,
+			why, hash.String(), scep.MaxAttempts)
 		if err != nil {
 			return fmt.Errorf("counting a try: %w", err)
 		}

@@ -18,6 +18,7 @@ type Facts struct {
 	Removed  bool      // it never comes back
 	Lost     bool      // and is in strange hands
 	Seen     time.Time // its last word
+	Refusal  string    // why its last request for a certificate was refused, a sentence; empty when it was not
 	Open     int       // commands that are not done
 	User     subject.User
 	Policy   appconfig.Effective

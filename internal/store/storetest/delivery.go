@@ -281,6 +281,31 @@ func testDelivery(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("why a certificate was refused, while none was given since", func(t *testing.T) {
+		db := open(t)
+		f, s := facet(t, db), scepFacetOf(t, db)
+		id := f.enrolled("alice@example.com", "udid")
+		h := cert.Holder{User: f.device(id).User, Device: id}
+		refusal := func(when, want string) {
+			t.Helper()
+			got, err := db.Delivery().Facts(t.Context(), []subject.DeviceID{id})
+			if err != nil || len(got) != 1 || got[0].Refusal != want {
+				t.Errorf("%s: got %+v, %v; want %q", when, got, err, want)
+			}
+		}
+		c := s.challenge(h, "p")
+		refusal("at first", "")
+		s.must(s.ChallengeRefused(t.Context(), c.Hash, "The key is too weak.", entry(journal.ChallengeRefused)))
+		s.must(s.ChallengeRefused(t.Context(), c.Hash, "Another reason.", entry(journal.ChallengeRefused)))
+		refusal("refused", "Another reason.")
+		s.issue(s.by(c))
+		refusal("given", "")
+		c = s.challenge(h, "p")
+		s.must(s.ChallengeRefused(t.Context(), c.Hash, "A third.", entry(journal.ChallengeRefused)))
+		s.challenge(h, "p")
+		refusal("with a newer challenge", "")
+	})
+
 	t.Run("facts of many are each their own", func(t *testing.T) {
 		db := open(t)
 		f := facet(t, db)

@@ -59,9 +59,9 @@ func testSCEP(t *testing.T, open Open) {
 			if got := !s.ticket(c.Hash).Voided.IsZero(); got != (n >= scep.MaxAttempts) {
 				t.Errorf("after %d tries: void is %v", n, got)
 			}
-			s.must(s.ChallengeRefused(t.Context(), c.Hash, entry(journal.ChallengeRefused)))
+			s.must(s.ChallengeRefused(t.Context(), c.Hash, "why", entry(journal.ChallengeRefused)))
 		}
-		s.must(s.ChallengeRefused(t.Context(), seal.Random().Hash(), entry(journal.ChallengeRefused)))
+		s.must(s.ChallengeRefused(t.Context(), seal.Random().Hash(), "why", entry(journal.ChallengeRefused)))
 		if got := entries(t, db) - before; got != scep.MaxAttempts {
 			t.Errorf("%d journal entries, want %d", got, scep.MaxAttempts)
 		}

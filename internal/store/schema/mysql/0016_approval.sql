@@ -34,5 +34,8 @@ CREATE TABLE IF NOT EXISTS scep_request (
   KEY scep_request_created (created_at, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- Why a challenge was refused last, for people; empty for never.
+ALTER TABLE scep_challenge ADD COLUMN IF NOT EXISTS refusal VARCHAR(500) COLLATE utf8mb4_bin NOT NULL DEFAULT '';
+
 -- Whose token it is; empty for a program's.
 ALTER TABLE token ADD COLUMN IF NOT EXISTS user_id VARCHAR(64) COLLATE utf8mb4_bin NOT NULL DEFAULT '';

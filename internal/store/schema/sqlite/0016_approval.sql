@@ -33,5 +33,8 @@ CREATE INDEX scep_request_device ON scep_request (device_id, profile);
 CREATE INDEX scep_request_state ON scep_request (state, expires_at);
 CREATE INDEX scep_request_created ON scep_request (created_at, id);
 
+-- Why a challenge was refused last, for people; empty for never.
+ALTER TABLE scep_challenge ADD COLUMN refusal TEXT NOT NULL DEFAULT '';
+
 -- Whose token it is; empty for a program's.
 ALTER TABLE token ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
