@@ -69,8 +69,17 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 	return Challenge{Secret: secret, URL: s.URL + "/" + l.Name, Fingerprint: sum[:], Expires: t.Expires, Device: r.Device.ID}, nil
 }
 
-// SigningChallenge makes a challenge for an S/MIME signing certificate.
+// SigningChallenge makes a challenge for an S/MIME signing certificate, which a
+// profile on its way to a device holds. ErrDelivered when that could not come to
+// anything.
 func (s *Service) SigningChallenge(ctx context.Context, u subject.User, d subject.Device) (url string, secret seal.Secret, err error) {
+	p, err := s.Profiles.Profile(ctx, MailSigning)
+	switch {
+	case err != nil:
+		return "", seal.Secret{}, err
+	case p.Approval || p.MatchNames:
+		return "", seal.Secret{}, ErrDelivered
+	}
 	c, err := s.Challenge(ctx, journal.Worker("delivery"), ChallengeRequest{Profile: MailSigning, User: u, Device: d})
 	return c.URL, c.Secret, err
 }

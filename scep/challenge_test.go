@@ -31,6 +31,19 @@ func TestChallenge(t *testing.T) {
 }
 
 // What renews an identity is fetched within a day, not within an hour.
+// What a device would wait for in vain is not sent.
+func TestNoChallengeThatComesToNothing(t *testing.T) {
+	for name, change := range map[string]func(*scep.Config){
+		"approval": func(c *scep.Config) { profiles(c)[1].Approval = true },
+		"matching": func(c *scep.Config) { profiles(c)[1].MatchNames = true },
+	} {
+		w := newWorld(t, change)
+		if _, secret, err := w.s.SigningChallenge(t.Context(), w.user, w.device); !errors.Is(err, scep.ErrDelivered) || !secret.Empty() {
+			t.Errorf("%s: got %v, want ErrDelivered", name, err)
+		}
+	}
+}
+
 func TestIdentityChallenge(t *testing.T) {
 	w := newWorld(t)
 	url, secret, err := w.s.IdentityChallenge(t.Context(), w.user, w.device)

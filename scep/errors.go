@@ -64,6 +64,12 @@ var (
 var ErrDeviceNeeded = fault.New(fault.Invalid, "scep_device_needed",
 	"This certificate profile is for enrolled devices only.", "Say for which: --device.")
 
+// ErrDelivered is returned for a certificate that devices cannot get by
+// themselves.
+var ErrDelivered = fault.New(fault.Conflict, "scep_delivered",
+	"The certificate profile smime-signing wants approval or matching names: iPhones and iPads wait for nobody, and ask for no names.",
+	"Take that out of it, and make another certificate profile for other clients.")
+
 // Failures of requests that a person decides on.
 var (
 	ErrPending = fault.New(fault.Conflict, "scep_pending",

@@ -38,8 +38,8 @@ func (l *Lab) check(p Profile) error {
 	switch {
 	case len(l.Challenge.Reveal()) < minLab:
 		return ErrLab.Saying("The static challenge has fewer than 16 characters.")
-	case p.Use == cert.Identity || p.NeedsDevice:
-		return ErrLab.Saying("The certificate profile " + p.Name + " is for devices: it has no static challenge.")
+	case p.Use != cert.Signing || p.NeedsDevice:
+		return ErrLab.Saying("The certificate profile " + p.Name + " is for devices or not for signing: it has no static challenge.")
 	}
 	return nil
 }

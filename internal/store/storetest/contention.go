@@ -51,6 +51,59 @@ func Contention(t *testing.T, two Two) {
 		}
 	})
 
+	t.Run("a request is made, decided on and served once", func(t *testing.T) {
+		a, b := two(t)
+		s, other := scepFacetOf(t, a), b.SCEP()
+		h := s.holder("alice@example.com")
+		for range races {
+			c := s.challenge(h, "p")
+			requests := []scep.Request{s.newRequest(c), s.newRequest(c)}
+			made := atOnce(both(a, b, func(i int, db *store.DB) error {
+				return db.SCEP().RequestMade(t.Context(), requests[i], entry(journal.RequestPending))
+			})...)
+			r := requests[0]
+			if made[0] != nil {
+				r = requests[1]
+			}
+			oneWins(t, made, scep.ErrChallengeUsed)
+			decided := atOnce(both(a, b, func(_ int, db *store.DB) error {
+				return db.SCEP().RequestDecided(t.Context(), s.decision(r, scep.RequestApproved, ""), entry(journal.RequestApproved))
+			})...)
+			oneWins(t, decided, scep.ErrRequestDecided)
+			polls := []scep.Issuance{s.approved(r), s.approved(r)}
+			s.must(s.SerialReserved(t.Context(), polls[0]))
+			s.must(other.SerialReserved(t.Context(), polls[1]))
+			oneWins(t, atOnce(both(a, b, func(i int, db *store.DB) error {
+				return db.SCEP().CertificateIssued(t.Context(), polls[i], recordOf(polls[i]), entry(journal.CertificateIssued))
+			})...), scep.ErrChallengeUsed)
+		}
+	})
+
+	t.Run("a request is denied or served, never both", func(t *testing.T) {
+		a, b := two(t)
+		s := scepFacetOf(t, a)
+		h := s.holder("alice@example.com")
+		for range races {
+			r := s.request(s.challenge(h, "p"))
+			s.decided(r, scep.RequestApproved, "")
+			i := s.approved(r)
+			s.must(s.SerialReserved(t.Context(), i))
+			errs := atOnce(
+				func() error {
+					return s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued))
+				},
+				func() error {
+					return b.SCEP().RequestDecided(t.Context(), s.decision(r, scep.RequestDenied, ""), entry(journal.RequestDenied))
+				})
+			got, err := s.Request(t.Context(), r.ID)
+			s.must(err)
+			if (errs[0] == nil) == (errs[1] == nil) || (errs[0] == nil) != (got.State == scep.RequestIssued) {
+				t.Errorf("issued: %v, denied: %v, and it is %s", errs[0], errs[1], got.State)
+			}
+			s.challenge(h, "p")
+		}
+	})
+
 	t.Run("a file is imported once", func(t *testing.T) {
 		a, b := two(t)
 		u := addUser(t, a, "alice@example.com")
