@@ -217,6 +217,6 @@ func (d *demo) farewell(ctx context.Context) {
 	fmt.Fprintf(d.out, "  Command line          signet status %s --data %s\n", d.user.Mail, data)
 	fmt.Fprintf(d.out, "                        signet device list --data %s\n", data)
 	fmt.Fprintf(d.out, "  API                   %s/api/v1/openapi.json\n", base)
-	fmt.Fprintf(d.out, "  CA certificates       %s/pki/%s.cer\n", d.s.cfg.PublicHTTP(), rootKey)
+	fmt.Fprintf(d.out, "  CA certificates       %s/pki/%s.cer\n", d.s.cfg.PublicPKI(), rootKey)
 	fmt.Fprintf(d.out, "  Log                   %s\n", d.s.cfg.In("signet.log"))
 }

@@ -102,7 +102,10 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 		return inspected{db, counting{db, db.Operations}}, err
 	}
 	p.Served = func(ring *keyring.Ring) (*tls.Certificate, error) { return servedBy(cfg, ring) }
-	p.Fetch = func(ctx context.Context) ([]byte, error) { return fetchRoot(ctx, cfg) }
+	p.Fetch = func(ctx context.Context) ([]byte, error) {
+		return fetch(ctx, cfg.Base()+"/pki/"+rootKey+".cer", maxRoot)
+	}
+	p.Get = func(ctx context.Context, url string) ([]byte, error) { return fetch(ctx, url, maxList) }
 	p.Apple = doctor.Service{
 		Addr: cfg.Push.Gateway, Lacks: "No device can be woken.", Try: "openssl s_client -connect " + cfg.Push.Gateway,
 		Reach: func(ctx context.Context) error { return reachApple(ctx, cfg) },
@@ -187,13 +190,16 @@ func servedBy(cfg config.Config, ring *keyring.Ring) (*tls.Certificate, error) {
 	return get(nil)
 }
 
-// maxRoot bounds what is taken for a root certificate.
-const maxRoot = 64 << 10
+// What is taken for a root certificate, and for a revocation list, in bytes.
+const (
+	maxRoot = 64 << 10
+	maxList = 64 << 20
+)
 
-// fetchRoot asks the server's public address for the root certificate, which
-// shows who answers there. The TLS certificate is judged elsewhere.
-func fetchRoot(ctx context.Context, cfg config.Config) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.Base()+"/pki/"+rootKey+".cer", nil)
+// fetch gets what is at an address, whoever answers there: the TLS certificate
+// is judged elsewhere.
+func fetch(ctx context.Context, url string, most int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -209,5 +215,5 @@ func fetchRoot(ctx context.Context, cfg config.Config) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it answers %s", resp.Status)
 	}
-	return io.ReadAll(io.LimitReader(resp.Body, maxRoot))
+	return io.ReadAll(io.LimitReader(resp.Body, most))
 }

@@ -170,7 +170,7 @@ func openPublic(ring *keyring.Ring, name string, cfg config.Config) (*ca.Public,
 	if err != nil {
 		return nil, fmt.Errorf("reading certificates of CA %s: %w", name, err)
 	}
-	return ca.NewPublic(name, chain, ca.URLsBelow(cfg.PublicHTTP(), name))
+	return ca.NewPublic(name, chain, published(cfg, name))
 }
 
 // openIssuer gives a CA of the ring.
@@ -188,7 +188,7 @@ func openIssuer(ring *keyring.Ring, name string, cfg config.Config) (*ca.Issuer,
 
 // published is where what an issuer publishes is found.
 func published(cfg config.Config, name string) ca.URLs {
-	u := ca.URLsBelow(cfg.PublicHTTP(), name)
+	u := ca.URLsBelow(cfg.PublicPKI(), name)
 	u.Shards = cfg.CA.CRLShards
 	if !cfg.CA.OCSP {
 		u.OCSP = ""

@@ -65,6 +65,11 @@ func (s *server) expiries() map[string]time.Time {
 	if end, err := s.push.NotAfter(context.Background()); err == nil && !end.IsZero() {
 		ends["push"] = end
 	}
+	if s.certifier != nil {
+		for issuer, end := range s.certifier.SignerEnds() {
+			ends["ocsp "+issuer] = end
+		}
+	}
 	delete(ends, tlsKey) // it may not be the one that is served
 	if s.served == nil {
 		return ends

@@ -12,8 +12,9 @@ type CA struct {
 	MailDomains string `toml:"mail_domains" doc:"Mail domains that the S/MIME CA may certify, such as \"example.com .example.com\": addresses at that host, and at hosts below it. They become name constraints of the CA certificate when it is made, and cannot be changed afterwards. Empty: any."`
 	OfflineRoot bool   `toml:"offline_root" doc:"Whether your organisation has the root CA, and this server CAs below it: signet init then makes their keys, and their certificates are imported before anything is served (signet ca csr, signet ca import). Counts when signet init runs, and must stay."`
 
-	OCSP      bool `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
-	CRLShards int  `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`
+	URL       string `toml:"url" doc:"Where verifiers find revocation lists, the OCSP responder and CA certificates, such as http://pki.example.org, when the server is reached there by another name or port than its own. It goes into every new certificate. Empty: the server's name with the port of http_listen; without that listener, url."`
+	OCSP      bool   `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`
+	CRLShards int    `toml:"crl_shards" default:"64" doc:"Over how many lists the revocations of new certificates are spread, 1 to 4096. Each certificate names its own for ever, so this can be changed at any time. 1: over none, the issuer's whole list alone."`
 }
 
 // keyKinds are those that a CA may have.

@@ -33,6 +33,9 @@ func (c Config) checkNames() (list []Problem) {
 	if u, err := url.Parse(c.Help.URL); c.Help.URL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		list = append(list, Problem{"help.url", "This is not a web page.", "Give an address that starts with https://, or none."})
 	}
+	if u, err := url.Parse(c.CA.URL); c.CA.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil) {
+		list = append(list, Problem{"ca.url", "This is not the address of a server.", "Give http:// and a host, with a port or without, or nothing."})
+	}
 	if c.Help.Mail != "" && !strings.Contains(c.Help.Mail, "@") {
 		list = append(list, Problem{"help.mail", "This is not a mail address.", "Give one such as help@example.com, or none."})
 	}

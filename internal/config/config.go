@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -108,7 +109,15 @@ func (c Config) In(name ...string) string {
 	return filepath.Join(append([]string{c.Data}, name...)...)
 }
 
-// PublicHTTP is the address under which CRLs and CA certificates are fetched:
+// PublicPKI is where verifiers find what CAs publish.
+func (c Config) PublicPKI() string {
+	if c.CA.URL != "" {
+		return strings.TrimSuffix(c.CA.URL, "/")
+	}
+	return c.PublicHTTP()
+}
+
+// PublicHTTP is the address under which SCEP, CRLs and CA certificates are fetched:
 // plain HTTP where there is such a listener, since verifiers want no TLS for
 // them; else the server's own address.
 func (c Config) PublicHTTP() string {

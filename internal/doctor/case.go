@@ -59,7 +59,10 @@ type Case struct {
 	Served func(*keyring.Ring) (*tls.Certificate, error)
 	// Fetch gets the root certificate from the server's own address, without
 	// judging the server's certificate.
-	Fetch    func(ctx context.Context) ([]byte, error)
+	Fetch func(ctx context.Context) ([]byte, error)
+	// Get gets what is at an address of HTTP or HTTPS, without judging the
+	// server's certificate.
+	Get      func(ctx context.Context, url string) ([]byte, error)
 	Apple    Service // where pushes go
 	Services []Service
 	Lookup   func(ctx context.Context, host string) ([]string, error)
@@ -97,6 +100,7 @@ func (c *Case) Checks() []Check {
 		{"server", "process", c.process},
 		{"network", "name", c.name},
 		{"network", "own address", c.withKeys(c.reachable)},
+		{"network", "revocation", c.withKeys(c.revocation)},
 	}
 	list = append(list, Check{"network", "push service", c.withDatabase(c.apple)})
 	for _, s := range c.Services {

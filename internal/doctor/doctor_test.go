@@ -92,6 +92,7 @@ func healthy(t *testing.T) *installation {
 			return &tls.Certificate{Certificate: [][]byte{i.sign(i.tls, i.ca)}}, nil
 		},
 		Fetch:  func(context.Context) ([]byte, error) { return i.ca.Raw, nil },
+		Get:    func(context.Context, string) ([]byte, error) { return i.crl(start.AddDate(0, 0, 7)), nil },
 		Lookup: func(context.Context, string) ([]string, error) { return []string{"203.0.113.7"}, nil },
 		Apple:  doctor.Service{Addr: "api.push.apple.com:443", Lacks: "No device can be woken.", Try: "openssl", Reach: func(context.Context) error { return nil }},
 		Now:    func() time.Time { return i.now },
@@ -107,7 +108,7 @@ func (i *installation) authority(until time.Time) {
 		i.t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Root"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: start.Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageCertSign}
+		SubjectKeyId: []byte{1}, NotBefore: start.Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 	if i.ca, err = x509.ParseCertificate(i.sign(template, template)); err != nil {
 		i.t.Fatal(err)
 	}
@@ -120,6 +121,16 @@ func (i *installation) authority(until time.Time) {
 func (i *installation) sign(template, parent *x509.Certificate) []byte {
 	i.t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, i.key.Public(), i.key)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return der
+}
+
+// crl is a list of the root that is good until then.
+func (i *installation) crl(until time.Time) []byte {
+	i.t.Helper()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: until.AddDate(0, 0, -7), NextUpdate: until}, i.ca, i.key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -214,9 +225,27 @@ func TestAilments(t *testing.T) {
 		"no need of Apple": {func(i *installation) {
 			i.db.push, i.Apple.Reach = nil, func(context.Context) error { return no }
 		}, "network: push service", doctor.OK, "not needed"},
-		"not running":    {func(i *installation) { i.up = false }, "server: process", doctor.Warn, "No server runs"},
-		"name unknown":   {func(i *installation) { i.Lookup = func(context.Context, string) ([]string, error) { return nil, no } }, "network: name", doctor.Fail, "mdm.example.org is in no DNS"},
-		"unreachable":    {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return nil, no } }, "network: own address", doctor.Fail, "The server runs, but not behind"},
+		"not running":  {func(i *installation) { i.up = false }, "server: process", doctor.Warn, "No server runs"},
+		"name unknown": {func(i *installation) { i.Lookup = func(context.Context, string) ([]string, error) { return nil, no } }, "network: name", doctor.Fail, "mdm.example.org is in no DNS"},
+		"unreachable":  {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return nil, no } }, "network: own address", doctor.Fail, "The server runs, but not behind"},
+		"no list":      {func(i *installation) { i.Get = func(context.Context, string) ([]byte, error) { return nil, no } }, "network: revocation", doctor.Fail, "https://mdm.example.org/pki/root.crl"},
+		"no list, down": {func(i *installation) {
+			i.up = false
+			i.Get = func(context.Context, string) ([]byte, error) { return nil, no }
+		}, "network: revocation", doctor.Warn, "finds no good revocation list"},
+		"not a list": {func(i *installation) {
+			i.Get = func(context.Context, string) ([]byte, error) { return []byte("x"), nil }
+		}, "network: revocation", doctor.Fail, "no revocation list"},
+		"an old list": {func(i *installation) {
+			i.Get = func(context.Context, string) ([]byte, error) { return i.crl(start), nil }
+		}, "network: revocation", doctor.OK, "1 revocation lists"},
+		"a list that is over": {func(i *installation) {
+			i.Get = func(context.Context, string) ([]byte, error) { return i.crl(start.Add(-time.Hour)), nil }
+		}, "network: revocation", doctor.Fail, "is over since"},
+		"elsewhere": {func(i *installation) {
+			i.Config.CA.URL = "http://pki.example.org"
+			i.Get = func(_ context.Context, url string) ([]byte, error) { return []byte(url), nil }
+		}, "network: revocation", doctor.Fail, "http://pki.example.org/pki/root.crl"},
 		"another there":  {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return []byte("x"), nil } }, "network: own address", doctor.Fail, "another server answers"},
 		"never saved":    {func(i *installation) { i.db.backup = time.Time{} }, "database: backup", doctor.Warn, "No backup was ever made"},
 		"saved long ago": {func(i *installation) { i.db.backup = start.AddDate(0, 0, -9) }, "database: backup", doctor.Warn, "9 days old"},
