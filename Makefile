@@ -2,10 +2,14 @@
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test bench soak check fuzz fixtures demo clean deb container packages reproducible
+.PHONY: build build-pkcs11 test bench soak check fuzz fixtures demo clean deb container packages reproducible
 
 build:
 	@scripts/build signet
+
+# The same for CA keys on a PKCS#11 token; needs a C compiler.
+build-pkcs11:
+	@TAGS=pkcs11 scripts/build signet-pkcs11
 
 # Installs what the tests need (as root on Debian), then runs everything.
 test:

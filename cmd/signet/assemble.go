@@ -83,6 +83,9 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 	if err := certified(s.ring, cfg); err != nil {
 		return nil, err
 	}
+	if err := usable(ctx, s.ring, cfg, log); err != nil {
+		return nil, err
+	}
 	if s.db, err = openDatabase(ctx, cfg, s.ring); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/keyring/hsm"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
@@ -107,6 +108,9 @@ func initialise(ctx context.Context, cfg config.Config, keys unlocker) (founded,
 	}
 	if problems := withoutFiles(cfg).Check(); len(problems) > 0 {
 		return f, usageError{problems[0]}
+	}
+	if cfg.CA.KeyStore == "pkcs11" && !hsm.Built {
+		return f, hsm.ErrNotBuilt
 	}
 	ring, err := makeKeys(cfg, keys, &f)
 	if err != nil {

@@ -44,15 +44,15 @@ func (m maker) all() error {
 		return m.request()
 	}
 	org := m.organization()
-	err := m.ensure(rootKey, kinds[m.cfg.CA.RootKey], func(key crypto.Signer) (*x509.Certificate, error) {
+	err := m.ensure(rootKey, m.key(rootKey, m.cfg.CA.RootKey), func(key crypto.Signer) (*x509.Certificate, error) {
 		return ca.NewRoot(key, m.names(org+" Root CA"), m.now)
 	}, "")
 	if err != nil {
 		return err
 	}
 	err = m.parts([]part{
-		{deviceKey, rootKey, m.names(org + " Device CA"), kinds[m.cfg.CA.DeviceKey], ca.NewDeviceCA},
-		{mailKey, rootKey, m.mailNames(org + " S/MIME CA"), kinds[m.cfg.CA.MailKey], ca.NewMailCA},
+		{deviceKey, rootKey, m.names(org + " Device CA"), m.key(deviceKey, m.cfg.CA.DeviceKey), ca.NewDeviceCA},
+		{mailKey, rootKey, m.mailNames(org + " S/MIME CA"), m.key(mailKey, m.cfg.CA.MailKey), ca.NewMailCA},
 	})
 	if err != nil {
 		return err
@@ -149,6 +149,14 @@ func (m maker) mailNames(common string) ca.Names {
 	names := m.names(common)
 	names.Permitted = m.cfg.CA.Domains()
 	return names
+}
+
+// key makes the key of a CA where the configuration says.
+func (m maker) key(name, kind string) func() (crypto.Signer, error) {
+	if m.cfg.CA.KeyStore == "pkcs11" {
+		return func() (crypto.Signer, error) { return m.ring.MakeOnToken(name, kind) }
+	}
+	return kinds[kind]
 }
 
 // kinds make a key of the kind that the configuration names.

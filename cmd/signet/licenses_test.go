@@ -1,16 +1,19 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// THIRD_PARTY_LICENSES has exactly what is linked. Make it again with
+// THIRD_PARTY_LICENSES has exactly what is linked, with PKCS#11 too. Make it again with
 // scripts/licenses.
 func TestLicenses(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}", ".").Output()
+	cmd := exec.Command("go", "list", "-tags", "pkcs11", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,9 +34,9 @@ var (
 func (m maker) below() []below {
 	org := m.organization()
 	return []below{
-		{deviceKey, ca.DeviceCA, m.names(org + " Device CA"), kinds[m.cfg.CA.DeviceKey]},
-		{mailKey, ca.MailCA, m.mailNames(org + " S/MIME CA"), kinds[m.cfg.CA.MailKey]},
-		{servicesKey, ca.ServicesCA, m.names(org + " Services CA"), p256},
+		{deviceKey, ca.DeviceCA, m.names(org + " Device CA"), m.key(deviceKey, m.cfg.CA.DeviceKey)},
+		{mailKey, ca.MailCA, m.mailNames(org + " S/MIME CA"), m.key(mailKey, m.cfg.CA.MailKey)},
+		{servicesKey, ca.ServicesCA, m.names(org + " Services CA"), m.key(servicesKey, "ecdsa-p256")},
 	}
 }
 

@@ -42,6 +42,7 @@ type restorer struct {
 
 	passphrase string           // file of the unlock key's
 	options    []keyring.Option // how it is opened
+	keys       unlocker
 }
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -69,8 +70,8 @@ where the restored signet.toml says, or an empty one of MariaDB that
 			if r.unlock == "" {
 				return usagef("--unlock is missing: the file of the unlock key, without which nothing in the backup opens")
 			}
-			u := a.unlocker()
-			r.options = u.options(config.Config{Keys: config.Keys{PassphraseFile: r.passphrase}})
+			r.keys = a.unlocker()
+			r.options = r.keys.options(config.Config{Keys: config.Keys{PassphraseFile: r.passphrase}})
 			if r.verify {
 				return a.verifyBackup(c.Context(), r)
 			}
@@ -176,7 +177,7 @@ func (r restorer) restore(ctx context.Context, to *target) (found restored, err 
 		return found, fmt.Errorf("reading the backup: %w", err)
 	}
 	found = restored{Created: to.header.Created, URL: to.header.URL, Program: to.header.Program, Rows: manifest.Rows}
-	p := prover{cfg: to.cfg, unlock: r.unlock, options: r.options, identities: identities, found: &found}
+	p := prover{cfg: to.cfg, unlock: r.unlock, options: append(r.options, r.keys.token(to.cfg)...), identities: identities, found: &found}
 	if err := p.prove(ctx); err != nil {
 		return found, err
 	}
@@ -214,6 +215,7 @@ type restored struct {
 	Keys     int              `json:"keys"`               // imported ones that were tried
 	Lost     []string         `json:"lost"`               // certificates of those that do not open
 	Recovers *int             `json:"recovers,omitempty"` // that open with --identity too
+	Token    *foundToken      `json:"token,omitempty"`    // keys that are not in the backup
 	Unlock   string           `json:"unlock,omitempty"`   // where the unlock key has to be
 	Moved    bool             `json:"moved,omitempty"`    // signet.toml names another database than it was restored into
 }
@@ -225,6 +227,7 @@ func (a *app) showRestored(r restored, dir string) error {
 		fmt.Fprintf(w, "  %s, %s, %s, %s\n", count(int(r.Rows["users"]), "user"), count(int(r.Rows["device"]), "device"),
 			count(int(r.Rows["certificate"]), "certificate"), count(int(r.Rows["journal"]), "journal entry"))
 		fmt.Fprintf(w, "  %s of the server: all open\n", count(r.Own, "key"))
+		r.Token.write(w)
 		fmt.Fprintf(w, "  %s: %d open, %d do not\n", count(r.Keys, "imported key"), r.Keys-len(r.Lost), len(r.Lost))
 		for _, l := range r.Lost {
 			fmt.Fprintf(w, "    lost: %s\n", l)

@@ -40,7 +40,8 @@ func (p prover) prove(ctx context.Context) (err error) {
 	if err := ring.SelfTest(); err != nil {
 		return fmt.Errorf("trying the escrow keys of the backup: %w", err)
 	}
-	p.found.Own, p.found.Lost = len(ring.Names()), []string{}
+	p.found.Token = lookForToken(ctx, ring)
+	p.found.Own, p.found.Lost = len(ring.Names())-len(ring.TokenKeys()), []string{}
 	db, err := foundDatabase(ctx, p.cfg, ring) // and whose it is
 	if err != nil {
 		return err

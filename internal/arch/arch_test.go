@@ -64,6 +64,8 @@ var rooms = map[string]string{
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
 
+	"internal/keyring/hsm": "internal/fault internal/seal internal/cert",
+
 	"internal/httpd":         "internal/fault internal/logx internal/seal internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
 	"internal/httpd/admin":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector scep mdm notify",
@@ -85,6 +87,7 @@ var doors = map[string]string{
 	"database/sql":                                            "internal/store internal/store/mariadbtest",
 	"github.com/groob/plist":                                  "internal/plist internal/phone",
 	"github.com/smallstep/pkcs7":                              "internal/cms",
+	"github.com/ThalesGroup/crypto11":                         "internal/keyring/hsm",
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",

@@ -10,7 +10,9 @@ type CA struct {
 	MailKey   string `toml:"smime_key" default:"ecdsa-p256" doc:"Kind of key of the S/MIME CA, one of the same. Mail programs of before 2015 know RSA only."`
 
 	MailDomains string `toml:"mail_domains" doc:"Mail domains that the S/MIME CA may certify, such as \"example.com .example.com\": addresses at that host, and at hosts below it. They become name constraints of the CA certificate when it is made, and cannot be changed afterwards. Empty: any."`
-	OfflineRoot bool   `toml:"offline_root" doc:"Whether your organisation has the root CA, and this server CAs below it: signet init then makes their keys, and their certificates are imported before anything is served (signet ca csr, signet ca import). Counts when signet init runs, and must stay."`
+	KeyStore    string `toml:"key_store" default:"file" doc:"Where signet init makes the keys of the CAs: file (encrypted to the unlock key) or pkcs11 (on the token of pkcs11.module, which they never leave). Counts when signet init makes them."`
+
+	OfflineRoot bool `toml:"offline_root" doc:"Whether your organisation has the root CA, and this server CAs below it: signet init then makes their keys, and their certificates are imported before anything is served (signet ca csr, signet ca import). Counts when signet init runs, and must stay."`
 
 	URL       string `toml:"url" doc:"Where verifiers find revocation lists, the OCSP responder and CA certificates, such as http://pki.example.org, when the server is reached there by another name or port than its own. It goes into every new certificate. Empty: the server's name with the port of http_listen; without that listener, url."`
 	OCSP      bool   `toml:"ocsp" default:"true" doc:"Whether new certificates name our OCSP responder. It answers for those that name it, whatever is set."`

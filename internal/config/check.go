@@ -21,7 +21,7 @@ func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
 // Check judges the settings as a whole, in the order of their keys; nothing
 // found is nil.
 func (c Config) Check() []Problem {
-	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkNumbers(), c.checkMail(), c.checkKeeper(), c.CA.check())
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkNumbers(), c.checkMail(), c.checkPKCS11(), c.checkKeeper(), c.CA.check())
 	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }
@@ -71,7 +71,7 @@ func (c Config) checkFiles() (list []Problem) {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		list = append(list, Problem{"tls.cert", "A certificate needs its key, and a key its certificate.", "Set both tls.cert and tls.key, or neither."})
 	}
-	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile, "keys.passphrase_file": c.Keys.PassphraseFile,
+	for key, file := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "keys.unlock_file": c.Keys.UnlockFile, "keys.passphrase_file": c.Keys.PassphraseFile, "pkcs11.module": c.PKCS11.Module, "pkcs11.pin_file": c.PKCS11.PINFile,
 		"mail.ca": c.Mail.CA, "mail.password_file": c.Mail.PasswordFile,
 		"mail.sign_cert": c.Mail.SignCert, "mail.sign_key": c.Mail.SignKey, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA, "scep.lab_challenge_file": c.SCEP.LabChallengeFile,
 		"keeper.cert": c.Keeper.Cert, "keeper.key": c.Keeper.Key, "keeper.ca": c.Keeper.CA} {
@@ -87,6 +87,7 @@ func (c Config) checkChoices() (list []Problem) {
 		key, value string
 		allowed    []string
 	}{
+		{"ca.key_store", c.CA.KeyStore, []string{"file", "pkcs11"}},
 		{"ca.root_key", c.CA.RootKey, keyKinds},
 		{"ca.device_key", c.CA.DeviceKey, keyKinds},
 		{"ca.smime_key", c.CA.MailKey, keyKinds},

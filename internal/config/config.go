@@ -34,6 +34,7 @@ type Config struct {
 	Mail   Mail   `toml:"mail"`
 	Push   Push   `toml:"push"`
 	Keys   Keys   `toml:"keys"`
+	PKCS11 PKCS11 `toml:"pkcs11"`
 	Keeper Keeper `toml:"keeper"`
 
 	Database Database `toml:"database"`

@@ -85,6 +85,7 @@ func (c *Case) Checks() []Check {
 		{"configuration", "enrollment", c.enrollment},
 		{"keys", "unlock key", c.open},
 		{"keys", "escrow", c.withKeys(c.canary)},
+		{"keys", "token", c.withKeys(c.token)},
 		{"keys", "recovery", c.recovery},
 		{"keys", "apart", c.apart},
 		{"database", "connection", c.connect},

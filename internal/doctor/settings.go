@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/keyring"
@@ -64,6 +65,22 @@ func (c *Case) canary(context.Context) Finding {
 	}
 	return ok("opens what is sealed to it")
 }
+
+func (c *Case) token(ctx context.Context) Finding {
+	names := c.ring.TokenKeys()
+	if len(names) == 0 {
+		return ok("no key is on a PKCS#11 token")
+	}
+	ctx, stop := context.WithTimeout(ctx, tokenWait)
+	defer stop()
+	if err := c.ring.CheckToken(ctx); err != nil {
+		return trouble(err, "pkcs11-tool --module "+c.Config.PKCS11.Module+" --list-slots")
+	}
+	return ok("it has the keys " + strings.Join(names, ", "))
+}
+
+// tokenWait bounds how long is waited for a token.
+const tokenWait = 10 * time.Second
 
 func (c *Case) recovery(context.Context) Finding {
 	if c.Config.Keys.Recovery == "" {

@@ -51,8 +51,12 @@ func TestScriptsOwnMariaDB(t *testing.T) { play(t, "mariadb", "mariadb", useOwnM
 
 // play plays the scripts of a folder on that kind of database.
 func play(t *testing.T, folder, kind string, prepare func(*testscript.Env) error) {
+	playOn(t, build(t), folder, kind, prepare)
+}
+
+// playOn plays them with the binary in that folder.
+func playOn(t *testing.T, bin, folder, kind string, prepare func(*testscript.Env) error) {
 	judge.Need(t, "openssl")
-	bin := build(t)
 	shop := &workshop{bin: bin, dir: t.TempDir()}
 	if kind == "mariadb" {
 		shop.dsn = mariadbtest.Database(t)
@@ -145,11 +149,11 @@ func compile() (string, error) {
 	return dir, nil
 }
 
-// setup gives each script the binary, two free ports and Alice's history.
+// setup gives each script the binary, three free ports and Alice's history.
 func setup(env *testscript.Env, bin string) error {
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Setenv("SIGNET_DATA", filepath.Join(env.WorkDir, "data"))
-	for _, name := range []string{"PORT", "HTTP_PORT"} {
+	for _, name := range []string{"PORT", "HTTP_PORT", "OPS_PORT"} {
 		port, err := freePort()
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func (r *Ring) Files() (map[string][]byte, error) {
 		return nil, fmt.Errorf("listing the keys: %w", err)
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".age") && !strings.HasSuffix(e.Name(), certSuffix) {
+		if !strings.HasSuffix(e.Name(), ".age") && !strings.HasSuffix(e.Name(), certSuffix) && !strings.HasSuffix(e.Name(), referenceSuffix) {
 			continue
 		}
 		path := filepath.Join(r.dir, e.Name())

@@ -69,6 +69,7 @@ var (
 type Ring struct {
 	dir    string
 	unlock *age.X25519Identity
+	token  Token
 	column seal.Secret
 
 	mu     sync.RWMutex
@@ -98,7 +99,7 @@ func Create(dir, unlock string, options ...Option) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id, named: map[string]named{}}
+	r := &Ring{dir: dir, unlock: id, token: waysOf(options).token, named: map[string]named{}}
 	if _, err := os.Stat(filepath.Join(dir, columnFile)); errors.Is(err, fs.ErrNotExist) {
 		if err := r.encrypt(columnFile, seal.RandomRoot()); err != nil {
 			return nil, err
@@ -133,7 +134,7 @@ func open(dir, unlock string, options []Option, readEscrow func(*Ring) ([]escrow
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id}
+	r := &Ring{dir: dir, unlock: id, token: waysOf(options).token}
 	if r.column, err = r.decrypt(columnFile); err != nil {
 		return nil, err
 	}

@@ -42,12 +42,6 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	if len(certs) > 0 && !cert.SameKey(key.Public(), certs[0].PublicKey) {
 		return ErrCertificate
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("encoding key %s: %w", name, err)
-	}
-	defer clear(der)
-	text := seal.NewSecret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, taken := r.named[name]; taken {
@@ -58,13 +52,30 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	if err := disk.Replace(filepath.Join(r.dir, name+certSuffix), cert.PEM(certs...), 0o600); err != nil {
 		return fmt.Errorf("writing certificates of %s: %w", name, err)
 	}
-	if err := r.encrypt(name+keySuffix, text); errors.Is(err, fs.ErrExist) {
+	if err := r.write(name, key); errors.Is(err, fs.ErrExist) {
 		return ErrKeyExists.With(err)
 	} else if err != nil {
 		return err
 	}
 	r.named[name] = named{key, slices.Clone(certs)}
 	return nil
+}
+
+// write puts a key into a file of its own, or says that it is on the token.
+func (r *Ring) write(name string, key crypto.Signer) error {
+	if k, is := key.(tokenKey); is {
+		text, err := k.file(name)
+		if err != nil {
+			return err
+		}
+		return disk.Create(filepath.Join(r.dir, name+referenceSuffix), text, 0o600)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encoding key %s: %w", name, err)
+	}
+	defer clear(der)
+	return r.encrypt(name+keySuffix, seal.NewSecret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
 // Certify stores the certificate of a key, and the chain above it, in place of
@@ -141,7 +152,7 @@ func (r *Ring) get(name string) (named, error) {
 // late gives a key that came into the directory after the ring was opened, from
 // another server that has it or a copy of it.
 func (r *Ring) late(name string) (named, error) {
-	if !nameForm.MatchString(name) || !exists(filepath.Join(r.dir, name+keySuffix)) {
+	if !nameForm.MatchString(name) || !exists(filepath.Join(r.dir, name+keySuffix)) && !exists(filepath.Join(r.dir, name+referenceSuffix)) {
 		return named{}, ErrKeyUnknown
 	}
 	k, err := r.readOne(name)
@@ -162,6 +173,9 @@ func (r *Ring) readNamed() (map[string]named, error) {
 	out := map[string]named{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), keySuffix)
+		if !ok {
+			name, ok = strings.CutSuffix(e.Name(), referenceSuffix)
+		}
 		if !ok || !nameForm.MatchString(name) {
 			continue
 		}
@@ -173,20 +187,13 @@ func (r *Ring) readNamed() (map[string]named, error) {
 }
 
 func (r *Ring) readOne(name string) (named, error) {
-	text, err := r.decrypt(name + keySuffix)
+	readKey := r.readKey
+	if exists(filepath.Join(r.dir, name+referenceSuffix)) {
+		readKey = r.readReference
+	}
+	signer, err := readKey(name)
 	if err != nil {
 		return named{}, err
-	}
-	defer text.Wipe()
-	block, _ := pem.Decode(text.Reveal())
-	if block == nil {
-		return named{}, damaged(filepath.Join(r.dir, name+keySuffix), errors.New("no PEM"))
-	}
-	defer clear(block.Bytes)
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	signer, ok := key.(crypto.Signer)
-	if err != nil || !ok {
-		return named{}, damaged(filepath.Join(r.dir, name+keySuffix), errors.New("no signing key"))
 	}
 	certs, err := r.readChain(name)
 	if err != nil {
@@ -196,6 +203,26 @@ func (r *Ring) readOne(name string) (named, error) {
 		return named{}, ErrCertificate.With(fmt.Errorf("key %s", name))
 	}
 	return named{signer, certs}, nil
+}
+
+// readKey gives a key that is a file.
+func (r *Ring) readKey(name string) (crypto.Signer, error) {
+	text, err := r.decrypt(name + keySuffix)
+	if err != nil {
+		return nil, err
+	}
+	defer text.Wipe()
+	block, _ := pem.Decode(text.Reveal())
+	if block == nil {
+		return nil, damaged(filepath.Join(r.dir, name+keySuffix), errors.New("no PEM"))
+	}
+	defer clear(block.Bytes)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	signer, ok := key.(crypto.Signer)
+	if err != nil || !ok {
+		return nil, damaged(filepath.Join(r.dir, name+keySuffix), errors.New("no signing key"))
+	}
+	return signer, nil
 }
 
 func (r *Ring) readChain(name string) ([]*x509.Certificate, error) {

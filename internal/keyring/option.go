@@ -12,6 +12,7 @@ type Option func(*ways)
 // ways is what a ring may need besides its files.
 type ways struct {
 	passphrase func() (seal.Secret, error)
+	token      Token
 }
 
 // Passphrase gives the passphrase of an unlock key that is encrypted with one.
@@ -21,7 +22,7 @@ func Passphrase(ask func() (seal.Secret, error)) Option {
 }
 
 func waysOf(options []Option) ways {
-	var w ways
+	w := ways{token: noToken{}}
 	for _, o := range options {
 		o(&w)
 	}
