@@ -46,6 +46,7 @@ type Request struct {
 	By          journal.Actor  // and with what
 	Reason      string         // of a denial
 	Cert        cert.Fingerprint
+	Gone        bool // as in Ticket
 }
 
 // stateAt is its state for people.
@@ -122,7 +123,7 @@ func (s *Service) Request(ctx context.Context, id string) (Request, error) {
 
 // Approve lets the client of a request have its certificate when it asks next.
 // Person is who says so, and not the one whom the certificate names:
-// ErrRequestOwn, ErrRequestUnknown, ErrRequestDecided.
+// ErrRequestOwn. ErrRequestUnknown, ErrRequestDecided, ErrHolder.
 func (s *Service) Approve(ctx context.Context, by journal.Actor, person subject.UserID, id string) error {
 	return s.decide(ctx, Decision{ID: id, State: RequestApproved, Person: person, By: by}, journal.RequestApproved)
 }
@@ -143,6 +144,8 @@ func (s *Service) decide(ctx context.Context, d Decision, a journal.Action) erro
 		panic("scep: nobody decides")
 	case d.State == RequestApproved && d.Person == r.Holder.User:
 		return ErrRequestOwn
+	case d.State == RequestApproved && r.Gone:
+		return ErrHolder
 	case !utf8.ValidString(d.Reason) || utf8.RuneCountInString(d.Reason) > maxReason:
 		return ErrRequestReason
 	}

@@ -2,6 +2,7 @@ package scep_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/asn1"
 	"errors"
 	"strings"
@@ -204,6 +205,34 @@ func TestRequestsEnd(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+// Whose user or device is gone gets nothing, and takes no serial numbers.
+func TestApprovalOfTheGone(t *testing.T) {
+	for name, before := range map[string]bool{"before the approval": true, "after it": false} {
+		w := approving(t)
+		w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
+		if before {
+			w.remove()
+			if err := w.s.Approve(t.Context(), approvers, approver, w.waiting().ID); !errors.Is(err, scep.ErrHolder) {
+				t.Errorf("%s: got %v, want ErrHolder", name, err)
+			}
+			continue
+		}
+		w.approve()
+		w.remove()
+		for range 3 {
+			if got := w.poll(ask{}); !got.refused("2", scep.ErrHolder) {
+				t.Errorf("%s: got %v", name, got)
+			}
+		}
+		raw := must(sql.Open("sqlite", w.path))(t)
+		defer raw.Close()
+		n := 0
+		if err := raw.QueryRow(`SELECT COUNT(*) FROM issuance`).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d serial numbers were taken, %v", n, err)
+		}
 	}
 }
 

@@ -5,3 +5,6 @@ func ReadCSR(der []byte, legacy bool) error {
 	_, err := readCSR(der, legacy)
 	return err
 }
+
+// ReadPoll opens the reading of what is in a CertPoll to tests.
+func ReadPoll(der []byte) error { return readPoll(der) }

@@ -88,6 +88,9 @@ func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Reco
 	var over error
 	switch r.stateAt(v.Now()) {
 	case RequestApproved:
+		if r.Gone { // told before a serial number is taken: a client asks often
+			return cert.Record{}, ErrHolder
+		}
 	case RequestIssued:
 		over = ErrChallengeUsed
 	case RequestDenied:

@@ -72,15 +72,16 @@ func (s SCEP) reserve(ctx context.Context, tx *sql.Tx, r scep.Request) error {
 	return nil
 }
 
-const selectRequest = `SELECT id, profile, user_id, device_id, names, challenge, renews, transaction_id, signer, spki, csr, remote,
-	state, created_at, expires_at, decided_at, actor_kind, actor_id, decider, reason, fingerprint FROM scep_request`
+const selectRequest = `SELECT x.id, x.profile, x.user_id, x.device_id, x.names, x.challenge, x.renews, x.transaction_id, x.signer, x.spki,
+	x.csr, x.remote, x.state, x.created_at, x.expires_at, x.decided_at, x.actor_kind, x.actor_id, x.decider, x.reason, x.fingerprint,
+	` + holderGone + ` FROM scep_request x` + holderJoin
 
 func scanRequest(row scanner) (r scep.Request, err error) {
 	var names, challenge string
 	var prints [4]string
 	var created, expires, decided int64
 	err = row.Scan(&r.ID, &r.Profile, &r.Holder.User, &r.Holder.Device, &names, &challenge, &prints[0], &r.Transaction, &prints[1],
-		&prints[2], &r.CSR, &r.Remote, &r.State, &created, &expires, &decided, &r.By.Kind, &r.By.ID, &r.Decider, &r.Reason, &prints[3])
+		&prints[2], &r.CSR, &r.Remote, &r.State, &created, &expires, &decided, &r.By.Kind, &r.By.ID, &r.Decider, &r.Reason, &prints[3], &r.Gone)
 	if err != nil {
 		return r, err
 	}
@@ -97,14 +98,14 @@ func scanRequest(row scanner) (r scep.Request, err error) {
 
 // RequestOf implements [scep.ApprovalStore].
 func (s SCEP) RequestOf(ctx context.Context, profile, transaction string, signer cert.Fingerprint) (scep.Request, error) {
-	r, err := scanRequest(s.db.read.QueryRowContext(ctx, selectRequest+` WHERE transaction_id = ? AND signer = ? AND profile = ?
-		ORDER BY created_at DESC, id DESC LIMIT 1`, transaction, fingerprint(signer), profile))
+	r, err := scanRequest(s.db.read.QueryRowContext(ctx, selectRequest+` WHERE x.transaction_id = ? AND x.signer = ? AND x.profile = ?
+		ORDER BY x.created_at DESC, x.id DESC LIMIT 1`, transaction, fingerprint(signer), profile))
 	return found(r, err, scep.ErrTransaction)
 }
 
 // Request implements [scep.ApprovalStore].
 func (s SCEP) Request(ctx context.Context, id string) (scep.Request, error) {
-	r, err := scanRequest(s.db.read.QueryRowContext(ctx, selectRequest+` WHERE id = ?`, id))
+	r, err := scanRequest(s.db.read.QueryRowContext(ctx, selectRequest+` WHERE x.id = ?`, id))
 	return found(r, err, scep.ErrRequestUnknown)
 }
 
@@ -120,20 +121,20 @@ func found(r scep.Request, err, none error) (scep.Request, error) {
 
 // Requests implements [scep.ApprovalStore].
 func (s SCEP) Requests(ctx context.Context, q scep.RequestQuery) ([]scep.Request, error) {
-	where, values := after("created_at", "id", q.Before, q.ID)
+	where, values := after("x.created_at", "x.id", q.Before, q.ID)
 	if q.User != "" {
-		where, values = where+` AND user_id = ?`, append(values, q.User)
+		where, values = where+` AND x.user_id = ?`, append(values, q.User)
 	}
 	switch q.State {
 	case "":
 	case scep.RequestOpen, scep.RequestApproved:
-		where, values = where+` AND state = ? AND expires_at > ?`, append(values, q.State, micros(q.Now))
+		where, values = where+` AND x.state = ? AND x.expires_at > ?`, append(values, q.State, micros(q.Now))
 	case scep.RequestExpired:
-		where, values = where+` AND state IN (?, ?) AND expires_at <= ?`, append(values, scep.RequestOpen, scep.RequestApproved, micros(q.Now))
+		where, values = where+` AND x.state IN (?, ?) AND x.expires_at <= ?`, append(values, scep.RequestOpen, scep.RequestApproved, micros(q.Now))
 	default:
-		where, values = where+` AND state = ?`, append(values, q.State)
+		where, values = where+` AND x.state = ?`, append(values, q.State)
 	}
-	list, err := all(ctx, s.db.read, scanRequest, selectRequest+` WHERE 1 = 1`+where+` ORDER BY created_at DESC, id DESC LIMIT ?`,
+	list, err := all(ctx, s.db.read, scanRequest, selectRequest+` WHERE 1 = 1`+where+` ORDER BY x.created_at DESC, x.id DESC LIMIT ?`,
 		append(values, q.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("listing certificate requests: %w", err)

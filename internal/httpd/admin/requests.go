@@ -72,7 +72,7 @@ func (a *API) requests() {
 	refusals := []*fault.Error{scep.ErrRequestUnknown, scep.ErrRequestDecided, access.ErrPerson}
 	register(a, operation{id: "approveRequest", tag: "certificates", method: http.MethodPost, path: "/certificate-requests/{request}/approval",
 		summary: "Approve a certificate request, with a token that names a person", permission: access.RequestDecide,
-		faults: append(refusals, scep.ErrRequestOwn)}, a.approveRequest)
+		faults: append(refusals, scep.ErrRequestOwn, scep.ErrHolder)}, a.approveRequest)
 	register(a, operation{id: "denyRequest", tag: "certificates", method: http.MethodPost, path: "/certificate-requests/{request}/denial",
 		summary: "Deny a certificate request, with a token that names a person", permission: access.RequestDecide, maxBody: small,
 		faults: append(refusals, scep.ErrRequestReason)}, a.denyRequest)
