@@ -72,11 +72,25 @@ func (s *Service) answer(ctx context.Context, issuer string, q Question) (Answer
 		return a, err
 	}
 	next, err := s.signed(ctx, issuer, q)
-	if err == nil || errors.Is(err, ErrCertificateUnknown) || a.Outdated || len(a.DER) == 0 || !s.Now().Before(a.ThisUpdate.Add(ca.OCSPLife)) {
+	switch {
+	case err == nil || errors.Is(err, ErrCertificateUnknown):
 		return next, err
+	case len(a.DER) == 0 || !s.Now().Before(a.ThisUpdate.Add(ca.OCSPLife)) || s.contradicts(ctx, q, a):
+		return Answer{}, err
 	}
 	s.Log.WarnContext(ctx, "an old OCSP answer is served, no new one could be signed", logx.Kind, issuer, logx.Err, err)
 	return a, nil
+}
+
+// contradicts tells whether an answer says good of what is revoked by now, as
+// far as that can be found out.
+func (s *Service) contradicts(ctx context.Context, q Question, a Answer) bool {
+	r, err := ocsp.ParseResponse(a.DER, nil)
+	if err != nil {
+		return true
+	}
+	i, err := s.Certificate(ctx, string(q.Serial))
+	return err != nil || i.Record.Revoked() && r.Status != ocsp.Revoked
 }
 
 func (s *Service) signed(ctx context.Context, issuer string, q Question) (Answer, error) {

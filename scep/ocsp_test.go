@@ -2,6 +2,7 @@ package scep_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -128,6 +129,42 @@ func TestOCSPSigner(t *testing.T) {
 	}
 	if len(got.ExtKeyUsage) != 1 || got.ExtKeyUsage[0] != x509.ExtKeyUsageOCSPSigning || got.KeyUsage != x509.KeyUsageDigitalSignature || len(got.OCSPServer) != 0 {
 		t.Errorf("usages %v %v, responders %v", got.ExtKeyUsage, got.KeyUsage, got.OCSPServer)
+	}
+}
+
+// away is a keeper that cannot be reached.
+type away struct{ scep.Keeper }
+
+func (away) Publish(context.Context, string) error { return errDied }
+
+// While the keeper is away an old answer is better than none, as long as it is
+// good and true.
+func TestOCSPWithoutKeeper(t *testing.T) {
+	w := newWorld(t)
+	kept, gone, never := w.enrolled(scep.MailSigning, 1).cert, w.enrolled(scep.MailSigning, 2).cert, w.enrolled(scep.MailSigning, 3).cert
+	w.asked(kept, crypto.SHA1)
+	w.asked(gone, crypto.SHA1)
+	c := w.config
+	c.Keeper = away{w.keeper}
+	w.s = must(scep.New(c))(t)
+	if err := w.s.Revoke(t.Context(), worker, cert.FingerprintOf(gone.Raw), "superseded"); !errors.Is(err, errDied) {
+		t.Errorf("a revocation that is not public: got %v, want the failure", err)
+	}
+	mail := theHouse().mail.Issuer.Certificate()
+	later := func(c *x509.Certificate) bool {
+		a := must(w.s.OCSP(t.Context(), "smime", question(t, c, mail, crypto.SHA1)))(t)
+		return bytes.Equal(a.DER, ocsp.TryLaterErrorResponse)
+	}
+	for _, age := range []time.Duration{0, ca.OCSPLife / 2, ca.OCSPLife/2 - time.Minute} {
+		w.sleep(age)
+		for range 2 {
+			if w.asked(kept, crypto.SHA1).Status != ocsp.Good || !later(gone) || !later(never) {
+				t.Errorf("after another %v: wrong", age)
+			}
+		}
+	}
+	if w.sleep(time.Minute); !later(kept) {
+		t.Error("an answer that is over is served")
 	}
 }
 
