@@ -2,6 +2,7 @@ package scep_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/asn1"
 	"errors"
@@ -205,6 +206,29 @@ func TestRequestsEnd(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+type full struct{ scep.Store }
+
+func (full) RequestMade(context.Context, scep.Request, journal.Entry) error {
+	return scep.ErrRequestsMany
+}
+
+// That too many wait is no fault of the client's: its challenge stays good.
+func TestTooManyRequests(t *testing.T) {
+	var real scep.Store
+	w := approving(t, func(c *scep.Config) { real, c.Store = c.Store, full{c.Store} })
+	a := ask{challenge: w.challenge(scep.MailSigning).RevealString()}
+	for range scep.MaxAttempts + 1 {
+		if got := w.send(a); !got.refused("2", scep.ErrRequestsMany) {
+			t.Fatal(got)
+		}
+	}
+	w.config.Store = real
+	w.restart()
+	if got := w.send(a); got.status != "3" {
+		t.Errorf("with room again: got %v, want PENDING", got)
 	}
 }
 

@@ -20,8 +20,8 @@ const (
 )
 
 // enroll gives a certificate for a challenge. A refusal that concerns somebody
-// is counted and goes into his journal; a guess concerns nobody and is only
-// logged, so that guessing fills no table.
+// is counted and goes into his journal, unless it is for now only; a guess
+// concerns nobody and is only logged, so that guessing fills no table.
 func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) {
 	if a.wanted.challenge.Empty() {
 		return cert.Record{}, ErrChallengeUnknown
@@ -34,7 +34,7 @@ func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) 
 	if err != nil {
 		err = about{err, t.Holder}
 	}
-	if f := fault.Of(err); f != nil && !errors.Is(err, ErrPending) {
+	if f := fault.Of(err); f != nil && f.Kind != fault.Unavailable && !errors.Is(err, ErrPending) {
 		e := entry(v.Now(), device(t.Grant, a.Remote), journal.ChallengeRefused, t.Grant)
 		e.Detail["code"] = f.Code
 		if counting := v.Store.ChallengeRefused(ctx, t.Hash, f.Msg, e); counting != nil {
