@@ -40,7 +40,7 @@ var (
 
 // DevicesLeased implements [delivery.Store].
 func (s Delivery) DevicesLeased(ctx context.Context, now, until time.Time, limit int) (leases []delivery.Lease, err error) {
-	idle, err := s.none(ctx, `SELECT EXISTS (SELECT 1 FROM device WHERE due_rev > done_rev AND lease_until <= ?)`, micros(now))
+	idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM device WHERE due_rev > done_rev AND lease_until <= ?)`, micros(now))
 	if err != nil || idle {
 		return nil, err
 	}
@@ -312,7 +312,7 @@ const dueByClock = `SELECT device_id FROM delivery_clock WHERE at <= ?`
 // Ticked implements [delivery.Store].
 func (s Delivery) Ticked(ctx context.Context, now, stale, forget time.Time) (n int, err error) {
 	spoke := []any{micros(stale), micros(now) - micros(stale)}
-	idle, err := s.none(ctx, `SELECT EXISTS (SELECT 1 FROM delivery_clock WHERE at <= ?) OR EXISTS (SELECT 1 `+parked+`)
+	idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM delivery_clock WHERE at <= ?) OR EXISTS (SELECT 1 `+parked+`)
 		OR EXISTS (SELECT 1 FROM parcel WHERE ended_at > 0 AND ended_at <= ?)`, micros(now), spoke[0], spoke[1], micros(forget))
 	if err != nil || idle {
 		return 0, err
@@ -339,14 +339,4 @@ func (s Delivery) Ticked(ctx context.Context, now, stale, forget time.Time) (n i
 		return nil
 	})
 	return n, err
-}
-
-// none tells whether a query that answers yes or no says no. Steps ask often
-// and mostly in vain, which must cost no writer.
-func (s Delivery) none(ctx context.Context, query string, args ...any) (bool, error) {
-	var yes bool
-	if err := s.db.read.QueryRowContext(ctx, query, args...).Scan(&yes); err != nil {
-		return false, fmt.Errorf("looking for work: %w", err)
-	}
-	return !yes, nil
 }

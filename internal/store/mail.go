@@ -73,7 +73,7 @@ func mailAAD(id string) string { return "mail/" + id }
 // MailsLeased implements [notify.Queue].
 func (s Mail) MailsLeased(ctx context.Context, now, until time.Time, limit int) (list []notify.Due, err error) {
 	const due = ` FROM mail m JOIN users u ON u.id = m.user_id WHERE m.state = 'waiting' AND m.next_at <= ? AND m.lease_until <= ?`
-	idle, err := s.db.Delivery().none(ctx, `SELECT EXISTS (SELECT 1`+due+`)`, micros(now), micros(now))
+	idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1`+due+`)`, micros(now), micros(now))
 	if err != nil || idle {
 		return nil, err
 	}

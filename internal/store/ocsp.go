@@ -40,11 +40,20 @@ func (s SCEP) Answer(ctx context.Context, issuer string, q scep.Question) (scep.
 	return a, nil
 }
 
-// AnswerWanted implements [scep.OCSPStore].
+const answerable = `issuance WHERE issuer = ? AND serial = ? AND state <> 'issuing' AND not_after >= ?`
+
+// AnswerWanted implements [scep.OCSPStore]. Questions about what was never
+// issued cost no writer: strangers can ask as many as they like.
 func (s SCEP) AnswerWanted(ctx context.Context, issuer string, q scep.Question, now time.Time) error {
+	unknown, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM `+answerable+`)`, issuer, q.Serial, micros(now))
+	switch {
+	case err != nil:
+		return err
+	case unknown:
+		return scep.ErrCertificateUnknown
+	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		known, err := s.db.hold(ctx, tx, `issuance WHERE issuer = ? AND serial = ? AND state <> 'issuing' AND not_after >= ?`,
-			issuer, q.Serial, micros(now))
+		known, err := s.db.hold(ctx, tx, answerable, issuer, q.Serial, micros(now))
 		if err != nil {
 			return err
 		}
@@ -98,13 +107,9 @@ func (s SCEP) AnswersSigned(ctx context.Context, issuer string, list []scep.Sign
 
 // AnswersForgotten implements [scep.OCSPStore].
 func (s SCEP) AnswersForgotten(ctx context.Context, before time.Time) error {
-	var any bool
 	const old = `FROM ocsp WHERE this_update > 0 AND this_update < ?`
-	if err := s.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 `+old+`)`, micros(before)).Scan(&any); err != nil {
-		return fmt.Errorf("looking for old answers: %w", err)
-	}
-	if !any {
-		return nil
+	if idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 `+old+`)`, micros(before)); err != nil || idle {
+		return err
 	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE `+old, micros(before)); err != nil {

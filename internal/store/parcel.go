@@ -12,7 +12,7 @@ import (
 
 // ParcelsLeased implements [delivery.Parcels].
 func (s Delivery) ParcelsLeased(ctx context.Context, now, until time.Time, limit int) (list []delivery.Unsealed, err error) {
-	idle, err := s.none(ctx, `SELECT EXISTS (SELECT 1 FROM parcel WHERE wants_seal = 1 AND lease_until <= ?)`, micros(now))
+	idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM parcel WHERE wants_seal = 1 AND lease_until <= ?)`, micros(now))
 	if err != nil || idle {
 		return nil, err
 	}

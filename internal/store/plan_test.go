@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/store/mariadbtest"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -110,6 +112,59 @@ func TestRevocationIsIndexed(t *testing.T) {
 		}
 		if strings.Contains(plan, "SCAN issuance") || strings.Contains(plan, "SCAN c") {
 			t.Errorf("%s: looks at all\n%s", name, plan)
+		}
+	}
+}
+
+// MariaDB finds the same in its indexes, once there is enough to find.
+func TestRevocationIsIndexedOnMariaDB(t *testing.T) {
+	db, err := OpenMySQL(t.Context(), mariadbtest.Reused(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const serials = `SELECT 'ca', LPAD(HEX(seq), 32, '0')`
+	for _, query := range []string{
+		`INSERT INTO issuance (issuer, serial, shard, state, profile, user_id, device_id, names, challenge, renews, transaction_id, spki, tbs,
+			fingerprint, not_after, created_at, issued_at, abandoned_at, superseded_at)
+			` + serials + `, LPAD(HEX(seq % 64), 2, '0'), IF(seq % 1000 = 0, 'issuing', 'issued'), 'p', 'u', 'd', '', '', '', '', '', '', SHA2(seq, 256), 9, 1, seq, 0, 0
+			FROM seq_1_to_20000`,
+		`INSERT INTO revocation (issuer, serial, shard, revoked_at, reason, not_after) ` + serials + `, LPAD(HEX(seq % 64), 2, '0'), 1, '', 9 FROM seq_1_to_2000`,
+		`INSERT INTO ocsp (issuer, serial, hash, wanted, revision, this_update, der) ` + serials + `, 'sha1', seq % 500 = 0, 1, seq, '' FROM seq_1_to_5000`,
+		`ANALYZE TABLE issuance, revocation, ocsp`,
+	} {
+		if _, err := db.write.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, q := range map[string]struct {
+		query  string
+		values []any
+		most   int64 // rows looked at, as MariaDB reckons
+	}{
+		"a shard":        {selectShard, []any{"ca", 1, "0A"}, 200},
+		"reservations":   {leftReservations, []any{"ca", 1}, 200},
+		"an answer":      {selectAnswer, []any{"ca", "1", "sha1"}, 1},
+		"answers wanted": {wantedAnswers, []any{"ca", 1}, 200},
+		"answerable":     {`SELECT 1 FROM ` + answerable, []any{"ca", "1", 1}, 1},
+	} {
+		scan := func(row scanner) (n int64, err error) {
+			var id, kind, table, access, possible, key, length, ref, extra sql.NullString
+			var rows sql.NullInt64
+			err = row.Scan(&id, &kind, &table, &access, &possible, &key, &length, &ref, &rows, &extra)
+			if access.String == "ALL" || access.String == "index" {
+				t.Errorf("%s: looks at all of %s", name, table.String)
+			}
+			return rows.Int64, err
+		}
+		looks, err := all(t.Context(), db.read, scan, "EXPLAIN "+q.query, q.values...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range looks {
+			if n > q.most {
+				t.Errorf("%s: looks at %d rows, want at most %d", name, n, q.most)
+			}
 		}
 	}
 }

@@ -116,6 +116,16 @@ func (db *DB) hold(ctx context.Context, tx *sql.Tx, from string, args ...any) (b
 	return there, nil
 }
 
+// none tells whether a query that answers yes or no says no. Steps ask often
+// and mostly in vain, which must cost no writer.
+func (db *DB) none(ctx context.Context, query string, args ...any) (bool, error) {
+	var yes bool
+	if err := db.read.QueryRowContext(ctx, query, args...).Scan(&yes); err != nil {
+		return false, fmt.Errorf("looking for work: %w", err)
+	}
+	return !yes, nil
+}
+
 // upsert ends an INSERT that changes the row which has the key already. In set,
 // VALUES(c) is what would have been inserted and c what is stored:
 // "n = n + VALUES(n)". The count of rows means nothing then.
