@@ -1,10 +1,13 @@
 package scep_test
 
 import (
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/judge"
+	"github.com/signet-mdm/signet/internal/phone"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -61,5 +64,28 @@ func TestStrongSwanWaits(t *testing.T) {
 		"--cacert-enc", a.ra, "--cacert-sig", a.ra, "--cacert", a.issuing, "--cacert", a.root)
 	if err := <-said; err != nil || !contains(heard, "badRequest") {
 		t.Errorf("denied: %v, and strongSwan says:\n%s", err, heard)
+	}
+}
+
+// An iPhone waits for half a minute at most: for who decides in that time.
+func TestPhoneWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		retries int
+		ok      bool
+	}{"decided in time": {30, true}, "not in time": {0, false}} {
+		t.Run(name, func(t *testing.T) {
+			w := approving(t)
+			said := w.decideWhenAsked(func(id string) error { return w.s.Approve(t.Context(), approvers, approver, id) })
+			_, err := phone.New(phone.Config{OSVersion: "18.2", HTTP: http.DefaultClient}).SCEP(t.Context(), phone.SCEPRequest{
+				URL: w.serve(scep.MailSigning), Challenge: w.challenge(scep.MailSigning).RevealString(), Keysize: 2048, KeyUsage: 1,
+				Subject: [][][]string{{{"CN", "x"}}}, Key: newClient(1).key, Retries: c.retries, RetryDelay: time.Second})
+			failure, _ := errors.AsType[*phone.SCEPFailure](err)
+			if c.ok != (err == nil) || !c.ok && (failure == nil || !failure.Pending) {
+				t.Errorf("got %v", err)
+			}
+			if err := <-said; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
