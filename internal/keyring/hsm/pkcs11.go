@@ -3,6 +3,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/elliptic"
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ThalesGroup/crypto11"
 	"github.com/miekg/pkcs11"
@@ -28,7 +30,7 @@ const Built = true
 // when it was away. Safe for concurrent use.
 type Token struct {
 	Config
-	looking chan struct{} // one look at a time: a dead token keeps whoever asks
+	busy chan struct{} // one for each that waits for the token
 
 	mu      sync.Mutex
 	session *session
@@ -47,8 +49,16 @@ func New(c Config) *Token {
 	if c.PIN == nil {
 		panic("hsm: nil dependency")
 	}
-	return &Token{Config: c, looking: make(chan struct{}, 1)}
+	return &Token{Config: c, busy: make(chan struct{}, maxBusy)}
 }
+
+// How long is waited for a token, which may hang for ever in its library: then
+// who asked is told, and no more than maxBusy wait on.
+const (
+	signTime = 15 * time.Second
+	makeTime = 5 * time.Minute // large RSA keys take their time
+	maxBusy  = 16
+)
 
 // Make makes a key under a label for people; id finds it again. It signs and
 // does nothing else, and cannot be exported.
@@ -56,10 +66,9 @@ func (t *Token) Make(label, kind string) (key crypto.Signer, id string, err erro
 	raw := make([]byte, 16)
 	rand.Read(raw)
 	id = hex.EncodeToString(raw)
-	err = t.with(func(s *session) error {
-		key, err = generate(s.Context, kind, raw, label)
-		return err
-	})
+	ctx, stop := context.WithTimeout(context.Background(), makeTime)
+	defer stop()
+	key, err = within(ctx, t, func(s *session) (crypto.Signer, error) { return generate(s.Context, kind, raw, label) })
 	if err != nil {
 		return nil, "", err
 	}
@@ -107,26 +116,11 @@ func (t *Token) Key(id string, pub crypto.PublicKey) crypto.Signer { return key{
 // Check looks whether the token answers and has the key. ErrToken, ErrPIN,
 // ErrKeyMissing.
 func (t *Token) Check(ctx context.Context, id string, pub crypto.PublicKey) error {
-	select {
-	case t.looking <- struct{}{}:
-	case <-ctx.Done():
-		return ErrToken.With(ctx.Err())
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer func() { <-t.looking }()
-		done <- t.with(func(s *session) error {
-			s.forget(id) // ask the token itself
-			_, err := s.find(id, pub)
-			return err
-		})
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ErrToken.With(ctx.Err())
-	}
+	_, err := within(ctx, t, func(s *session) (crypto.Signer, error) {
+		s.forget(id) // ask the token itself
+		return s.find(id, pub)
+	})
+	return err
 }
 
 // key is a key on the token.
@@ -140,15 +134,47 @@ func (k key) Public() crypto.PublicKey { return k.pub }
 
 // Sign has the token sign. What it gives back is nobody's until it is verified,
 // which whoever issues does.
-func (k key) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
-	err = k.token.with(func(s *session) error {
+func (k key) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	ctx, stop := context.WithTimeout(context.Background(), signTime)
+	defer stop()
+	digest = bytes.Clone(digest) // the token may read it after we gave up
+	return within(ctx, k.token, func(s *session) ([]byte, error) {
 		found, err := s.find(k.id, k.pub)
-		if err == nil {
-			signature, err = found.Sign(r, digest, opts)
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return found.Sign(r, digest, opts)
 	})
-	return signature, err
+}
+
+// within does f on the open token, and waits for it until ctx ends.
+func within[T any](ctx context.Context, t *Token, f func(*session) (T, error)) (T, error) {
+	var none T
+	select {
+	case t.busy <- struct{}{}:
+	case <-ctx.Done():
+		return none, ErrToken.With(ctx.Err())
+	}
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-t.busy }()
+		var r result
+		r.err = t.with(func(s *session) (err error) {
+			r.value, err = f(s)
+			return err
+		})
+		done <- r
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, ErrToken.With(ctx.Err())
+	}
 }
 
 // with does f on the open token. When that fails it is opened anew and f done
