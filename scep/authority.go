@@ -14,6 +14,7 @@ const (
 	TypeCaps    = "text/plain"
 	TypeMessage = "application/x-pki-message"
 	TypeCA      = "application/x-x509-ca-ra-cert"
+	TypeNextCA  = "application/x-x509-next-ca-cert"
 	TypeCRL     = "application/pkix-crl"
 	TypeCert    = "application/pkix-cert"
 	TypeOCSP    = "application/ocsp-response"
@@ -34,6 +35,9 @@ func (s *Service) GetCACaps(ctx context.Context, profile string) ([]byte, error)
 	if l.Legacy {
 		caps = append(caps, "SHA-1", "DES3")
 	}
+	if _, is := s.next(l); is {
+		caps = append(caps, "GetNextCACert")
+	}
 	return []byte(strings.Join(caps, "\n")), nil
 }
 
@@ -50,6 +54,33 @@ func (s *Service) GetCACert(ctx context.Context, profile string) (body []byte, c
 	}
 	body, err = cms.CertsOnly(append([]*x509.Certificate{l.ra.Certificate}, l.issuer.Chain()...)...)
 	return body, TypeCA, err
+}
+
+// next gives the CA that is to follow the one which issues, once its RA is
+// there too.
+func (s *Service) next(l *line) (Authority, bool) {
+	a, is := s.standing(l.Issuer, Next)
+	return a, is && a.RA.Certificate != nil
+}
+
+// GetNextCACert gives RA, CA and its parents as they will be after a roll-over,
+// of type [TypeNextCA], signed by the RA of now. ErrNoNext unless there are any.
+//
+// Spec: RFC 8894 section 4.7
+func (s *Service) GetNextCACert(ctx context.Context, profile string) ([]byte, error) {
+	l, err := s.line(ctx, profile)
+	if err != nil {
+		return nil, err
+	}
+	next, is := s.next(l)
+	if !is {
+		return nil, ErrNoNext
+	}
+	bag, err := cms.CertsOnly(append([]*x509.Certificate{next.RA.Certificate}, next.Issuer.Chain()...)...)
+	if err != nil {
+		return nil, err
+	}
+	return cms.Sign(bag, cms.Signer{Certificate: l.ra.Certificate, Key: l.ra.Signer, Include: l.issuer.Chain(), Time: s.Now()})
 }
 
 // CACertificate gives the DER certificate of an issuer.

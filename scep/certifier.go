@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -15,7 +16,7 @@ import (
 // CertifierConfig says how to run the half that has the CA keys.
 type CertifierConfig struct {
 	Store       Store
-	Issuers     []*ca.Issuer
+	Issuers     []*ca.Issuer // to begin with
 	Profiles    Catalogue
 	AllowLegacy bool // as in [Config]
 	Lab         *Lab // nil, as it should be: no static challenge
@@ -28,7 +29,7 @@ type CertifierConfig struct {
 // renewed, is looked up here, and so is what the new one may say.
 type Certifier struct {
 	CertifierConfig
-	issuers    map[string]*ca.Issuer
+	seats      atomic.Pointer[map[string]Seat] // by the name of the issuer
 	responders map[string]*ca.Responder
 	publishing sync.Mutex // also of responders
 }
@@ -38,10 +39,12 @@ func NewCertifier(c CertifierConfig) *Certifier {
 	if c.Store == nil || c.Profiles == nil || c.Log == nil || c.Now == nil {
 		panic("scep: nil dependency")
 	}
-	v := &Certifier{CertifierConfig: c, issuers: map[string]*ca.Issuer{}, responders: map[string]*ca.Responder{}}
+	v := &Certifier{CertifierConfig: c, responders: map[string]*ca.Responder{}}
+	var seats []Seat
 	for _, i := range c.Issuers {
-		v.issuers[i.Name()] = i
+		seats = append(seats, Seat{Issuer: i})
 	}
+	v.Succeed(seats)
 	return v
 }
 
@@ -64,7 +67,7 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 		return cert.Record{}, err
 	}
 	p.Legacy = p.Legacy || v.AllowLegacy
-	issuer, err := v.issuer(p.Issuer)
+	issuer, err := v.current(p.Issuer)
 	if err != nil {
 		return cert.Record{}, fmt.Errorf("certificate profile %s: %w", p.Name, err)
 	}
@@ -81,7 +84,7 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	}
 	i := issuing{a, p, issuer, signer, wanted}
 	switch {
-	case a.Type == renewalReq, a.Type == pkcsReq && issuer.Made(signer) && wanted.renews(signer):
+	case a.Type == renewalReq, a.Type == pkcsReq && v.made(p.Issuer, signer) && wanted.renews(signer):
 		return v.renew(ctx, i)
 	case a.Type == pkcsReq:
 		return v.enroll(ctx, i)
@@ -90,9 +93,9 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 }
 
 func (v *Certifier) issuer(name string) (*ca.Issuer, error) {
-	i := v.issuers[name]
-	if i == nil {
+	s, known := (*v.seats.Load())[name]
+	if !known {
 		return nil, ErrIssuerUnknown
 	}
-	return i, nil
+	return s.Issuer, nil
 }

@@ -24,7 +24,7 @@ type ChallengeRequest struct {
 type Challenge struct {
 	Secret      seal.Secret
 	URL         string
-	Fingerprint []byte // SHA-256 of the issuing CA's certificate, CAFingerprint of the payload
+	Fingerprint []byte // SHA-256 of the root's certificate, CAFingerprint of the payload
 	Expires     time.Time
 	Device      subject.DeviceID
 }
@@ -65,7 +65,8 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 	if err := s.Store.ChallengeMade(ctx, t, entry(now, by, journal.ChallengeIssued, t.Grant)); err != nil {
 		return Challenge{}, err
 	}
-	sum := sha256.Sum256(l.issuer.Certificate().Raw)
+	chain := l.issuer.Chain()
+	sum := sha256.Sum256(chain[len(chain)-1].Raw) // the root stays when the issuing CA is replaced
 	return Challenge{Secret: secret, URL: s.URL + "/" + l.Name, Fingerprint: sum[:], Expires: t.Expires, Device: r.Device.ID}, nil
 }
 

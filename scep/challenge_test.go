@@ -16,7 +16,7 @@ import (
 func TestChallenge(t *testing.T) {
 	w := newWorld(t)
 	c := must(w.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: scep.DeviceIdentity, User: w.user, Device: w.device}))(t)
-	sum := sha256.Sum256(theHouse().device.Issuer.Certificate().Raw)
+	sum := sha256.Sum256(theHouse().root.Certificate().Raw)
 	if c.URL != "https://mdm.example.com/scep/device-identity" || !bytes.Equal(c.Fingerprint, sum[:]) ||
 		!c.Expires.Equal(w.clock().Add(time.Hour)) || len(c.Secret.Reveal()) < 26 {
 		t.Errorf("got %s until %v with a secret of %d", c.URL, c.Expires, len(c.Secret.Reveal()))

@@ -10,6 +10,8 @@ var (
 		"There is no such certification authority.", "")
 	ErrCRLUnknown = fault.New(fault.NotFound, "scep_crl_unknown",
 		"There is no such revocation list.", "A certificate names its own.")
+	ErrNoNext = fault.New(fault.NotFound, "scep_no_next_ca",
+		"No other certification authority is to follow.", "")
 	ErrMessage = fault.New(fault.Invalid, "scep_message",
 		"This is no SCEP message.", "")
 	ErrTooLarge = fault.New(fault.TooLarge, "scep_too_large",

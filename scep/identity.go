@@ -15,8 +15,7 @@ import (
 // ErrIdentityExpired comes with it, for those who give a late device a way
 // back. That the presenter holds the key is for the caller to know.
 func (s *Service) Identity(ctx context.Context, c *x509.Certificate) (cert.Record, error) {
-	made := func(a Authority) bool { return a.Issuer.Made(c) }
-	if !slices.ContainsFunc(s.Authorities, made) || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+	if !s.made(c) || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		return cert.Record{}, ErrIdentity
 	}
 	issued, err := s.Store.Issued(ctx, cert.FingerprintOf(c.Raw))
@@ -37,4 +36,14 @@ func (s *Service) Identity(ctx context.Context, c *x509.Certificate) (cert.Recor
 	default:
 		return r, nil
 	}
+}
+
+// made tells whether one of our CAs, of any generation, issued c.
+func (s *Service) made(c *x509.Certificate) bool {
+	for _, a := range *s.authorities.Load() {
+		if a.Issuer.Made(c) {
+			return true
+		}
+	}
+	return false
 }

@@ -34,6 +34,7 @@ func (s *Service) PKIOperation(ctx context.Context, profile, remote string, mess
 	if !s.work.allow(remote, s.Now()) { // from here on our keys work
 		return nil, ErrTooMany
 	}
+	l = l.to(r.envelope)
 	c, err := s.serveSafely(ctx, l, remote, r)
 	if err == nil {
 		return s.success(l, r, c)

@@ -142,9 +142,9 @@ func (c CRL) stale(now time.Time) bool {
 // tells how many lists and answers that were. It is run again and again.
 func (v *Certifier) Refresh(ctx context.Context) (n int, err error) {
 	err = errors.Join(v.forsake(ctx), v.Store.AnswersForgotten(ctx, v.Now().Add(-ca.OCSPLife)))
-	for name, i := range v.issuers {
+	for name, i := range *v.seats.Load() {
 		err = errors.Join(err, v.Store.ReservationsAbandoned(ctx, name, v.Now().Add(-abandonAfter)))
-		published, failed := v.refresh(ctx, i)
+		published, failed := v.refresh(ctx, i.Issuer)
 		n += published
 		err = errors.Join(err, failed)
 	}

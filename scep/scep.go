@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -38,7 +39,7 @@ import (
 type Config struct {
 	Store       Store
 	Keeper      Keeper
-	Authorities []Authority // one without RA only publishes its revocations, as a root does
+	Authorities []Authority // to begin with; one without RA only publishes its revocations, as a root does
 	Profiles    Catalogue
 	URL         string        // where the profiles are served, each under its name: https://mdm.example.com/scep
 	AllowLegacy bool          // each profile is as if it were Legacy
@@ -97,6 +98,8 @@ func (f Fixed) Profiles(context.Context) ([]Profile, error) { return f, nil }
 type Authority struct {
 	Issuer *ca.Public
 	RA     RA
+	Former []Former // RAs before this one
+	Place
 }
 
 // RA opens requests and signs replies. Its key is RSA and not the CA's, so
@@ -110,7 +113,7 @@ type RA struct {
 // Service answers SCEP.
 type Service struct {
 	Config
-	authorities map[string]Authority
+	authorities atomic.Pointer[map[string]Authority] // by the name of the issuer
 	work        *work
 	guesses     *guesses
 }
@@ -120,6 +123,7 @@ type line struct {
 	Profile
 	issuer *ca.Public
 	ra     RA
+	desks  []desk // all where requests are opened now
 }
 
 // New makes the service. It panics on a missing dependency; an error says what
@@ -134,12 +138,9 @@ func New(c Config) (*Service, error) {
 	if c.MaxFailures == 0 {
 		c.MaxFailures = 10
 	}
-	s := &Service{Config: c, authorities: map[string]Authority{}, work: newWork(), guesses: newGuesses()}
-	for _, a := range c.Authorities {
-		if ra := a.RA.Certificate; ra != nil && !a.Issuer.Made(ra) {
-			return nil, fmt.Errorf("the RA's certificate is not of issuer %s", a.Issuer.Name())
-		}
-		s.authorities[a.Issuer.Name()] = a
+	s := &Service{Config: c, work: newWork(), guesses: newGuesses()}
+	if err := s.Succeed(c.Authorities); err != nil {
+		return nil, err
 	}
 	list, err := c.Profiles.Profiles(context.Background())
 	if err != nil {
@@ -166,16 +167,16 @@ func (s *Service) lineOf(p Profile) (*line, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	a, known := s.authorities[p.Issuer]
-	if !known || a.RA.Certificate == nil || a.RA.Signer == nil || a.RA.Decrypter == nil {
+	a, known := s.standing(p.Issuer, Current)
+	if !known || !a.RA.complete() {
 		return nil, fmt.Errorf("certificate profile %s: there is no issuer %s with an RA", p.Name, p.Issuer)
 	}
 	p.Legacy = p.Legacy || s.AllowLegacy
-	return &line{p, a.Issuer, a.RA}, nil
+	return &line{p, a.Issuer, a.RA, s.desks(p.Issuer, s.Now())}, nil
 }
 
 func (s *Service) issuer(name string) (*ca.Public, error) {
-	a, known := s.authorities[name]
+	a, known := (*s.authorities.Load())[name]
 	if !known {
 		return nil, ErrIssuerUnknown
 	}

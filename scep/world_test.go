@@ -250,6 +250,7 @@ type ask struct {
 	attributes  func([]cms.Attribute) []cms.Attribute
 	signed      time.Time
 	remote      string
+	to          *x509.Certificate // RA; nil: the first of the profile
 }
 
 // defaults fills in what an honest client sends.
@@ -307,6 +308,9 @@ func (w *world) wrap(a ask, content []byte) []byte {
 	ra := theHouse().mail.RA.Certificate
 	if a.profile == scep.DeviceIdentity {
 		ra = theHouse().device.RA.Certificate
+	}
+	if a.to != nil {
+		ra = a.to
 	}
 	envelope := must(cms.Encrypt(content, ra, cms.AES128CBC))(w.t)
 	if a.envelope != nil {

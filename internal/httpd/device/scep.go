@@ -1,6 +1,7 @@
 package device
 
 import (
+	"errors"
 	"io"
 	"net/http"
 
@@ -46,8 +47,12 @@ func scepGet(s *scep.Service) httpd.Handler {
 			}
 			return operate(w, r, by, s, message)
 		case "GetNextCACert":
-			w.WriteHeader(http.StatusNotImplemented) // no roll-over is under way
-			return nil
+			body, err := s.GetNextCACert(r.Context(), profile)
+			if errors.Is(err, scep.ErrNoNext) {
+				w.WriteHeader(http.StatusNotImplemented)
+				return nil
+			}
+			return answer(w, scep.TypeNextCA, body, err)
 		}
 		return ErrOperation
 	}
