@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
-	"github.com/signet-mdm/signet/internal/cms"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
@@ -18,17 +19,16 @@ import (
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
-	"github.com/signet-mdm/signet/mdm/profile"
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 	"github.com/signet-mdm/signet/scep"
-	"github.com/signet-mdm/signet/scep/ca"
 )
 
 // server is all the rooms of one data directory, wired from the bottom up.
@@ -39,9 +39,9 @@ type server struct {
 	ring *keyring.Ring
 	db   *store.DB
 
-	root    *ca.Public
-	issuers []*ca.Public // the root first
-	signer  profileSigner
+	rollover  *rollover.Service
+	keys      atomic.Pointer[generations] // that are in use now
+	following sync.Mutex
 
 	directory *directory.Service
 	access    *access.Service
@@ -89,7 +89,10 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 	if s.db, err = openDatabase(ctx, cfg, s.ring); err != nil {
 		return nil, err
 	}
-	if err := s.wire(cfg.In("keys")); err != nil {
+	if err = s.wireKeys(ctx); err == nil {
+		err = s.wire(cfg.In("keys"))
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	return s, nil
@@ -100,7 +103,7 @@ func (s *server) wire(keys string) error {
 	s.directory = directory.New(s.db.Directory(), time.Now)
 	s.access = access.New(s.db.Access(), time.Now)
 	s.policies = appconfig.New(s.db.AppConfig(), s.directory, time.Now)
-	for _, part := range []func() error{s.wireSigner, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
+	for _, part := range []func() error{s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -111,59 +114,21 @@ func (s *server) wire(keys string) error {
 	return nil
 }
 
-func (s *server) wireSigner() error {
-	key, err := s.ring.Signer(profileKey)
-	if err != nil {
-		return err
-	}
-	chain, err := s.ring.Certificates(profileKey)
-	if err != nil {
-		return err
-	}
-	s.signer = profileSigner{cms.Signer{Certificate: chain[0], Key: key, Include: chain[1:]}}
-	return nil
-}
-
-// profileSigner signs configuration profiles.
-type profileSigner struct{ cms.Signer }
-
-// SignProfile wraps an encoded profile in our signature.
-func (p profileSigner) SignProfile(encoded []byte) ([]byte, error) {
-	return profile.Sign(encoded, p.Signer)
-}
-
 func (s *server) wireSCEP() error {
-	var authorities []scep.Authority
-	for _, a := range []struct{ issuer, ra string }{{rootKey, ""}, {deviceKey, deviceRA}, {mailKey, mailRA}} {
-		issuer, err := openPublic(s.ring, a.issuer, s.cfg)
-		if err != nil {
-			return err
-		}
-		ra, err := openRA(s.ring, a.ra)
-		if err != nil {
-			return err
-		}
-		s.issuers = append(s.issuers, issuer)
-		authorities = append(authorities, scep.Authority{Issuer: issuer, RA: ra})
-	}
-	s.root = s.issuers[0]
 	store, profiles := countedSCEP{s.db.SCEP(), s.metrics}, scep.Fixed(scep.Shipped(deviceKey, mailKey))
 	if err := s.wireKeeper(store, profiles); err != nil {
 		return err
 	}
 	var err error
 	s.scep, err = scep.New(scep.Config{
-		Store: store, Keeper: s.keeper, Authorities: authorities, Profiles: profiles,
+		Store: store, Keeper: s.keeper, Authorities: s.keys.Load().authorities, Profiles: profiles,
 		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
 	})
 	return err
 }
 
-// openRA gives an RA of the ring; none for an empty name.
+// openRA gives an RA of the ring.
 func openRA(ring *keyring.Ring, name string) (scep.RA, error) {
-	if name == "" {
-		return scep.RA{}, nil
-	}
 	signer, err := ring.Signer(name)
 	if err != nil {
 		return scep.RA{}, fmt.Errorf("opening key of RA %s: %w", name, err)
@@ -224,8 +189,8 @@ func (s *server) wirePFX(keys string) error {
 		return nil
 	}
 	s.opener = opener.New(opener.Config{
-		Issuers: []*x509.Certificate{s.issuers[1].Certificate()}, Identities: s.db.Certificates(),
-		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s.signer,
+		Issuers: func() []*x509.Certificate { return s.keys.Load().devices }, Identities: s.db.Certificates(),
+		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s,
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
 	return nil

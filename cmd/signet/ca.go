@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) caCommand() *cobra.Command {
-	return group("ca", "Show and export our CAs, list and revoke certificates", a.caShow(), a.caExport(), a.caList(), a.caRevoke(), a.caCSR(), a.caImport())
+	return group("ca", "Show and export our CAs, list and revoke certificates", a.caShow(), a.caExport(), a.caList(), a.caRevoke(), a.caCSR(), a.caImport(), a.rolloverCommand())
 }
 
 func (a *app) caShow() *cobra.Command {
@@ -31,8 +31,8 @@ func (a *app) caShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showTable(a, cas, []string{"name", "subject", "from", "to", "sha256"}, func(ca admin.CA) []string {
-				return []string{ca.Name, ca.Subject, day(ca.NotBefore), day(ca.NotAfter), ca.SHA256}
+			return showTable(a, cas, []string{"name", "state", "subject", "from", "to", "sha256"}, func(ca admin.CA) []string {
+				return []string{ca.Name, ca.State, ca.Subject, day(ca.NotBefore), day(ca.NotAfter), ca.SHA256}
 			})
 		},
 	}

@@ -6,11 +6,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
@@ -126,6 +129,14 @@ func (a *app) belowOffline(c *cobra.Command, name string) (maker, below, error) 
 	for _, b := range m.below() {
 		if b.name == name {
 			return m, b, nil
+		}
+		if number, is := strings.CutPrefix(name, b.name+"-"); is && slices.Contains(m.ring.Names(), name) { // made by a roll-over
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				continue
+			}
+			r := m.recipe(rollover.Generation{Line: b.name, Number: n})
+			return m, below{name, b.kind, r.names, r.key}, nil
 		}
 	}
 	return m, below{}, usagef("there is no CA %q below the root: it is device, smime or services", name)

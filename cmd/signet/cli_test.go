@@ -20,12 +20,14 @@ import (
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/mdm"
@@ -103,7 +105,8 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	return admin.Config{
 		Users: users, Tokens: tokens, Journal: db.Journal(), Push: push, Jobs: jobs, MaxFile: 1 << 20,
 		Backups: backups{},
-		Issuing: service, Authorities: authorities, PlainURL: "http://mdm.example.org",
+		Issuing: service, Authorities: func() []admin.Authority { return authorities },
+		Rollovers: rollover.New(rollover.Config{Store: db.Rollover(), Lines: keyLines(config.Config{}), Log: log, Now: time.Now}), PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",
 			Log: log, Now: time.Now})},

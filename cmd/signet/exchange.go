@@ -123,7 +123,7 @@ func (b bundler) collect(authorities []admin.CA, public admin.Publication) (exch
 		if err != nil {
 			return exchange.Collection{}, fmt.Errorf("reading CA %s: %w", ca.Name, err)
 		}
-		if known = append(known, list...); ca.Name == mailKey {
+		if known = append(known, list...); ca.Authority == mailKey {
 			start = append(start, list...)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/peer"
 	"github.com/signet-mdm/signet/scep"
-	"github.com/signet-mdm/signet/scep/ca"
 )
 
 // wireKeeper gives the half of SCEP that has the keys of the CAs, or the way
@@ -26,23 +25,13 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 		s.keeper = peer.Dial(s.cfg.Keeper.Address, way)
 		return nil
 	}
-	var issuers []*ca.Issuer
-	for _, i := range s.issuers {
-		if i == s.root && s.cfg.CA.OfflineRoot {
-			continue // its key is elsewhere
-		}
-		issuer, err := openIssuer(s.ring, i.Name(), s.cfg)
-		if err != nil {
-			return err
-		}
-		issuers = append(issuers, issuer)
-	}
 	lab, err := s.lab()
 	if err != nil {
 		return err
 	}
-	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Issuers: issuers, Profiles: profiles,
+	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Profiles: profiles,
 		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Lab: lab, Log: s.log, Now: time.Now})
+	s.certifier.Succeed(s.keys.Load().seats)
 	s.keeper = s.certifier
 	return s.warnOfLab()
 }

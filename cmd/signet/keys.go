@@ -8,12 +8,15 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"fmt"
-	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
@@ -43,19 +46,10 @@ func (m maker) all() error {
 	if m.cfg.CA.OfflineRoot {
 		return m.request()
 	}
-	org := m.organization()
-	err := m.ensure(rootKey, m.key(rootKey, m.cfg.CA.RootKey), func(key crypto.Signer) (*x509.Certificate, error) {
-		return ca.NewRoot(key, m.names(org+" Root CA"), m.now)
-	}, "")
-	if err != nil {
-		return err
-	}
-	err = m.parts([]part{
-		{deviceKey, rootKey, m.names(org + " Device CA"), m.key(deviceKey, m.cfg.CA.DeviceKey), ca.NewDeviceCA},
-		{mailKey, rootKey, m.mailNames(org + " S/MIME CA"), m.key(mailKey, m.cfg.CA.MailKey), ca.NewMailCA},
-	})
-	if err != nil {
-		return err
+	for _, g := range []rollover.Generation{first(rootKey, ""), first(deviceKey, rootKey), first(mailKey, rootKey)} {
+		if _, err := m.generation(g); err != nil {
+			return err
+		}
 	}
 	return m.rest(rootKey)
 }
@@ -63,44 +57,86 @@ func (m maker) all() error {
 // rest makes what the CAs sign for the server itself; own signs what is for no
 // SCEP client.
 func (m maker) rest(own string) error {
-	org := m.organization()
-	return m.parts([]part{
-		{deviceRA, deviceKey, m.names(org + " Device RA"), rsaKey(2048), ca.NewRA},
-		{mailRA, mailKey, m.names(org + " S/MIME RA"), rsaKey(2048), ca.NewRA},
-		{profileKey, own, m.names(org), rsaKey(2048), ca.NewProfileSigner},
-		{tlsKey, own, ca.Names{}, p256, m.server},
-	})
-}
-
-// part is a key with a certificate.
-type part struct {
-	name, above string
-	names       ca.Names
-	key         func() (crypto.Signer, error)
-	make        func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error)
-}
-
-func (m maker) parts(parts []part) error {
-	for _, part := range parts {
-		issuer, err := openIssuer(m.ring, part.above, m.cfg)
-		if err != nil {
-			return err
-		}
-		err = m.ensure(part.name, part.key, func(key crypto.Signer) (*x509.Certificate, error) {
-			return part.make(issuer, key.Public(), part.names, m.now)
-		}, part.above)
-		if err != nil {
+	for _, g := range []rollover.Generation{first(deviceRA, deviceKey), first(mailRA, mailKey), first(profileKey, own), first(tlsKey, own)} {
+		if _, err := m.generation(g); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// first is the first generation of a line.
+func first(line, above string) rollover.Generation {
+	return rollover.Generation{Line: line, Number: 1, Name: line, Above: above}
+}
+
+// generation makes a key with its certificates, unless it is there. Below a root
+// that is elsewhere it makes a CA's key only: [rollover.ErrAway], until the
+// certificate is imported.
+func (m maker) generation(g rollover.Generation) ([]*x509.Certificate, error) {
+	r := m.recipe(g)
+	certify := func(key crypto.Signer) (*x509.Certificate, error) { return ca.NewRoot(key, r.names, m.now) }
+	switch {
+	case g.Above == rootKey && m.cfg.CA.OfflineRoot:
+		certify = nil
+	case g.Above != "":
+		issuer, err := openIssuer(m.ring, g.Above, m.cfg)
+		if err != nil {
+			return nil, err
+		}
+		certify = func(key crypto.Signer) (*x509.Certificate, error) {
+			return r.make(issuer, key.Public(), r.names, m.now)
+		}
+	}
+	if err := m.ensure(g.Name, r.key, certify, g.Above); err != nil {
+		return nil, err
+	}
+	certs, err := m.ring.Certificates(g.Name)
+	if err == nil && len(certs) == 0 {
+		err = rollover.ErrAway
+	}
+	return certs, err
+}
+
+// recipe is how a key and its certificate are made.
+type recipe struct {
+	key   func() (crypto.Signer, error)
+	names ca.Names
+	make  func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error)
+}
+
+// recipe gives that of a generation. No two CAs have the same name.
+func (m maker) recipe(g rollover.Generation) recipe {
+	org, again := m.organization(), ""
+	if g.Number > 1 {
+		again = " " + strconv.Itoa(g.Number)
+	}
+	switch g.Line {
+	case rootKey:
+		return recipe{m.key(g.Name, m.cfg.CA.RootKey), m.names(org + " Root CA" + again), nil}
+	case deviceKey:
+		return recipe{m.key(g.Name, m.cfg.CA.DeviceKey), m.names(org + " Device CA" + again), ca.NewDeviceCA}
+	case mailKey:
+		return recipe{m.key(g.Name, m.cfg.CA.MailKey), m.mailNames(org + " S/MIME CA" + again), ca.NewMailCA}
+	case servicesKey:
+		return recipe{m.key(g.Name, "ecdsa-p256"), m.names(org + " Services CA" + again), nil}
+	case profileKey:
+		return recipe{rsaKey(2048), m.names(org), ca.NewProfileSigner}
+	case tlsKey:
+		return recipe{p256, ca.Names{}, m.server}
+	}
+	of := " S/MIME RA"
+	if strings.HasPrefix(g.Line, deviceKey+"-") {
+		of = " Device RA"
+	}
+	return recipe{rsaKey(2048), m.names(org + of), ca.NewRA}
+}
+
 // ensure makes one key with its certificate unless it is there; without one
 // when there is nobody to certify it.
 func (m maker) ensure(name string, key func() (crypto.Signer, error), certify func(crypto.Signer) (*x509.Certificate, error), above string) error {
-	if slices.Contains(m.ring.Names(), name) {
-		return nil
+	if _, err := m.ring.Signer(name); !errors.Is(err, keyring.ErrKeyUnknown) {
+		return err
 	}
 	k, err := key()
 	if err != nil {
@@ -170,15 +206,6 @@ func p384() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P384(), r
 
 func rsaKey(bits int) func() (crypto.Signer, error) {
 	return func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) }
-}
-
-// openPublic gives what is public of a CA.
-func openPublic(ring *keyring.Ring, name string, cfg config.Config) (*ca.Public, error) {
-	chain, err := ring.Certificates(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading certificates of CA %s: %w", name, err)
-	}
-	return ca.NewPublic(name, chain, published(cfg, name))
 }
 
 // openIssuer gives a CA of the ring.

@@ -142,7 +142,7 @@ func certName(id phone.Identity) string {
 }
 
 func (d *demo) prove(ctx context.Context, p *phone.Phone) error {
-	root := d.s.root.Certificate()
+	root := d.s.root()
 	pr, err := prove(ctx, p, d.user.Mail, d.mine.oldMail, root)
 	if err != nil {
 		return err

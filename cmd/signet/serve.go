@@ -145,7 +145,7 @@ func (s *server) api() *admin.API {
 		Users: s.directory, Tokens: s.access, Devices: s.mdm, Keys: s.pfx,
 		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Push: s.push, Jobs: s.jobs, Ending: s.ending,
 		Backups: backups{s, new(sync.Mutex)},
-		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities(),
+		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities, Rollovers: rollovers{s.rollover, s},
 	}
 	if s.outbox != nil {
 		c.Mails = s.outbox
@@ -177,9 +177,9 @@ func (s *server) deviceConfig() device.Config {
 	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: s.access,
 		Live: s.live, Help: s.help(), Progress: landing.DevicePath}
 	if s.cfg.Enroll.SignProfile {
-		c.Signer = s.signer
+		c.Signer = s
 	}
-	c.Roots = append(c.Roots, s.root.Certificate())
+	c.Roots = s.roots
 	return c
 }
 
@@ -202,8 +202,8 @@ func (s *server) tls(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, e
 
 func (s *server) authorities() []admin.Authority {
 	var list []admin.Authority
-	for _, i := range s.issuers {
-		list = append(list, admin.Authority{Name: i.Name(), Certificate: i.Certificate()})
+	for _, a := range s.keys.Load().authorities {
+		list = append(list, admin.Authority{Name: a.Issuer.Name(), Certificate: a.Issuer.Certificate(), Line: a.Authority, State: states[a.Standing]})
 	}
 	return list
 }
@@ -224,20 +224,9 @@ func (s *server) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, er
 		_, err := s.files.get(nil)
 		return s.files.get, err
 	}
-	key, err := s.ring.Signer(tlsKey)
-	if err != nil {
-		return nil, err
+	if s.keys.Load() == nil { // it is only looked at
+		c, err := ownTLS(s.ring)
+		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c, err }, err
 	}
-	chain, err := s.ring.Certificates(tlsKey)
-	if err != nil {
-		return nil, err
-	}
-	c := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
-	for _, x := range chain {
-		c.Certificate = append(c.Certificate, x.Raw)
-	}
-	if left := time.Until(chain[0].NotAfter); left < 30*24*time.Hour {
-		s.log.Warn("the server's own TLS certificate expires soon", logx.Duration, left)
-	}
-	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c, nil }, nil
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.keys.Load().tls, nil }, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"time"
@@ -21,18 +20,19 @@ import (
 
 // wireDelivery gives the planner no key, and the sealer what opens them.
 func (s *server) wireDelivery() {
-	root := s.root.Certificate()
 	s.delivery = delivery.New(delivery.Config{
 		Store: s.db.Delivery().Telling(s.mails), Tells: s.outbox != nil, Policies: s.db.AppConfig(), Identifier: mdm.Prefix(s.cfg.Base()),
-		Organization: s.cfg.Organization, Roots: []*x509.Certificate{root},
-		Enrollment: func(d subject.Device, topic string) profile.Profile { return s.mdm.RenewalProfile(d, topic, root) },
-		Log:        s.log, Now: time.Now,
+		Organization: s.cfg.Organization, Roots: s.roots, Terms: terms{s, s.scep.Profiles},
+		Enrollment: func(d subject.Device, topic string) profile.Profile {
+			return s.mdm.RenewalProfile(d, topic, s.roots()...)
+		},
+		Log: s.log, Now: time.Now,
 	})
 	if s.opener == nil {
 		return
 	}
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{
-		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Renewer: s.scep, Signer: s.signer,
+		Parcels: s.db.Delivery(), Opener: s.opener, Challenger: s.scep, Renewer: s.scep, Signer: s,
 		Log: s.log, Now: time.Now,
 	})
 }
@@ -65,11 +65,12 @@ func (s *server) wirePush(box *seal.Box) error {
 
 // steps is all background work of this process, by its roles.
 func (s *server) steps() (list []step) {
+	list = append(list, step{"keys", 5 * time.Second, s.follow})
 	if s.cfg.Plays(config.FrontRole) {
 		list = append(list, step{"pages", time.Second, s.live.Step})
 	}
 	if s.cfg.Plays(config.KeeperRole) {
-		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh})
+		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver})
 	}
 	if s.cfg.Plays(config.WorkerRole) {
 		list = append(list,

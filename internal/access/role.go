@@ -56,6 +56,7 @@ const (
 	AuditRead      Permission = "audit.read"
 	CARead         Permission = "ca.read"
 	CARevoke       Permission = "ca.revoke"
+	CARollover     Permission = "ca.rollover" // replace a CA by the next
 	RequestRead    Permission = "request.read"   // certificate requests that wait for approval
 	RequestDecide  Permission = "request.decide" // approve and deny them
 	MailRead       Permission = "mail.read"      // what became of mails, never what is in them
@@ -73,7 +74,7 @@ const (
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead}
 
 var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport,
-	PolicyWrite, ChallengeIssue, CARevoke, TokenManage, MailWrite, JobManage, PushManage, BackupMake)
+	PolicyWrite, ChallengeIssue, CARevoke, CARollover, TokenManage, MailWrite, JobManage, PushManage, BackupMake)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{

@@ -103,7 +103,7 @@ type Policies interface {
 // Terms knows the certificate profiles, as far as renewal goes.
 type Terms interface {
 	// Terms gives what they say of renewal, by name. One that is not there has
-	// the usual terms.
+	// the usual terms. From then on Roots gives what is in force then.
 	Terms(ctx context.Context) (map[string]plan.Terms, error)
 }
 
@@ -114,7 +114,7 @@ type Config struct {
 	Policies     Policies
 	Identifier   string // what all profile identifiers begin with, for ever
 	Organization string
-	Roots        []*x509.Certificate // that mail certificates are trusted through
+	Roots        func() []*x509.Certificate // that mail certificates are trusted through; nil: none
 	// Enrollment lays out the profile that enrolled a device with that topic,
 	// with an empty challenge. Nil: identities of devices are not renewed.
 	Enrollment func(d subject.Device, topic string) profile.Profile
@@ -141,6 +141,9 @@ type Service struct {
 func New(c Config) *Service {
 	if c.Store == nil || c.Policies == nil || c.Identifier == "" || c.Log == nil || c.Now == nil {
 		panic("delivery: nil dependency")
+	}
+	if c.Roots == nil {
+		c.Roots = func() []*x509.Certificate { return nil }
 	}
 	return &Service{c}
 }

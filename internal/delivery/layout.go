@@ -19,7 +19,7 @@ func (s *Service) frame(i plan.Item, f plan.Facts) profile.Profile {
 	p.Organization = s.Organization
 	switch i.Kind {
 	case plan.Roots:
-		for _, c := range s.Roots {
+		for _, c := range s.Roots() {
 			fp := cert.FingerprintOf(c.Raw).String()
 			p.Payloads = append(p.Payloads, &profile.Root{
 				Common: profile.Named(i.Identifier+"."+fp[:16], c.Subject.CommonName), Certificate: c.Raw})

@@ -65,7 +65,7 @@ func (s *Service) facts(ctx context.Context, ids []subject.DeviceID) ([]plan.Fac
 		f.Now, f.Prefix, f.Renews = s.Now(), s.Identifier, s.Enrollment != nil
 		f.Tells, f.Terms = s.Tells, terms
 		f.Policy = appconfig.Resolve(policies, f.User, f.Device)
-		for _, c := range s.Roots {
+		for _, c := range s.Roots() {
 			f.Roots = append(f.Roots, cert.FingerprintOf(c.Raw))
 		}
 	}

@@ -110,7 +110,7 @@ func newSite(t *testing.T) *site {
 	service := mdm.New(mdm.Config{Store: s.mdm, BaseURL: "https://mdm.example.org", Identifier: prefix, Topic: fixed(topic), Now: clock})
 	enrollment := func(d subject.Device, topic string) profile.Profile { return service.RenewalProfile(d, topic, root) }
 	s.service = delivery.New(delivery.Config{Store: mortal{db.Delivery().Telling(db.Mail(box)), s.kills}, Tells: true, Policies: db.AppConfig(), Identifier: prefix,
-		Organization: "Example", Roots: []*x509.Certificate{root}, Enrollment: enrollment, Log: log, Now: clock})
+		Organization: "Example", Roots: func() []*x509.Certificate { return []*x509.Certificate{root} }, Enrollment: enrollment, Log: log, Now: clock})
 	s.sealer = delivery.NewSealer(delivery.SealerConfig{Parcels: mortal{db.Delivery(), s.kills}, Opener: s.keeper, Challenger: s.keeper,
 		Renewer: s.keeper, Signer: s.keeper, Log: log, Now: clock})
 	s.apply(policy)

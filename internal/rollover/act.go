@@ -14,7 +14,8 @@ import (
 type Status struct {
 	Line        string
 	Generations []Generation // that are not over and not cancelled, by number
-	Waiting     int          // devices that do not have the root of the next one
+	Ready       bool         // the next one can be activated
+	Waiting     int          // devices that do not have its root
 }
 
 // Status lists the authorities that a person can replace.
@@ -24,7 +25,7 @@ func (s *Service) Status(ctx context.Context) (list []Status, err error) {
 		return nil, err
 	}
 	for _, l := range s.Lines {
-		if l.Notice > 0 {
+		if l.Notice > 0 || l.Fixed {
 			continue
 		}
 		st := Status{Line: l.Name}
@@ -33,12 +34,23 @@ func (s *Service) Status(ctx context.Context) (list []Status, err error) {
 				st.Generations = append(st.Generations, g)
 			}
 		}
+		st.Ready = l.ready(all)
 		if st.Waiting, err = s.waiting(ctx, all, l.Name); err != nil {
 			return nil, err
 		}
 		list = append(list, st)
 	}
 	return list, nil
+}
+
+// ready tells whether the next generation is there with its parts.
+func (l Line) ready(all []Generation) bool {
+	g, is := In(all, l.Name, Next)
+	for _, part := range l.parts(g) {
+		_, made := In(all, part.Line, Current)
+		is = is && made
+	}
+	return is
 }
 
 // waiting counts the devices that cannot judge what the next generation of a
@@ -82,10 +94,8 @@ func (s *Service) Activate(ctx context.Context, by journal.Actor, authority stri
 	if !is {
 		return g, ErrNotNext
 	}
-	for _, part := range l.parts(g) {
-		if _, is := In(all, part.Line, Current); !is {
-			return g, ErrNotNext
-		}
+	if !l.ready(all) {
+		return g, ErrNotNext
 	}
 	n, err := s.waiting(ctx, all, l.Name)
 	if err != nil {
@@ -126,7 +136,7 @@ func (s *Service) Cancel(ctx context.Context, by journal.Actor, authority string
 // find gives a line that a person replaces, and what there is.
 func (s *Service) find(ctx context.Context, authority string) (Line, []Generation, error) {
 	l, known := s.line(authority)
-	if !known || l.Notice > 0 {
+	if !known || l.Notice > 0 || l.Fixed {
 		return l, nil, ErrLine
 	}
 	all, err := s.Store.Generations(ctx)

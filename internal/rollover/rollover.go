@@ -78,6 +78,7 @@ type Line struct {
 	// Parts are lines of each of its generations, which come and go with it: of
 	// smime-2 and "ra" it is smime-2-ra.
 	Parts []string
+	Fixed bool // nobody replaces it here
 	// Notice is how long before its end it is renewed by itself; 0: a person
 	// replaces it. Parts have PartNotice.
 	Notice time.Duration
@@ -122,6 +123,8 @@ type Store interface {
 	// GenerationCancelled gives up one that is wanted or next, and what it
 	// certified. ErrNotNext when it is neither.
 	GenerationCancelled(ctx context.Context, name string, e journal.Entry) error
+	// GenerationCertified replaces the certificates of one that has some.
+	GenerationCertified(ctx context.Context, g Generation) error
 	// GenerationsOver ends past ones.
 	GenerationsOver(ctx context.Context, names []string, e journal.Entry) error
 	// LastEnd tells when the last certificate that an issuer made ends; zero

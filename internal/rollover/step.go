@@ -41,13 +41,14 @@ func (s *Service) Step(ctx context.Context) (n int, err error) {
 
 // make makes what is wanted. What certifies another comes first.
 func (s *Service) make(ctx context.Context, all []Generation) (n int, err error) {
-	for _, g := range all {
+	for i, g := range all {
 		if g.State != Wanted || !s.ready(all, g) {
 			continue
 		}
-		did, failed := s.one(ctx, all, g)
+		did, failed := s.one(ctx, g)
 		if did {
 			n++
+			all[i].State = Next // its parts can be made
 		}
 		err = errors.Join(err, failed)
 	}
@@ -64,13 +65,16 @@ func (s *Service) ready(all []Generation, g Generation) bool {
 	return g.Above == ""
 }
 
-func (s *Service) one(ctx context.Context, all []Generation, g Generation) (bool, error) {
+func (s *Service) one(ctx context.Context, g Generation) (bool, error) {
 	now := s.Now()
 	ours, err := s.Store.GenerationLeased(ctx, g.Name, now, now.Add(makeLease))
 	if err != nil || !ours {
 		return false, err
 	}
-	if g.Certs, err = s.Make(ctx, g); err != nil {
+	if g.Certs, err = s.Make(ctx, g); errors.Is(err, ErrAway) {
+		s.Log.WarnContext(ctx, "a key waits for its certificate", logx.Kind, g.Name)
+		return false, nil
+	} else if err != nil {
 		return false, fmt.Errorf("making %s: %w", g.Name, err)
 	}
 	e := s.entry(keeper, journal.RolloverMade, g)

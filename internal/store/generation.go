@@ -30,6 +30,15 @@ func (s Rollover) Generations(ctx context.Context) ([]rollover.Generation, error
 	return list, nil
 }
 
+// Mark changes whenever the state of a generation does.
+func (s Rollover) Mark(ctx context.Context) (int64, error) {
+	mark, err := column[int64](s.db.read.QueryRowContext(ctx, `SELECT COALESCE(SUM(since + number), 0) FROM generation`))
+	if err != nil {
+		return 0, fmt.Errorf("looking at generations: %w", err)
+	}
+	return mark, nil
+}
+
 func scanGeneration(row scanner) (g rollover.Generation, err error) {
 	var since int64
 	var chain []byte
@@ -165,6 +174,17 @@ func (s Rollover) GenerationCancelled(ctx context.Context, name string, e journa
 			_, err = tx.ExecContext(ctx, `UPDATE generation SET state = ?, since = ? WHERE above = ?`, rollover.Cancelled, micros(e.At), name)
 		}
 		return settled(ctx, tx, n, err, e)
+	})
+}
+
+// GenerationCertified implements [rollover.Store].
+func (s Rollover) GenerationCertified(ctx context.Context, g rollover.Generation) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE generation SET chain = ? WHERE name = ? AND chain <> ?`, chain(g.Certs), g.Name, []byte{})
+		if err != nil {
+			return fmt.Errorf("storing certificates of %s: %w", g.Name, err)
+		}
+		return nil
 	})
 }
 

@@ -65,7 +65,7 @@ func (o *Opener) verify(r cert.Record, device subject.DeviceID, renews bool) (*x
 // anchors, so that another CA below the same root proves nothing.
 func (o *Opener) chained(c *x509.Certificate, at time.Time) error {
 	anchors := x509.NewCertPool()
-	for _, ca := range o.Issuers {
+	for _, ca := range o.Issuers() {
 		anchors.AddCert(ca)
 	}
 	if c.IsCA || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {

@@ -89,7 +89,7 @@ type Limits struct {
 
 // Config is what an opener needs; all but Limits is required.
 type Config struct {
-	Issuers    []*x509.Certificate // the CAs of device identities; no other is trusted
+	Issuers    func() []*x509.Certificate // the CAs of device identities, of now and before; no other is trusted
 	Identities Identities
 	Deposits   Deposits
 	Journal    Journal
@@ -108,7 +108,7 @@ type Opener struct {
 
 // New makes an opener.
 func New(c Config) *Opener {
-	if len(c.Issuers) == 0 || c.Identities == nil || c.Deposits == nil || c.Journal == nil || c.Keys == nil ||
+	if c.Issuers == nil || c.Identities == nil || c.Deposits == nil || c.Journal == nil || c.Keys == nil ||
 		c.Signer == nil || c.Log == nil || c.Now == nil {
 		panic("opener: nil dependency")
 	}

@@ -186,7 +186,7 @@ func newWorld(t testing.TB) *world {
 	w.enroll(t, w.bob.ID, w.bobPhone)
 	w.keys = &spyKeys{Keys: w.ring}
 	w.diary = &diary{Journal: w.db.Journal(), keys: w.keys}
-	w.config = opener.Config{Issuers: []*x509.Certificate{deviceCA.Certificate}, Identities: w.issued, Deposits: w.db.PFX(),
+	w.config = opener.Config{Issuers: func() []*x509.Certificate { return []*x509.Certificate{deviceCA.Certificate} }, Identities: w.issued, Deposits: w.db.PFX(),
 		Journal: w.diary, Keys: w.keys, Signer: signer{}, Log: slog.New(slog.DiscardHandler), Now: now}
 	return w
 }

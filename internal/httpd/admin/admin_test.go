@@ -31,6 +31,7 @@ import (
 	"github.com/signet-mdm/signet/internal/job"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -292,7 +293,9 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 		slog.New(slog.DiscardHandler), now)
 	w.db, w.ending = db, make(chan struct{})
 	config := admin.Config{Users: w.users, Tokens: w.tokens,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile, PlainURL: "http://x:8080"}
+		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
+		Authorities: func() []admin.Authority { return nil },
+		Rollovers:   rollover.New(rollover.Config{Store: db.Rollover(), Lines: []rollover.Line{{Name: "root"}}, Log: slog.New(slog.DiscardHandler), Now: now}), PlainURL: "http://x:8080"}
 	if w.mails = mails; mails != nil {
 		config.Mails = mails
 	}

@@ -37,10 +37,11 @@ type Config struct {
 	Jobs        Jobs
 	Push        Push
 	Backups     Backups
-	Mails       Mails           // nil: no mail is configured
-	MaxFile     int64           // bytes of an imported file
-	PlainURL    string          // of the listener without TLS, no slash at its end; empty: none
-	Authorities []Authority     // in the order to list them
+	Mails       Mails              // nil: no mail is configured
+	MaxFile     int64              // bytes of an imported file
+	PlainURL    string             // of the listener without TLS, no slash at its end; empty: none
+	Authorities func() []Authority // in the order to list them
+	Rollovers   Rollovers
 	Ending      <-chan struct{} // closed when the server stops: streams end; nil for never
 }
 
@@ -54,7 +55,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()
@@ -73,6 +74,7 @@ func (a *API) build() *API {
 	a.authorities()
 	a.certificates()
 	a.requests()
+	a.rollovers()
 	a.push()
 	a.journal()
 	a.mails()

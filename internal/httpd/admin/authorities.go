@@ -11,6 +11,7 @@ import (
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/scep"
@@ -60,11 +61,15 @@ type Challenge struct {
 type Authority struct {
 	Name        string
 	Certificate *x509.Certificate
+	Line        string // authority that it is one of
+	State       rollover.State
 }
 
 // CA is one of our CAs as lists show it.
 type CA struct {
 	Name      string    `json:"name" doc:"By which addresses know it"`
+	Authority string    `json:"authority" doc:"That certificate profiles name; it has several CAs, one after another"`
+	State     string    `json:"state" enum:"next,current,past" doc:"Whether it issues: not yet, now, not any more"`
 	Subject   string    `json:"subject" doc:"RFC 4514"`
 	Issuer    string    `json:"issuer" doc:"RFC 4514; its own subject for a root"`
 	Serial    string    `json:"serial" doc:"Hex"`
@@ -76,7 +81,7 @@ type CA struct {
 
 func newCA(a Authority) CA {
 	c := a.Certificate
-	return CA{Name: a.Name, Subject: c.Subject.String(), Issuer: c.Issuer.String(), Serial: string(cert.SerialOf(c.SerialNumber)),
+	return CA{Name: a.Name, Authority: a.Line, State: string(a.State), Subject: c.Subject.String(), Issuer: c.Issuer.String(), Serial: string(cert.SerialOf(c.SerialNumber)),
 		SHA256: cert.FingerprintOf(c.Raw).String(), NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 		PEM: string(cert.PEM(c))}
 }
@@ -150,5 +155,5 @@ func (a *API) challenged(ctx context.Context, n NewChallenge, u subject.User) (s
 }
 
 func (a *API) listAuthorities(context.Context, journal.Actor, *struct{}) (*body[list[CA]], error) {
-	return listOf(a.Authorities, newCA), nil
+	return listOf(a.Authorities(), newCA), nil
 }

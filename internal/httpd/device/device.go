@@ -55,11 +55,11 @@ type Config struct {
 	MDM      *mdm.Service
 	SCEP     *scep.Service
 	Sessions Sessions
-	Signer   Signer              // of enrollment profiles; nil: they go unsigned
-	Roots    []*x509.Certificate // that an enrolling device must trust
-	Live     *httpd.Live         // that keeps the pages up to date
-	Help     httpd.Help          // whom people turn to
-	Progress string              // the page that follows enrollment, with the device's id behind it; "": none
+	Signer   Signer                     // of enrollment profiles; nil: they go unsigned
+	Roots    func() []*x509.Certificate // that an enrolling device must trust
+	Live     *httpd.Live                // that keeps the pages up to date
+	Help     httpd.Help                 // whom people turn to
+	Progress string                     // the page that follows enrollment, with the device's id behind it; "": none
 }
 
 // Areas gives everything a device reaches over HTTPS. It panics on a missing

@@ -234,7 +234,7 @@ func (e enrolling) profile(w http.ResponseWriter, r *http.Request, by httpd.Call
 	if err != nil {
 		return fmt.Errorf("challenge for device %s: %w", inv.Device.ID, err)
 	}
-	p, err := e.MDM.EnrollmentProfile(r.Context(), inv.Device, c.URL, c.Secret, e.Roots...)
+	p, err := e.MDM.EnrollmentProfile(r.Context(), inv.Device, c.URL, c.Secret, e.Roots()...)
 	if err != nil {
 		return fmt.Errorf("enrollment profile of device %s: %w", inv.Device.ID, err)
 	}

@@ -113,7 +113,7 @@ func newServer(t testing.TB, o options) *server {
 		Organization: "Example", Topic: fixed(topic), Lab: o.lab, Now: s.now})
 	c := device.Config{MDM: s.mdm, SCEP: s.scep, Sessions: access.New(db.Access(), s.now),
 		Live: httpd.NewLive(), Help: httpd.Help{Name: "The help desk", Phone: "+49 30 123"},
-		Roots: []*x509.Certificate{root}, Progress: o.progress}
+		Roots: func() []*x509.Certificate { return []*x509.Certificate{root} }, Progress: o.progress}
 	s.live = c.Live
 	if !o.unsigned {
 		signer := must(ca.NewProfileSigner(rootCA, k.signer.Public(), ca.Names{CommonName: "Example IT", Organization: "Example"}, time.Now()))

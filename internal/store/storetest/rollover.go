@@ -108,6 +108,17 @@ func testRollover(t *testing.T, open Open) {
 			t.Error("the certificates were replaced")
 		}
 	})
+	t.Run("certificates can be renewed", func(t *testing.T) {
+		db := open(t)
+		g := first(t, db)
+		g.Certs = chainOf(t, "smime again", "root")
+		if err := db.Rollover().GenerationCertified(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := db.Rollover().Generations(t.Context()); err != nil || !list[0].Certificate().Equal(g.Certificate()) {
+			t.Errorf("got %v, %v", list, err)
+		}
+	})
 	t.Run("a line has one next generation", func(t *testing.T) {
 		db := open(t)
 		g := second(t, db)
