@@ -56,7 +56,7 @@ const (
 	AuditRead      Permission = "audit.read"
 	CARead         Permission = "ca.read"
 	CARevoke       Permission = "ca.revoke"
-	CARollover     Permission = "ca.rollover" // replace a CA by the next
+	CARollover     Permission = "ca.rollover"    // replace a CA by the next
 	RequestRead    Permission = "request.read"   // certificate requests that wait for approval
 	RequestDecide  Permission = "request.decide" // approve and deny them
 	MailRead       Permission = "mail.read"      // what became of mails, never what is in them
