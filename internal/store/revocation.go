@@ -118,8 +118,8 @@ func (s SCEP) CRL(ctx context.Context, issuer, shard string) (scep.CRL, error) {
 	return c, nil
 }
 
-const dueCRLs = `SELECT shard FROM crl WHERE issuer = ? AND (revision <> published OR number = 0 OR this_update <= ? OR this_update > ?
-	OR length(der) = 0) ORDER BY shard DESC`
+const dueCRLs = `SELECT shard FROM crl WHERE issuer = ? AND (revision <> published OR number = 0 OR this_update <= ? OR this_update > ?)
+	ORDER BY shard DESC`
 
 // CRLsDue implements [scep.RevocationStore].
 func (s SCEP) CRLsDue(ctx context.Context, issuer string, before, after time.Time) ([]string, error) {

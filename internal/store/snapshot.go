@@ -35,7 +35,7 @@ var (
 		},
 		"mail": {"content": `X''`, "lease_until": `0`},
 		"job":  {"lease_until": `0`},
-		"crl":  {"der": `X''`}, // so that it is published anew at once
+		"crl":  {"der": `X''`, "published": `-1`}, // so that it is published anew at once
 	}
 )
 
