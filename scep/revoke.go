@@ -109,29 +109,28 @@ func revoke(ctx context.Context, to Store, now time.Time, by journal.Actor, f ce
 	return issued.Issuer, nil
 }
 
-// CRL gives a DER list of an issuer, of type [TypeCRL]: the whole list, or that
-// of a shard. A list that does not hold everything any more, or is a day old,
+// CRL gives a list of an issuer, of type [TypeCRL]: the whole list, or that of a
+// shard. A list that does not hold everything any more, or is a day old,
 // is replaced first. ErrIssuerUnknown, ErrCRLUnknown.
-func (s *Service) CRL(ctx context.Context, issuer, shard string) ([]byte, error) {
+func (s *Service) CRL(ctx context.Context, issuer, shard string) (CRL, error) {
 	if _, err := s.issuer(issuer); err != nil {
-		return nil, err
+		return CRL{}, err
 	}
 	c, err := s.Store.CRL(ctx, issuer, shard)
 	if errors.Is(err, ErrCRLUnknown) && shard == "" {
 		err = nil // it was never published
 	}
 	if err != nil || !c.stale(s.Now()) {
-		return c.DER, err
+		return c, err
 	}
 	if err := s.Keeper.Publish(ctx, issuer); err != nil {
 		if len(c.DER) == 0 || !s.Now().Before(c.ThisUpdate.Add(ca.CRLLife)) {
-			return nil, err
+			return CRL{}, err
 		}
 		s.Log.WarnContext(ctx, "an old CRL is served, no new one could be published", logx.Kind, issuer, logx.Err, err)
-		return c.DER, nil
+		return c, nil
 	}
-	c, err = s.Store.CRL(ctx, issuer, shard)
-	return c.DER, err
+	return s.Store.CRL(ctx, issuer, shard)
 }
 
 func (c CRL) stale(now time.Time) bool {

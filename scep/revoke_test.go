@@ -16,7 +16,7 @@ import (
 
 func (w *world) crl(issuer string) *x509.RevocationList {
 	w.t.Helper()
-	return must(x509.ParseRevocationList(must(w.s.CRL(w.t.Context(), issuer, ""))(w.t)))(w.t)
+	return must(x509.ParseRevocationList(must(w.s.CRL(w.t.Context(), issuer, ""))(w.t).DER))(w.t)
 }
 
 // A revocation is public before the call returns: OpenSSL refuses the
@@ -36,7 +36,7 @@ func TestRevoke(t *testing.T) {
 	if said := judge.Refuses(t, nil, "openssl", w.verify(gone)...); !contains(said, "certificate revoked") {
 		t.Errorf("openssl refuses for another reason:\n%s", said)
 	}
-	list := must(w.s.CRL(t.Context(), "smime", ""))(t)
+	list := must(w.s.CRL(t.Context(), "smime", ""))(t).DER
 	text := judge.Run(t, list, "openssl", "crl", "-inform", "DER", "-noout", "-text", "-CAfile", pemFile(t, theHouse().mail.Issuer.Chain()...))
 	if !contains(text, "Cessation Of Operation") {
 		t.Errorf("openssl shows:\n%s", text)
@@ -51,7 +51,7 @@ func (w *world) verify(c *x509.Certificate) []string {
 	w.t.Helper()
 	var lists []byte
 	for _, issuer := range []string{"smime", "root"} {
-		lists = append(lists, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: must(w.s.CRL(w.t.Context(), issuer, ""))(w.t)})...)
+		lists = append(lists, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: must(w.s.CRL(w.t.Context(), issuer, ""))(w.t).DER})...)
 	}
 	h := theHouse()
 	return []string{"verify", "-x509_strict", "-purpose", "smimesign", "-crl_check_all", "-CRLfile", file(w.t, "crl.pem", lists),

@@ -128,12 +128,12 @@ func known(t *testing.T, s *scep.Service, serial cert.Serial, want int) {
 
 func listed(t *testing.T, s *scep.Service, shard string, serial cert.Serial) {
 	t.Helper()
-	der, err := s.CRL(t.Context(), "smime", shard)
+	c, err := s.CRL(t.Context(), "smime", shard)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	list, err := x509.ParseRevocationList(der)
+	list, err := x509.ParseRevocationList(c.DER)
 	if err != nil {
 		t.Error(err)
 		return

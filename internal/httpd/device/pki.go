@@ -19,12 +19,22 @@ import (
 func pkiArea(s *scep.Service) httpd.Area {
 	list := func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
 		v := mux.Vars(r)
-		body, err := s.CRL(r.Context(), v["issuer"], v["shard"])
-		return public(w, scep.TypeCRL, body, err)
+		c, err := s.CRL(r.Context(), v["issuer"], v["shard"])
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Cache-Control", proxied)
+		if known(w, r, c.DER, c.ThisUpdate) {
+			return nil
+		}
+		return answer(w, scep.TypeCRL, c.DER, nil)
 	}
 	certificate := func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
 		body, err := s.CACertificate(mux.Vars(r)["issuer"])
-		return public(w, scep.TypeCert, body, err)
+		if err == nil {
+			w.Header().Set("Cache-Control", proxied)
+		}
+		return answer(w, scep.TypeCert, body, err)
 	}
 	get := func(path string, handle httpd.Handler) httpd.Route {
 		return httpd.Route{Method: http.MethodGet, Path: path, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: handle}
@@ -34,13 +44,8 @@ func pkiArea(s *scep.Service) httpd.Area {
 	}}
 }
 
-// public lets proxies keep the answer for a few minutes.
-func public(w http.ResponseWriter, contentType string, body []byte, err error) error {
-	if err == nil {
-		w.Header().Set("Cache-Control", "public, max-age=300")
-	}
-	return answer(w, contentType, body, err)
-}
+// proxied lets proxies keep what is public for a few minutes.
+const proxied = "public, max-age=300"
 
 // ocspArea answers questions about single certificates. A GET has the question
 // in its path.
@@ -76,17 +81,28 @@ func tell(w http.ResponseWriter, r *http.Request, s *scep.Service, question []by
 	if err != nil || a.ThisUpdate.IsZero() {
 		return answer(w, scep.TypeOCSP, a.DER, err)
 	}
-	sum := sha256.Sum256(a.DER)
-	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 	h := w.Header()
-	h.Set("ETag", tag)
-	h.Set("Last-Modified", a.ThisUpdate.UTC().Format(http.TimeFormat))
 	h.Set("Expires", a.NextUpdate.UTC().Format(http.TimeFormat))
 	left := min(ocspCache, max(0, a.NextUpdate.Sub(s.Now())))
 	h.Set("Cache-Control", fmt.Sprintf("max-age=%d, public, no-transform, must-revalidate", int(left.Seconds())))
-	if r.Method != http.MethodPost && r.Header.Get("If-None-Match") == tag {
-		w.WriteHeader(http.StatusNotModified)
+	if r.Method != http.MethodPost && known(w, r, a.DER, a.ThisUpdate) {
 		return nil
 	}
 	return answer(w, scep.TypeOCSP, a.DER, nil)
+}
+
+// known marks what is sent, and tells the client that has it already so. It
+// goes by the content alone: of two lists of one second the date says nothing.
+//
+// Spec: RFC 9110 section 13
+func known(w http.ResponseWriter, r *http.Request, body []byte, made time.Time) bool {
+	sum, h := sha256.Sum256(body), w.Header()
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	h.Set("ETag", tag)
+	h.Set("Last-Modified", made.UTC().Format(http.TimeFormat))
+	if r.Header.Get("If-None-Match") != tag {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ocsp"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/phone"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -89,5 +90,23 @@ func TestOCSPRefuses(t *testing.T) {
 		if got := h.Get("Cache-Control"); got != "no-store" {
 			t.Errorf("%s: Cache-Control is %q", name, got)
 		}
+	}
+}
+
+// Who has a list already is told so, until there is another.
+func TestListIsKnown(t *testing.T) {
+	s := newServer(t, options{})
+	status, h, body := s.ask("GET", "/pki/device.crl", nil, nil)
+	if status != 200 || h.Get("Cache-Control") != "public, max-age=300" || h.Get("Last-Modified") == "" {
+		t.Errorf("got %d, %v", status, h)
+	}
+	mine := http.Header{"If-None-Match": {h.Get("ETag")}}
+	if status, h, body := s.ask("GET", "/pki/device.crl", mine, nil); status != 304 || body != "" || h.Get("Cache-Control") != "public, max-age=300" {
+		t.Errorf("known: got %d, %d bytes, %v", status, len(body), h)
+	}
+	c, _ := s.issued()
+	s.must(s.scep.Revoke(t.Context(), admin, cert.FingerprintOf(c.Raw), ""))
+	if status, _, now := s.ask("GET", "/pki/device.crl", mine, nil); status != 200 || now == body {
+		t.Errorf("after a revocation: got %d", status)
 	}
 }
