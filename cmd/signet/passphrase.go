@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) keysCommand() *cobra.Command {
-	return group("keys", "The keys in the data directory, beside a server or without one",
+	return group("keys", "The keys in the data directory, beside a server or without one", a.keysList(),
 		group("passphrase", "Give the unlock key a passphrase, or take it away", a.passphraseSet(), a.passphraseRemove()))
 }
 
