@@ -123,6 +123,9 @@ func TestOCSPSigner(t *testing.T) {
 		t.Error("another signer after a day")
 	}
 	w.sleep(45 * 24 * time.Hour)
+	if _, err := w.keeper.Refresh(t.Context()); err != nil || len(w.keeper.SignerEnds()) != 0 {
+		t.Errorf("an old signer is kept though nobody asks: %v", err)
+	}
 	got := w.asked(c, crypto.SHA1).Certificate
 	if got.Equal(first) || got.NotAfter.Sub(w.clock()) < ca.OCSPLife {
 		t.Errorf("after half of its life: good until %v", got.NotAfter)

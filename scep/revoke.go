@@ -177,6 +177,9 @@ func (v *Certifier) refresh(ctx context.Context, i *ca.Issuer) (n int, err error
 	v.publishing.Lock()
 	defer v.publishing.Unlock()
 	now := v.Now()
+	if r := v.responders[i.Name()]; r != nil && r.Due(now) {
+		delete(v.responders, i.Name()) // there is another once somebody asks
+	}
 	due, err := v.Store.CRLsDue(ctx, i.Name(), now.Add(-crlRefresh), now.Add(crlRefresh))
 	for _, shard := range due {
 		failed := v.publish(ctx, i, shard)

@@ -232,7 +232,7 @@ func TestAilments(t *testing.T) {
 		"no list, down": {func(i *installation) {
 			i.up = false
 			i.Get = func(context.Context, string) ([]byte, error) { return nil, no }
-		}, "network: revocation", doctor.Warn, "finds no good revocation list"},
+		}, "network: revocation", doctor.Warn, "finds no good answer"},
 		"not a list": {func(i *installation) {
 			i.Get = func(context.Context, string) ([]byte, error) { return []byte("x"), nil }
 		}, "network: revocation", doctor.Fail, "no revocation list"},

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -31,9 +32,32 @@ func (c *Case) revocation(ctx context.Context) Finding {
 			}
 			looked++
 		}
+		if err := c.responder(ctx, name); err != nil {
+			return c.unpublished(c.ocsp(name), err)
+		}
 	}
 	return ok(fmt.Sprintf("%d revocation lists are where certificates say", looked))
 }
+
+// ocsp is where new certificates say that the responder of an issuer is.
+func (c *Case) ocsp(name string) string { return c.Config.PublicPKI() + "/ocsp/" + name }
+
+// responder asks the responder of an issuer a question that is none.
+//
+// Spec: RFC 6960 section 4.2.1
+func (c *Case) responder(ctx context.Context, name string) error {
+	if !c.Config.CA.OCSP || name == c.Root {
+		return nil
+	}
+	said, err := c.Get(ctx, c.ocsp(name)+"/MAA=")
+	if err == nil && !bytes.Equal(said, malformed) {
+		err = errors.New("what answers is no OCSP responder")
+	}
+	return err
+}
+
+// malformed is what a responder says to that.
+var malformed = []byte{0x30, 3, 0x0a, 1, 1}
 
 // list fetches a list and judges it as a verifier does.
 func (c *Case) list(ctx context.Context, url string, issuer *x509.Certificate) error {
@@ -56,7 +80,7 @@ func (c *Case) list(ctx context.Context, url string, issuer *x509.Certificate) e
 // unpublished is no failure while no server runs, nor for what another server
 // publishes, which may be out of this machine's sight.
 func (c *Case) unpublished(url string, err error) Finding {
-	cause := "A verifier finds no good revocation list at " + url + ": " + told(err) + "."
+	cause := "A verifier finds no good answer at " + url + ": " + told(err) + "."
 	if !c.Running() || !strings.HasPrefix(url, c.Config.PublicPKI()) {
 		return warn(cause, "curl -v "+url)
 	}
