@@ -61,6 +61,31 @@ func lastFour(s string) string { return s[max(0, len(s)-4):] }
 // compare without case. A name that does not exist, one without a value and
 // a brace outside a variable are errors that name the variable.
 func Expand(template string, u User, d Device) (string, error) {
+	return ExpandWith(template, u, d, func(value string) string { return value })
+}
+
+// ExpandWith is Expand for texts in which values stand escaped.
+func ExpandWith(template string, u User, d Device, escape func(string) string) (string, error) {
+	return expand(template, func(name string, value func(User, Device) string) (string, error) {
+		if v := value(u, d); v != "" {
+			return escape(v), nil
+		}
+		return "", ErrVariableEmpty.Saying("The variable {{" + name + "}} has no value here.")
+	})
+}
+
+// Uses lists the variables of a template, in lower case; the errors are those of
+// Expand, but for values.
+func Uses(template string) (names []string, err error) {
+	_, err = expand(template, func(name string, _ func(User, Device) string) (string, error) {
+		names = append(names, strings.ToLower(name))
+		return "", nil
+	})
+	return names, err
+}
+
+// expand puts what replace gives in place of each variable.
+func expand(template string, replace func(name string, value func(User, Device) string) (string, error)) (string, error) {
 	var out strings.Builder
 	for rest := template; ; {
 		before, after, found := strings.Cut(rest, "{{")
@@ -79,9 +104,9 @@ func Expand(template string, u User, d Device) (string, error) {
 		if !ok {
 			return "", ErrVariableUnknown.Saying("There is no variable {{" + printable(name) + "}}.")
 		}
-		v := value(u, d)
-		if v == "" {
-			return "", ErrVariableEmpty.Saying("The variable {{" + printable(name) + "}} has no value here.")
+		v, err := replace(printable(strings.TrimSpace(name)), value)
+		if err != nil {
+			return "", err
 		}
 		out.WriteString(v)
 		rest = tail

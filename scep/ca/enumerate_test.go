@@ -16,7 +16,7 @@ import (
 // who adds to the list says how it is checked.
 var signers = map[string]string{
 	"Issue.Sign":                "signs a Prepared, whose fields nobody outside sets and which check has passed",
-	"Prepare.CreateCertificate": "with a stand-in; check follows",
+	"build.CreateCertificate":   "with a stand-in; whoever makes a Prepared of it calls check",
 	"NewRoot.CreateCertificate": "with a stand-in; check and Issue follow",
 	"CRL.CreateRevocationList":  "a list, no certificate",
 
@@ -71,7 +71,7 @@ func TestNothingUncheckedIsSigned(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"Issue.Sign", "Prepare.CreateCertificate"} {
+	for _, what := range []string{"Issue.Sign", "build.CreateCertificate"} {
 		if !found[what] {
 			t.Errorf("%s is not found: this test does not look where it should", what)
 		}

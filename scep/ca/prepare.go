@@ -82,19 +82,9 @@ func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
 	if !known {
 		return nil, fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
 	}
-	template, err := i.template(r, f, now)
+	der, err := i.build(r, f, now)
 	if err != nil {
-		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
-	}
-	standIn, err := standIn(i.key.Public())
-	if err != nil {
-		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
-	}
-	parent := *i.cert
-	parent.PublicKey = standIn.Public()
-	der, err := x509.CreateCertificate(rand.Reader, template, &parent, r.Key, standIn)
-	if err != nil {
-		return nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
+		return nil, err
 	}
 	p := &Prepared{issuer: i, kind: r.Kind}
 	if p.Draft, p.algorithm, err = dissect(der); err != nil {
@@ -103,27 +93,70 @@ func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
 	return p, check(draft{p.Draft, i.cert, f, r.Kind, r.Keys, now})
 }
 
-func (i *Issuer) template(r Request, f form, now time.Time) (*x509.Certificate, error) {
+// Rehearse tells what Prepare would say of r for some good key: a
+// [*BrokenRule], or why it cannot be built. It needs no key of the CA, and
+// ignores the one in r.
+func (p *Public) Rehearse(r Request, now time.Time) error {
+	key, err := standIn(&rsa.PublicKey{}) // RSA fits every kind
+	if err != nil {
+		return fmt.Errorf("ca: rehearsing %s: %w", r.Kind, err)
+	}
+	r.Key, r.Keys = key.Public(), Keys{}
+	f, known := forms[r.Kind]
+	if !known {
+		return fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
+	}
+	der, err := p.build(r, f, now)
+	if err != nil {
+		return err
+	}
+	c, _, err := dissect(der)
+	if err != nil {
+		return fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
+	}
+	return check(draft{c, p.cert, f, r.Kind, r.Keys, now})
+}
+
+// build writes a certificate that nobody has signed.
+func (p *Public) build(r Request, f form, now time.Time) ([]byte, error) {
+	template, err := p.template(r, f, now)
+	if err != nil {
+		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
+	}
+	standIn, err := standIn(p.cert.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
+	}
+	parent := *p.cert
+	parent.PublicKey = standIn.Public()
+	der, err := x509.CreateCertificate(rand.Reader, template, &parent, r.Key, standIn)
+	if err != nil {
+		return nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
+	}
+	return der, nil
+}
+
+func (p *Public) template(r Request, f form, now time.Time) (*x509.Certificate, error) {
 	t, err := template(r, f, now)
 	if err != nil {
 		return nil, err
 	}
-	t.NotAfter = earlier(t.NotAfter, i.cert.NotAfter)
-	if t.NotBefore.Before(i.cert.NotBefore) { // another CA signed ours a moment ago
-		t.NotBefore = i.cert.NotBefore
+	t.NotAfter = earlier(t.NotAfter, p.cert.NotAfter)
+	if t.NotBefore.Before(p.cert.NotBefore) { // another CA signed ours a moment ago
+		t.NotBefore = p.cert.NotBefore
 	}
 	shard := ""
 	if f.public {
-		shard = i.Shard(cert.SerialOf(t.SerialNumber))
+		shard = p.Shard(cert.SerialOf(t.SerialNumber))
 	}
-	if i.urls.CRL != "" && !r.NoCRL {
-		t.CRLDistributionPoints = []string{i.urls.listURL(shard)}
+	if p.urls.CRL != "" && !r.NoCRL {
+		t.CRLDistributionPoints = []string{p.urls.listURL(shard)}
 	}
-	if i.urls.Certificate != "" && !r.NoAIA {
-		t.IssuingCertificateURL = []string{i.urls.Certificate}
+	if p.urls.Certificate != "" && !r.NoAIA {
+		t.IssuingCertificateURL = []string{p.urls.Certificate}
 	}
-	if i.urls.OCSP != "" && !r.NoAIA && f.public { // the responder knows no others
-		t.OCSPServer = []string{i.urls.OCSP}
+	if p.urls.OCSP != "" && !r.NoAIA && f.public { // the responder knows no others
+		t.OCSPServer = []string{p.urls.OCSP}
 	}
 	return t, nil
 }
