@@ -46,19 +46,34 @@ type People interface {
 	SetGroup(ctx context.Context, by journal.Actor, name string, members []subject.UserID) (subject.GroupID, error)
 }
 
+// Kind applies documents that are none of ours, such as certificate profiles.
+type Kind interface {
+	// Kind is what they begin with.
+	Kind() string
+	// Revision names the state of what they are about.
+	Revision(ctx context.Context) (string, error)
+	// Compare reads one document, which stands at its lines of the file, and
+	// gives the facts before and after; nil for none.
+	Compare(ctx context.Context, text []byte) (name string, before, after map[string]string, err error)
+	// Apply does what the documents say, if the state has still that revision;
+	// a fault of kind Conflict when not.
+	Apply(ctx context.Context, by journal.Actor, revision string, texts [][]byte) error
+}
+
 // Service applies documents and explains what holds.
 type Service struct {
 	store  Store
 	people People
+	others []Kind
 	now    func() time.Time
 }
 
 // New makes the service.
-func New(store Store, people People, now func() time.Time) *Service {
+func New(store Store, people People, now func() time.Time, others ...Kind) *Service {
 	if store == nil || people == nil || now == nil {
 		panic("appconfig: nil dependency")
 	}
-	return &Service{store, people, now}
+	return &Service{store, people, others, now}
 }
 
 // Diff is what an application changes, in the order of the file.
@@ -69,7 +84,7 @@ type Diff struct {
 
 // Item is one document of a file.
 type Item struct {
-	Kind    string   `json:"kind" doc:"Policy, User or Group"`
+	Kind    string   `json:"kind" doc:"Policy, User, Group or CertificateProfile"`
 	Name    string   `json:"name" doc:"By which the document names it"`
 	Action  Action   `json:"action" doc:"What happens to it"`
 	Changes []Change `json:"changes" nullable:"false" doc:"Key by key"`
@@ -138,7 +153,7 @@ func (s *Service) ApplyTo(ctx context.Context, by journal.Actor, revision string
 	if err := a.look(); err != nil {
 		return Diff{}, err
 	}
-	if revision != "" && revision != a.revision {
+	if revision != "" && revision != a.whole() {
 		return Diff{}, ErrChanged
 	}
 	diff, err := a.compare()
@@ -156,6 +171,7 @@ type application struct {
 	docs Documents
 
 	revision string // of the policies
+	states   []state
 	policies map[string]Policy
 	groups   map[string]Members
 	users    map[string]subject.User // by the name under which they were asked for
@@ -175,7 +191,7 @@ func (a *application) look() (err error) {
 	if a.groups, err = a.store.Groups(a.ctx); err != nil {
 		return fmt.Errorf("reading groups: %w", err)
 	}
-	return nil
+	return a.lookAtOthers()
 }
 
 // user finds a user; the zero user when there is none.
@@ -195,7 +211,7 @@ func (a *application) user(key string) (subject.User, error) {
 }
 
 func (a *application) compare() (Diff, error) {
-	d := Diff{Revision: a.revision, Items: []Item{}}
+	d := Diff{Revision: a.whole(), Items: []Item{}}
 	for _, u := range a.docs.Users {
 		item, err := a.compareUser(u)
 		if err != nil {
@@ -209,6 +225,9 @@ func (a *application) compare() (Diff, error) {
 			return d, err
 		}
 		d.Items = append(d.Items, item)
+	}
+	if err := a.compareOthers(&d); err != nil {
+		return d, err
 	}
 	for i := range a.docs.Policies {
 		item, err := a.comparePolicy(&a.docs.Policies[i])
@@ -240,6 +259,9 @@ func (a *application) write(d Diff) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := a.writeOthers(d); err != nil {
 		return err
 	}
 	return a.writePolicies(func(name string) bool { return touched("Policy", name) })

@@ -26,6 +26,7 @@ type Documents struct {
 	Policies []Document
 	Users    []subject.User // without id; addresses as they were written
 	Groups   []Group
+	Others   []Other // that others read
 }
 
 // Document is a policy as it was written, with the lines of its keys.
@@ -49,16 +50,21 @@ func Parse(file []byte) (Documents, error) {
 		return docs, ErrTooLarge
 	}
 	d := yaml.NewDecoder(bytes.NewReader(file))
+	var begins []int
 	for n := 0; ; n++ {
 		var node yaml.Node
 		err := d.Decode(&node)
 		switch {
 		case errors.Is(err, io.EOF):
+			docs.cut(file, begins)
 			return docs, docs.once()
 		case err != nil:
 			return docs, ErrDocument.Saying("The file cannot be read as YAML" + place(err) + ".")
 		case n == maxDocuments:
 			return docs, ErrTooLarge
+		}
+		if len(node.Content) > 0 {
+			begins = append(begins, node.Content[0].Line)
 		}
 		if err := docs.add(&node); err != nil {
 			return docs, err
@@ -94,10 +100,20 @@ func (docs *Documents) add(node *yaml.Node) error {
 		docs.Users = append(docs.Users, r.user(rest))
 	case kind == "Group":
 		docs.Groups = append(docs.Groups, r.group(rest))
+	case slices.Contains(otherKinds, kind):
+		if aliased(node) {
+			r.fail(node, ErrDocument, "aliases are not used in these documents")
+		}
+		docs.Others = append(docs.Others, Other{Kind: kind, line: node.Line})
 	default:
-		r.fail(node, ErrDocument, "kind must be Policy, User or Group")
+		r.fail(node, ErrDocument, "kind must be Policy, User, Group or CertificateProfile")
 	}
 	return r.err
+}
+
+// aliased tells whether a document refers to a part of itself.
+func aliased(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, aliased)
 }
 
 // once refuses two documents about the same thing.

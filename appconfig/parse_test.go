@@ -97,8 +97,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no yaml":            {"kind: [", appconfig.ErrDocument, "The file cannot be read as YAML, line 1."},
 		"a list":             {"- kind: Policy", appconfig.ErrDocument, "Line 1: here must stand keys with values."},
-		"no kind":            {"name: x", appconfig.ErrDocument, "Line 1: kind must be Policy, User or Group."},
-		"another kind":       {"kind: Device", appconfig.ErrDocument, "Line 1: kind must be Policy, User or Group."},
+		"no kind":            {"name: x", appconfig.ErrDocument, "Line 1: kind must be Policy, User, Group or CertificateProfile."},
+		"another kind":       {"kind: Device", appconfig.ErrDocument, "Line 1: kind must be Policy, User, Group or CertificateProfile."},
 		"no name":            {"kind: Policy\npriority: 1", appconfig.ErrDocument, "A policy needs a name."},
 		"two of a name":      {in("") + "---\n" + in(""), appconfig.ErrDocument, "The file has two documents for the policy p."},
 		"a key twice":        {in("priority: 1\npriority: 2"), appconfig.ErrDocument, "Line 4: priority stands twice."},
@@ -164,7 +164,7 @@ func TestRefusals(t *testing.T) {
 		"S/MIME off and on": {in("mail: {outlook: {smime: false, encrypt_all: true}}"), appconfig.ErrValue,
 			"Line 3: mail.outlook.smime: sign_all and encrypt_all need smime: true."},
 		"too large": {strings.Repeat("#", 1<<20+1), appconfig.ErrTooLarge, "The file is too large."},
-		"too many":  {strings.Repeat("---\n{}\n", 1001), appconfig.ErrDocument, "Line 2: kind must be Policy, User or Group."},
+		"too many":  {strings.Repeat("---\n{}\n", 1001), appconfig.ErrDocument, "Line 2: kind must be Policy, User, Group or CertificateProfile."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := appconfig.Parse([]byte(c.file))

@@ -63,7 +63,7 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if err != nil {
 		return cert.Record{}, err
 	}
-	if err := p.check(); err != nil {
+	if err := p.overSCEP(); err != nil {
 		return cert.Record{}, err
 	}
 	p.Legacy = p.Legacy || v.AllowLegacy

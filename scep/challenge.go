@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -50,7 +52,7 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 	}
 	names, err := l.names(r.User, r.Device)
 	if err != nil {
-		return Challenge{}, err
+		return Challenge{}, s.nameless(ctx, by, r, err)
 	}
 	for _, addr := range names.Mail {
 		if !l.issuer.Permits(addr) {
@@ -58,6 +60,11 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 		}
 	}
 	now, secret := s.Now(), seal.Random()
+	if l.Profile.Use != cert.Identity { // whose names are always the same
+		if err := l.rehearse(l.issuer, names, now); err != nil {
+			return Challenge{}, s.nameless(ctx, by, r, err)
+		}
+	}
 	t := Ticket{
 		Grant: Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names},
 		Hash:  secret.Hash(), Created: now, Expires: now.Add(cmp.Or(r.Life, l.ChallengeLife)),
@@ -68,6 +75,19 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 	chain := l.issuer.Chain()
 	sum := sha256.Sum256(chain[len(chain)-1].Raw) // the root stays when the issuing CA is replaced
 	return Challenge{Secret: secret, URL: s.URL + "/" + l.Name, Fingerprint: sum[:], Expires: t.Expires, Device: r.Device.ID}, nil
+}
+
+// nameless writes down for whom there is no challenge, and why, and gives the
+// reason.
+func (s *Service) nameless(ctx context.Context, by journal.Actor, r ChallengeRequest, why error) error {
+	f := fault.Of(why)
+	if f == nil {
+		return why
+	}
+	g := Grant{Profile: r.Profile, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}}
+	e := entry(s.Now(), by, journal.ChallengeFailed, g)
+	e.Detail["code"], e.Detail["why"] = f.Code, f.Msg
+	return errors.Join(why, s.Store.ChallengeFailed(ctx, e))
 }
 
 // SigningChallenge makes a challenge for an S/MIME signing certificate, which a

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -114,9 +115,9 @@ func TestProfilesThatAreRefused(t *testing.T) {
 		"both":              {func(p *scep.Profile) { p.Use = cert.Both }, "could not read"},
 		"no use":            {func(p *scep.Profile) { p.Use = cert.Unknown }, "neither"},
 		"name in the path":  {func(p *scep.Profile) { p.Name = "a/b" }, "characters"},
-		"no life":           {func(p *scep.Profile) { p.Life = 0 }, "lifetime"},
-		"no challenge life": {func(p *scep.Profile) { p.ChallengeLife = 0 }, "lifetime"},
-		"no common name":    {func(p *scep.Profile) { p.CommonName = nil }, "lifetime or a common name"},
+		"no life":           {func(p *scep.Profile) { p.Life = 0 }, "validity"},
+		"no challenge life": {func(p *scep.Profile) { p.ChallengeLife = 0 }, "challenges"},
+		"no common name":    {func(p *scep.Profile) { p.Subject = nil }, "subject"},
 		"unknown issuer":    {func(p *scep.Profile) { p.Issuer = "x" }, "no issuer x"},
 		"issuer without RA": {func(p *scep.Profile) { p.Issuer = "root" }, "no issuer root with an RA"},
 		"RA of another CA":  {func(p *scep.Profile) { p.Issuer = "crossed" }, "not of issuer"},
@@ -138,12 +139,21 @@ func TestProfilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// A profile that promises too long a life fails at its first request, in our
-// log, and not at the client's account.
+// A profile that breaks a rule gives no challenges, and what it breaks since then
+// fails in our log, and not at the client's account.
 func TestProfileThatBreaksARule(t *testing.T) {
-	w := newWorld(t, func(c *scep.Config) { profiles(c)[1].Life = 826 * 24 * time.Hour })
-	got := w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
-	if got.status != "2" || got.text != "internal" || w.certificates() != 0 || !contains(w.log.Bytes(), "rule validity") {
+	w := newWorld(t)
+	secret := w.challenge(scep.MailSigning).RevealString()
+	profiles(&w.config)[1].Policy = "2.23.140.1.5.1.3"
+	w.restart()
+	if _, err := w.s.Challenge(t.Context(), worker, scep.ChallengeRequest{Profile: scep.MailSigning, User: w.user}); !errors.Is(err, scep.ErrProfileBroken) {
+		t.Errorf("challenge: got %v, want ErrProfileBroken", err)
+	}
+	if n := w.actions(journal.ChallengeFailed); n != 1 {
+		t.Errorf("%d entries say that there was no challenge, want 1", n)
+	}
+	got := w.send(ask{challenge: secret})
+	if got.status != "2" || got.text != "internal" || w.certificates() != 0 || !contains(w.log.Bytes(), "rule policy") {
 		t.Errorf("got %v\n%s", got, w.log)
 	}
 }

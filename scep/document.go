@@ -43,6 +43,7 @@ type document struct {
 	Validity      string  `yaml:"validity,omitempty" doc:"Such as 365d; at most 825d"`
 	RenewWithin   *string `yaml:"renew_within,omitempty" doc:"Renewal begins so long before the end: 90d, or 20% of the validity; never for not at all"`
 	ChallengeLife string  `yaml:"challenge_life,omitempty" doc:"How long a challenge waits, such as 25h; at most 90d"`
+	Legacy        *bool   `yaml:"legacy,omitempty" doc:"Also serve clients that speak triple DES and SHA-1 only"`
 	Approval      *bool   `yaml:"approval,omitempty" doc:"A person decides on each certificate"`
 	Names         string  `yaml:"names,omitempty" doc:"ignore, or match: the request must ask for the names that the certificate will have"`
 	Device        string  `yaml:"device,omitempty" doc:"any, or required: challenges are for enrolled devices only"`
@@ -288,6 +289,7 @@ func (d document) setTimes(p *Profile) (err error) {
 // setOffice is about what happens around the certificate.
 func (d document) setOffice(p *Profile) error {
 	set(&p.Approval, d.Approval, false)
+	set(&p.Legacy, d.Legacy, false)
 	for _, choice := range []struct {
 		field, text, off, on string
 		into                 *bool

@@ -122,6 +122,12 @@ var (
 	ErrProfileEncryption = fault.New(fault.Invalid, "scep_profile_encryption",
 		"No certificate profile for SCEP may be for encryption: the key stays on one device, and the user's other devices could not read.",
 		"Import the user's encryption certificates instead.")
+	ErrProfileBroken = fault.New(fault.Invalid, "scep_profile_broken",
+		"A certificate of this profile would break a rule.", "Mend the certificate profile; docs/certificates.md has the rules.")
+	ErrProfileFixed = fault.New(fault.Conflict, "scep_profile_fixed",
+		"What a certificate profile is for stays as it is.", "Make another profile.")
+	ErrProfilesChanged = fault.New(fault.Conflict, "scep_profiles_changed",
+		"Somebody else changed the certificate profiles at the same time.", "Look at the difference, and apply it again.")
 	ErrProfileInvalid = fault.New(fault.Invalid, "scep_profile_invalid",
 		"The certificate profile is not complete.", "")
 )

@@ -1,5 +1,10 @@
 package scep
 
+import (
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
 // ReadCSR opens the reading of certificate requests to tests.
 func ReadCSR(der []byte, legacy bool) error {
 	_, err := readCSR(der, legacy)
@@ -8,3 +13,6 @@ func ReadCSR(der []byte, legacy bool) error {
 
 // ReadPoll opens the reading of what is in a CertPoll to tests.
 func ReadPoll(der []byte) error { return readPoll(der) }
+
+// NamesOf opens the filling in of templates to tests.
+func NamesOf(p Profile, u subject.User, d subject.Device) (ca.Names, error) { return p.names(u, d) }

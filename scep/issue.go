@@ -96,12 +96,13 @@ func (v *Certifier) give(ctx context.Context, a issuing, i Issuance, refused err
 
 // refusal tells why a certificate cannot be renewed now; nil when it can.
 func (o Issued) refusal(p Profile, now time.Time) error {
+	from, ever := p.renews(o.Record)
 	switch {
-	case o.Profile != p.Name || p.RenewWithin == 0:
+	case o.Profile != p.Name || !ever:
 		return ErrRenewalUnknown
 	case o.Record.Revoked() || !o.Record.ValidAt(now) || !o.Current:
 		return ErrRenewalOver
-	case now.Before(o.Record.NotAfter.Add(-p.RenewWithin)):
+	case now.Before(from):
 		return ErrRenewalEarly
 	case o.Gone:
 		return ErrHolder
@@ -165,7 +166,7 @@ func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Reco
 // broken tells the client of a rule that its key breaks; other rules are for
 // whoever wrote the profile.
 func broken(err error) error {
-	if rule, ok := errors.AsType[*ca.BrokenRule](err); ok && (rule.Rule == "key" || rule.Rule == "key-kind" || rule.Rule == "own-key") {
+	if rule, ok := errors.AsType[*ca.BrokenRule](err); ok && (rule.Rule == "key" || rule.Rule == "key-kind" || rule.Rule == "key-profile" || rule.Rule == "own-key") {
 		return ErrKey.With(err)
 	}
 	return err

@@ -49,5 +49,7 @@ func namesDiffer(asked *x509.CertificateRequest, given *x509.Certificate) error 
 
 // request is what an issuer is asked for.
 func (a issuing) request(i Issuance) ca.Request {
-	return ca.Request{Kind: a.profile.kind(), Names: i.Names, Key: a.wanted.key, Life: a.profile.Life, Policy: a.profile.Policy}
+	r := a.profile.request(i.Names)
+	r.Key = a.wanted.key
+	return r
 }

@@ -71,7 +71,17 @@ const (
 	MailEncryption = "smime-encryption"
 )
 
-const day = 24 * time.Hour
+const (
+	day = 24 * time.Hour
+	// usualWindow is how long before their end certificates of shipped profiles
+	// can be renewed by their own signature. Devices are told later.
+	usualWindow = 90 * day
+)
+
+// IsShipped tells whether a profile of that name comes with Signet.
+func IsShipped(name string) bool {
+	return name == DeviceIdentity || name == MailSigning || name == MailEncryption
+}
 
 // Shipped gives the profiles that come with Signet: device identities by one
 // CA, S/MIME certificates by another. No device gets one for encryption: its
@@ -82,7 +92,7 @@ const day = 24 * time.Hour
 func Shipped(deviceCA, mailCA string) []Profile {
 	mail := Profile{
 		Issuer: mailCA, Subject: commonName("{{displayName}}", "{{mail}}"), Mail: []string{"{{mail}}"},
-		Life: 365 * day, RenewWithin: 90 * day, ChallengeLife: sealedLife,
+		Life: 365 * day, RenewWithin: usualWindow, ChallengeLife: sealedLife,
 	}
 	signing, encryption := mail, mail
 	signing.Name, signing.Use = MailSigning, cert.Signing
@@ -91,7 +101,7 @@ func Shipped(deviceCA, mailCA string) []Profile {
 		{
 			Name: DeviceIdentity, Issuer: deviceCA, Use: cert.Identity,
 			Subject: commonName("{{deviceId}}"), URIs: []string{cert.HolderURI("{{userId}}")},
-			Life: 365 * day, RenewWithin: 90 * day, ChallengeLife: time.Hour,
+			Life: 365 * day, RenewWithin: usualWindow, ChallengeLife: time.Hour,
 		},
 		signing, encryption,
 	}
@@ -148,11 +158,14 @@ func (p Profile) renews(r cert.Record) (time.Time, bool) {
 	return r.NotAfter.Add(-within), within > 0
 }
 
-// RenewalShare is how much of the validity is left when renewal begins, in
-// percent; 0 where certificates are not renewed.
+// RenewalShare is how much of the validity is left when renewal begins by the
+// wish of whoever wrote the profile, in percent; 0 where he left that to us.
 func (p Profile) RenewalShare() int {
 	if p.RenewPercent > 0 {
 		return p.RenewPercent
+	}
+	if p.RenewWithin == usualWindow {
+		return 0
 	}
 	return int(p.RenewWithin * 100 / p.Life)
 }
@@ -180,6 +193,12 @@ func (s *Service) Use(ctx context.Context, profile string) (use cert.Use, err er
 		return use, err
 	}
 	return l.Profile.Use, nil
+}
+
+// CertificateProfiles lists all profiles, those of which nothing is issued here
+// too.
+func (s *Service) CertificateProfiles(ctx context.Context) ([]Profile, error) {
+	return s.Profiles.Profiles(ctx)
 }
 
 func (p Profile) kind() ca.Kind {

@@ -25,6 +25,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -32,6 +33,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
@@ -146,9 +148,14 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading certificate profiles: %w", err)
 	}
+	_, kept := c.Profiles.(*Book)
 	for _, p := range list {
-		if _, err := s.lineOf(p); err != nil {
+		switch _, err := s.lineOf(p); {
+		case err == nil, p.Name == MailEncryption && errors.Is(err, ErrProfileEncryption):
+		case !kept || IsShipped(p.Name):
 			return nil, err
+		default: // it was right when it was applied
+			c.Log.Warn("a certificate profile cannot be used", logx.Profile, p.Name, logx.Err, err)
 		}
 	}
 	return s, nil
@@ -164,7 +171,7 @@ func (s *Service) line(ctx context.Context, profile string) (*line, error) {
 
 // lineOf finds the CA and the RA of a profile, which must fit.
 func (s *Service) lineOf(p Profile) (*line, error) {
-	if err := p.check(); err != nil {
+	if err := p.overSCEP(); err != nil {
 		return nil, err
 	}
 	a, known := s.standing(p.Issuer, Current)

@@ -46,6 +46,8 @@ type ChallengeStore interface {
 	// ChallengeMade stores t and voids the unused ones of the same profile and
 	// device, with the requests that wait for approval by them.
 	ChallengeMade(ctx context.Context, t Ticket, e journal.Entry) error
+	// ChallengeFailed writes e: for somebody no challenge could be made.
+	ChallengeFailed(ctx context.Context, e journal.Entry) error
 	// Ticket finds a challenge, whatever its state. ErrChallengeUnknown when
 	// there is none.
 	Ticket(ctx context.Context, hash seal.Hash) (Ticket, error)

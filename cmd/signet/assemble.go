@@ -29,6 +29,7 @@ import (
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 	"github.com/signet-mdm/signet/scep"
+	"github.com/signet-mdm/signet/scep/ca"
 )
 
 // server is all the rooms of one data directory, wired from the bottom up.
@@ -47,6 +48,7 @@ type server struct {
 	access    *access.Service
 	policies  *appconfig.Service
 	scep      *scep.Service
+	profiles  *scep.Book
 	certifier *scep.Certifier // nil unless this is the keeper
 	keeper    scep.Keeper     // the certifier, or the way to it
 	mdm       *mdm.Service
@@ -102,12 +104,12 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 func (s *server) wire(keys string) error {
 	s.directory = directory.New(s.db.Directory(), time.Now)
 	s.access = access.New(s.db.Access(), time.Now)
-	s.policies = appconfig.New(s.db.AppConfig(), s.directory, time.Now)
 	for _, part := range []func() error{s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
+	s.policies = appconfig.New(s.db.AppConfig(), s.directory, time.Now, s.profiles)
 	s.wireDelivery()
 	s.wireJobs()
 	s.watch()
@@ -115,16 +117,27 @@ func (s *server) wire(keys string) error {
 }
 
 func (s *server) wireSCEP() error {
-	store, profiles := countedSCEP{s.db.SCEP(), s.metrics}, scep.Fixed(scep.Shipped(deviceKey, mailKey))
-	if err := s.wireKeeper(store, profiles); err != nil {
+	store := countedSCEP{s.db.SCEP(), s.metrics}
+	s.profiles = scep.NewBook(s.db.SCEP(), scep.Shipped(deviceKey, mailKey), s.issuing, time.Now)
+	if err := s.wireKeeper(store, s.profiles); err != nil {
 		return err
 	}
 	var err error
 	s.scep, err = scep.New(scep.Config{
-		Store: store, Keeper: s.keeper, Authorities: s.keys.Load().authorities, Profiles: profiles,
+		Store: store, Keeper: s.keeper, Authorities: s.keys.Load().authorities, Profiles: s.profiles,
 		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
 	})
 	return err
+}
+
+// issuing gives the CA that issues for an authority now.
+func (s *server) issuing(authority string) (*ca.Public, bool) {
+	for _, a := range s.keys.Load().authorities {
+		if a.Authority == authority && a.Standing == scep.Current && authority != rootKey {
+			return a.Issuer, true
+		}
+	}
+	return nil, false
 }
 
 // openRA gives an RA of the ring.

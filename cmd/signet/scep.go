@@ -7,7 +7,7 @@ import (
 )
 
 func (a *app) scepCommand() *cobra.Command {
-	return group("scep", "Let other SCEP clients get certificates", a.scepChallenge(), a.scepRequests(), a.scepApprove(), a.scepDeny())
+	return group("scep", "Let other SCEP clients get certificates", a.scepChallenge(), a.scepRequests(), a.scepApprove(), a.scepDeny(), a.scepProfiles())
 }
 
 func (a *app) scepChallenge() *cobra.Command {

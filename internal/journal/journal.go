@@ -45,6 +45,8 @@ const (
 	TokenCreated       Action = "token.created"
 	TokenRevoked       Action = "token.revoked"
 	PageOpened         Action = "page.opened" // a user followed the link to his page
+	ProfilesApplied    Action = "scep.profiles_applied"
+	ChallengeFailed    Action = "scep.challenge_failed" // a name that the profile wants has no value
 	PolicyApplied      Action = "policy.applied"
 	DeviceInvited      Action = "device.invited"
 	InvitationRefused  Action = "invitation.refused"

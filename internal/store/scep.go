@@ -61,6 +61,11 @@ func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry)
 	})
 }
 
+// ChallengeFailed implements [scep.ChallengeStore].
+func (s SCEP) ChallengeFailed(ctx context.Context, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
+}
+
 // holderJoin finds the user and device that x is for; gone is 1 when they may
 // have no certificate any more. A device that nobody enrolls has no row: an
 // administrator made the challenge for a SCEP client that is not managed here.

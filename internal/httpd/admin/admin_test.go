@@ -137,6 +137,10 @@ type fakeIssuing struct {
 var waiting = scep.Request{ID: "r-1", State: scep.RequestOpen, Created: at, Expires: at.Add(time.Hour), Transaction: "T",
 	Grant: scep.Grant{Profile: "p", Names: ca.Names{CommonName: "Alice"}}}
 
+func (*fakeIssuing) CertificateProfiles(context.Context) ([]scep.Profile, error) {
+	return scep.Shipped("device", "smime"), nil
+}
+
 func (*fakeIssuing) Requests(_ context.Context, q scep.RequestQuery) ([]scep.Request, error) {
 	if q.State == scep.RequestDenied {
 		return []scep.Request{}, nil

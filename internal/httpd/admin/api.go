@@ -75,6 +75,7 @@ func (a *API) build() *API {
 	a.certificates()
 	a.requests()
 	a.rollovers()
+	a.certificateProfiles()
 	a.push()
 	a.journal()
 	a.mails()

@@ -24,6 +24,8 @@ type Issuing interface {
 	// Use says what the certificates of a profile are for.
 	// scep.ErrProfileUnknown when there is none.
 	Use(ctx context.Context, profile string) (cert.Use, error)
+	// CertificateProfiles lists all certificate profiles.
+	CertificateProfiles(ctx context.Context) ([]scep.Profile, error)
 	// Challenge makes a one-time challenge for a certificate of that profile.
 	Challenge(ctx context.Context, by journal.Actor, r scep.ChallengeRequest) (scep.Challenge, error)
 }
@@ -90,7 +92,7 @@ func (a *API) authorities() {
 	register(a, operation{id: "createChallenge", once: true, tag: "certificates", method: http.MethodPost, path: "/challenges",
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
 		status: http.StatusCreated,
-		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrHolder, scep.ErrDomain, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
+		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrProfileEncryption, scep.ErrProfileBroken, scep.ErrNames, subject.ErrVariableEmpty, scep.ErrHolder, scep.ErrDomain, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
 			scep.ErrNames, directory.ErrUserUnknown, mdm.ErrDeviceUnknown, subject.ErrVariableEmpty}}, a.createChallenge)
 	register(a, operation{id: "listAuthorities", tag: "certificates", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
 		permission: access.CARead}, a.listAuthorities)

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep"
 )
 
 // Policies takes documents.
@@ -27,8 +28,9 @@ type Policies interface {
 
 func (a *API) policies() {
 	register(a, operation{id: "apply", tag: "policies", method: http.MethodPost, path: "/apply",
-		summary: "Make users, groups and policies be as documents say", permission: access.PolicyWrite, maxBody: large,
-		faults: []*fault.Error{appconfig.ErrChanged, httpd.ErrPrecondition, appconfig.ErrDocument, appconfig.ErrSetting, appconfig.ErrValue, appconfig.ErrImpossible, appconfig.ErrSubject, appconfig.ErrTooLarge, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserProperty, subject.ErrAddress}}, a.apply)
+		summary: "Make users, groups, policies and certificate profiles be as documents say", permission: access.PolicyWrite, maxBody: large,
+		faults: []*fault.Error{appconfig.ErrChanged, httpd.ErrPrecondition, appconfig.ErrDocument, appconfig.ErrSetting, appconfig.ErrValue, appconfig.ErrImpossible, appconfig.ErrSubject, appconfig.ErrTooLarge, directory.ErrUserExists, directory.ErrUserName, directory.ErrUserProperty, subject.ErrAddress,
+			scep.ErrProfileInvalid, scep.ErrProfileBroken, scep.ErrProfileFixed, scep.ErrProfilesChanged, subject.ErrVariableUnknown, subject.ErrTemplate}}, a.apply)
 	register(a, operation{id: "explain", tag: "policies", method: http.MethodGet, path: "/users/{user}/policy",
 		summary: "Say what holds for a user, and why", permission: access.PolicyRead,
 		faults: []*fault.Error{directory.ErrUserUnknown}}, a.explain)
