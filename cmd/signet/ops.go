@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,6 +18,7 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/scep/ca"
 )
 
@@ -57,9 +60,9 @@ type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 // expiries gives the end of each certificate that the server lives by.
 func (s *server) expiries() map[string]time.Time {
 	ends := map[string]time.Time{}
-	for _, name := range s.ring.Names() {
-		if chain, err := s.ring.Certificates(name); err == nil && len(chain) > 0 {
-			ends[name] = chain[0].NotAfter
+	for _, g := range s.keys.Load().all {
+		if g.State == rollover.Next || g.State == rollover.Current {
+			ends[g.Name] = g.Certificate().NotAfter
 		}
 	}
 	if end, err := s.push.NotAfter(context.Background()); err == nil && !end.IsZero() {
@@ -70,7 +73,7 @@ func (s *server) expiries() map[string]time.Time {
 			ends["ocsp "+issuer] = end
 		}
 	}
-	delete(ends, tlsKey) // it may not be the one that is served
+	maps.DeleteFunc(ends, func(name string, _ time.Time) bool { return name == tlsKey || strings.HasPrefix(name, tlsKey+"-") }) // it may not be served
 	if s.served == nil {
 		return ends
 	}

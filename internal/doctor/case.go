@@ -27,6 +27,9 @@ type Database interface {
 	Newest(ctx context.Context) (time.Time, error)
 	// LastBackup gives the instant of the last backup; zero for none.
 	LastBackup(ctx context.Context) (time.Time, error)
+	// Retired names the keys that others have followed, so that their end is
+	// nobody's trouble.
+	Retired(ctx context.Context) ([]string, error)
 	// PushCertificate gives that of devices that enroll, nil for none, and why
 	// nothing can be pushed, empty when it can.
 	PushCertificate(ctx context.Context) (c *x509.Certificate, trouble string, err error)

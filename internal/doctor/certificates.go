@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,14 +89,17 @@ func (c *Case) lapses(what string, x *x509.Certificate, notice time.Duration, tr
 	return Finding{}, false
 }
 
-func (c *Case) authorities(context.Context) Finding {
+func (c *Case) authorities(ctx context.Context) Finding {
 	if names := c.Uncertified(c.ring); len(names) > 0 {
 		return fails("The owner of the offline root has not signed these CAs yet: "+strings.Join(names, ", ")+". No server starts before.", "signet ca csr "+names[0])
 	}
-	first := time.Time{}
+	first, retired := time.Time{}, []string(nil)
+	if c.db != nil {
+		retired, _ = c.db.Retired(ctx) // a database that cannot tell is spoken of elsewhere
+	}
 	for _, name := range c.ring.Names() {
 		chain, err := c.ring.Certificates(name)
-		if err != nil || len(chain) == 0 || name == "tls" {
+		if err != nil || len(chain) == 0 || name == "tls" || strings.HasPrefix(name, "tls-") || slices.Contains(retired, name) {
 			continue
 		}
 		if f, over := c.lapses("The certificate of "+name, chain[0], caNotice, "signet ca show"); over {

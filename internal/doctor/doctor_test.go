@@ -61,6 +61,8 @@ func (d *database) Figures(context.Context) (metrics.Figures, error) {
 	return d.figures, d.err
 }
 
+func (d *database) Retired(context.Context) ([]string, error) { return []string{"old"}, nil }
+
 func (d *database) PushCertificate(context.Context) (*x509.Certificate, string, error) {
 	return d.push, d.refused, d.err
 }

@@ -47,6 +47,9 @@ func (r *Ring) Add(name string, key crypto.Signer, certs []*x509.Certificate) er
 	if _, taken := r.named[name]; taken {
 		return ErrKeyExists
 	}
+	if exists(filepath.Join(r.dir, name+keySuffix)) { // another process made it
+		return ErrKeyExists
+	}
 	// The key comes last: certificates that a crash left without one are
 	// replaced the next time.
 	if err := disk.Replace(filepath.Join(r.dir, name+certSuffix), cert.PEM(certs...), 0o600); err != nil {

@@ -84,8 +84,9 @@ type Line struct {
 	Notice time.Duration
 }
 
-// PartNotice is how long before its end a part is renewed.
-const PartNotice = 60 * 24 * time.Hour
+// PartNotice is how long before its end a part is renewed; earlier than anybody
+// is warned of that end.
+const PartNotice = 100 * 24 * time.Hour
 
 // Failures.
 var (

@@ -283,7 +283,7 @@ func TestRenewal(t *testing.T) {
 	w.now = w.now.Add(2 * time.Hour)
 	w.must(w.run())
 	w.same("map[root:current smime:current smime-ra:past smime-ra-2:current tls:current]")
-	w.now = w.now.Add(31 * day)
+	w.now = w.now.Add(71 * day)
 	w.must(w.run())
 	w.same("map[root:current smime:current smime-ra:over smime-ra-2:current tls:past tls-2:current]")
 }

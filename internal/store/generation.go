@@ -52,6 +52,16 @@ func scanGeneration(row scanner) (g rollover.Generation, err error) {
 	return g, nil
 }
 
+// Retired names the keys that others have followed, or that were given up.
+func (o Operations) Retired(ctx context.Context) ([]string, error) {
+	names, err := all(ctx, o.db.read, column[string], `SELECT name FROM generation WHERE state IN (?, ?, ?) ORDER BY name`,
+		rollover.Past, rollover.Over, rollover.Cancelled)
+	if err != nil {
+		return nil, fmt.Errorf("listing keys that were replaced: %w", err)
+	}
+	return names, nil
+}
+
 // chain is how certificates are stored: one after another.
 func chain(certs []*x509.Certificate) []byte {
 	der := []byte{}

@@ -209,6 +209,9 @@ func testRollover(t *testing.T, open Open) {
 			t.Fatal(err)
 		}
 		same(t, db, "map[smime:over smime-2:current smime-2-ra:wanted smime-ra:over]")
+		if names, err := db.Operations().Retired(t.Context()); err != nil || fmt.Sprint(names) != "[smime smime-ra]" {
+			t.Errorf("retired are %v, %v", names, err)
+		}
 	})
 	t.Run("the last end of what an issuer made", func(t *testing.T) {
 		db := open(t)
