@@ -269,6 +269,9 @@ func (d document) setTimes(p *Profile) (err error) {
 		p.ChallengeLife = 0
 	}
 	if d.RenewWithin == nil {
+		if p.RenewWithin > p.Life/2 { // what is short-lived has a window to match
+			p.RenewWithin, p.RenewPercent = 0, usualShare
+		}
 		return nil
 	}
 	p.RenewWithin, p.RenewPercent = 0, 0
@@ -285,6 +288,9 @@ func (d document) setTimes(p *Profile) (err error) {
 	}
 	return err
 }
+
+// usualShare is the renewal threshold that Intune advises, in percent.
+const usualShare = 20
 
 // setOffice is about what happens around the certificate.
 func (d document) setOffice(p *Profile) error {

@@ -3,6 +3,7 @@ package scep_test
 import (
 	"crypto/x509"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func TestDocumentRefuses(t *testing.T) {
 		"no CRL":              {"name: x\ncrl: false", "revocation"},
 		"life":                {"name: x\nvalidity: 826d", "825 days"},
 		"life in months":      {"name: x\nvalidity: 12m", "days or hours"},
-		"renewal":             {"name: x\nvalidity: 30d\nrenew_within: 30d", "before its certificates begin"},
+		"renewal":             {"name: x\nvalidity: 30d\nrenew_within: 31d", "before its certificates begin"},
 		"percent":             {"name: x\nrenew_within: 100%", "1% to 99%"},
 		"challenge life":      {"name: x\nchallenge_life: 91d", "90 days"},
 		"names":               {"name: x\nnames: check", "names is ignore or match"},
@@ -181,6 +182,12 @@ func TestShippedProfiles(t *testing.T) {
 	}
 	if p := must(b.Profile(t.Context(), scep.MailSigning))(t); p.Life != 90*24*time.Hour || p.Mail[0] != "{{mail}}" {
 		t.Errorf("changed: got %+v", p)
+	}
+	if err := write(t, b, "name: short\nvalidity: 30d"); err != nil {
+		t.Fatal(err)
+	}
+	if p := must(b.Profile(t.Context(), "short"))(t); p.RenewalShare() != 20 {
+		t.Errorf("short-lived: renewal in the last %d percent, want 20", p.RenewalShare())
 	}
 	if err := write(t, b, "name: smime-signing\nremove: true"); err != nil {
 		t.Fatal(err)
@@ -226,5 +233,21 @@ func TestProfileChanges(t *testing.T) {
 	}
 	if _, err := w.keeper.Certify(t.Context(), scep.Application{Profile: scep.MailEncryption, Type: "19"}); !errors.Is(err, scep.ErrProfileEncryption) {
 		t.Errorf("keeper: got %v", err)
+	}
+}
+
+// The profiles that the page shows are taken.
+func TestDocumentedProfiles(t *testing.T) {
+	page := must(os.ReadFile("../docs/certificates.head.md"))(t)
+	b := newWorld(t).newBook()
+	examples := strings.Split(string(page), "```yaml\n")[1:]
+	for _, e := range examples {
+		text, _, _ := strings.Cut(e, "```")
+		if err := write(t, b, text); err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+	if len(examples) < 2 {
+		t.Errorf("%d examples", len(examples))
 	}
 }

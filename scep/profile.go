@@ -128,7 +128,7 @@ func (p Profile) check() error {
 		return ErrProfileInvalid.Saying(what + "lacks a subject.")
 	case p.Life <= 0 || p.Life > maxLife:
 		return ErrProfileInvalid.Saying(what + "needs a validity of at most 825 days.")
-	case p.RenewWithin < 0 || p.RenewWithin >= p.Life || p.RenewPercent < 0 || p.RenewPercent > 99:
+	case p.RenewWithin < 0 || p.RenewWithin > p.Life || p.RenewPercent < 0 || p.RenewPercent > 99:
 		return ErrProfileInvalid.Saying(what + "renews before its certificates begin.")
 	case p.Use != cert.Encryption && (p.ChallengeLife <= 0 || p.ChallengeLife > maxChallengeLife):
 		return ErrProfileInvalid.Saying(what + "needs challenges that live at most 90 days.")

@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/signet-mdm/signet/appconfig"
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep"
 )
 
 // head gives the part of a page that people write.
@@ -75,4 +77,20 @@ func TestExamples(t *testing.T) {
 	if found < 2 {
 		t.Errorf("found %d examples, want at least 2", found)
 	}
+}
+
+func TestCertificates(t *testing.T) {
+	text := head(t, "certificates.head.md")
+	for _, v := range subject.Variables() {
+		if !strings.Contains(strings.ToLower(string(text)), "`{{"+v+"}}`") {
+			t.Errorf("certificates.head.md does not have the variable %s", v)
+		}
+	}
+	out := bytes.NewBuffer(text)
+	out.WriteString("## Fields\n\nDots are levels of the document.\n\n| field | meaning |\n| --- | --- |\n")
+	for _, f := range scep.Fields() {
+		fmt.Fprintf(out, "| `%s` | %s |\n", f.Name, cell(f.Doc))
+	}
+	fmt.Fprintf(out, "\nAttributes of a subject: `%s`, or an OID.\n", strings.Join(cert.AttributeTypes(), "`, `"))
+	page(t, "certificates.md", out.Bytes())
 }
