@@ -18,8 +18,9 @@ type CertifierConfig struct {
 	Store       Store
 	Issuers     []*ca.Issuer // to begin with
 	Profiles    Catalogue
-	AllowLegacy bool // as in [Config]
-	Lab         *Lab // nil, as it should be: no static challenge
+	Outside     *Outside // the CA of profiles with the issuer [Upstream]; nil when there is none
+	AllowLegacy bool     // as in [Config]
+	Lab         *Lab     // nil, as it should be: no static challenge
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -52,7 +53,7 @@ func NewCertifier(c CertifierConfig) *Certifier {
 type issuing struct {
 	Application
 	profile Profile
-	issuer  *ca.Issuer
+	issuer  signing
 	signer  *x509.Certificate
 	wanted  csr
 }
@@ -67,7 +68,10 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 		return cert.Record{}, err
 	}
 	p.Legacy = p.Legacy || v.AllowLegacy
-	issuer, err := v.current(p.Issuer)
+	if p.Issuer == Upstream { // which knows nothing of our renewals
+		p.RenewWithin, p.RenewPercent = 0, 0
+	}
+	issuer, err := v.signing(p.Issuer)
 	if err != nil {
 		return cert.Record{}, fmt.Errorf("certificate profile %s: %w", p.Name, err)
 	}
@@ -90,6 +94,28 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 		return v.enroll(ctx, i)
 	}
 	return cert.Record{}, ErrMessageType
+}
+
+// signing is the bottom of issuance: a CA of ours, or somebody else's.
+type signing interface {
+	Name() string
+	// make gives the certificate that i is about, which is written down before
+	// and stored after. A challenge stays as good as before when it fails.
+	make(ctx context.Context, a issuing, i Issuance) (Issuance, *x509.Certificate, error)
+}
+
+func (v *Certifier) signing(name string) (signing, error) {
+	if name == Upstream {
+		if v.Outside == nil {
+			return nil, ErrIssuerUnknown
+		}
+		return handingOn{v, v.Outside}, nil
+	}
+	i, err := v.current(name)
+	if err != nil {
+		return nil, err
+	}
+	return ours{v, i}, nil
 }
 
 func (v *Certifier) issuer(name string) (*ca.Issuer, error) {

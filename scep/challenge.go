@@ -59,16 +59,17 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 			return Challenge{}, ErrDomain
 		}
 	}
-	now, secret := s.Now(), seal.Random()
-	if l.Profile.Use != cert.Identity { // whose names are always the same
+	now, g := s.Now(), Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names}
+	if l.Profile.Use != cert.Identity && l.Issuer != Upstream { // whose names are always the same
 		if err := l.rehearse(l.issuer, names, now); err != nil {
 			return Challenge{}, s.nameless(ctx, by, r, err)
 		}
 	}
-	t := Ticket{
-		Grant: Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names},
-		Hash:  secret.Hash(), Created: now, Expires: now.Add(cmp.Or(r.Life, l.ChallengeLife)),
+	secret, until, err := s.secret(ctx, l, g, now.Add(cmp.Or(r.Life, l.ChallengeLife)))
+	if err != nil {
+		return Challenge{}, err
 	}
+	t := Ticket{Grant: g, Hash: secret.Hash(), Created: now, Expires: until}
 	if err := s.Store.ChallengeMade(ctx, t, entry(now, by, journal.ChallengeIssued, t.Grant)); err != nil {
 		return Challenge{}, err
 	}

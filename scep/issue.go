@@ -134,33 +134,48 @@ func (v *Certifier) once(ctx context.Context, a issuing, i Issuance, refused err
 }
 
 // issue makes the certificate in the order that makes dying at any point safe:
-// prepare and check, write down the serial number, sign, store. What was
-// begun is ended although the client hangs up.
+// write down that one is made, make it, store it. What was begun is ended
+// although the client hangs up.
 func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTime)
 	defer cancel()
-	now := v.Now()
-	p, err := a.issuer.Prepare(a.request(i), now)
-	if err != nil {
-		return cert.Record{}, broken(err)
-	}
-	i.Issuer, i.Serial, i.Shard, i.TBS, i.NotAfter, i.At = a.issuer.Name(), p.Serial(), p.Shard(), p.TBS(), p.Draft.NotAfter, now
-	if err := v.Store.SerialReserved(ctx, i); err != nil {
-		return cert.Record{}, fmt.Errorf("reserving serial number %s: %w", i.Serial, err)
-	}
-	c, err := a.issuer.Issue(p)
+	i.Issuer, i.At = a.issuer.Name(), v.Now()
+	i, c, err := a.issuer.make(ctx, a, i)
 	if err != nil {
 		return cert.Record{}, err
 	}
-	r := record(c, i.Grant, a.profile.Use, now)
-	e := entry(now, device(i.Grant, a.Remote), journal.CertificateIssued, i.Grant)
+	r := record(c, i.Grant, a.profile.Use, i.At)
+	e := entry(i.At, device(i.Grant, a.Remote), journal.CertificateIssued, i.Grant)
 	e.Cert, e.Due.Devices, e.Detail["serial"] = r.Fingerprint, append(e.Due.Devices, i.Holder.Device), string(r.Serial)
 	if err := v.Store.CertificateIssued(ctx, i, r, e); err != nil {
-		return cert.Record{}, fmt.Errorf("storing certificate %s: %w", i.Serial, err)
+		if i.Issuer == Upstream {
+			v.unwanted(ctx, a, i, c, err)
+		}
+		return cert.Record{}, fmt.Errorf("storing certificate %s: %w", r.Serial, err)
 	}
 	v.Log.InfoContext(ctx, "certificate issued", logx.Profile, a.Profile, logx.User, i.Holder.User, logx.Device, i.Holder.Device,
 		logx.Cert, r.Fingerprint.String(), logx.Serial, string(r.Serial), logx.Remote, a.Remote)
 	return r, nil
+}
+
+// ours is a CA whose key we have.
+type ours struct {
+	*Certifier
+	*ca.Issuer
+}
+
+// make prepares and checks, writes down the serial number, and signs.
+func (o ours) make(ctx context.Context, a issuing, i Issuance) (Issuance, *x509.Certificate, error) {
+	p, err := o.Prepare(a.request(i), i.At)
+	if err != nil {
+		return i, nil, broken(err)
+	}
+	i.Serial, i.Shard, i.TBS, i.NotAfter = p.Serial(), p.Shard(), p.TBS(), p.Draft.NotAfter
+	if err := o.Store.SerialReserved(ctx, i); err != nil {
+		return i, nil, fmt.Errorf("reserving serial number %s: %w", i.Serial, err)
+	}
+	c, err := o.Issue(p)
+	return i, c, err
 }
 
 // broken tells the client of a rule that its key breaks; other rules are for

@@ -103,6 +103,7 @@ func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Reco
 		return cert.Record{}, ErrPending
 	}
 	var err error
+	a.CSR = r.CSR
 	if a.wanted, err = readCSR(r.CSR, a.profile.Legacy); err != nil {
 		return cert.Record{}, err
 	}

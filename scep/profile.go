@@ -120,6 +120,8 @@ const (
 func (p Profile) check() error {
 	what := "The certificate profile " + p.Name + " "
 	switch {
+	case p.Use != cert.Signing && p.Issuer == Upstream:
+		return ErrUpstreamIdentity
 	case !profileName.MatchString(p.Name):
 		return ErrProfileInvalid.Saying("The name of a certificate profile has other characters than a-z, 0-9 and -, or more than 64.")
 	case p.kind() == "":

@@ -163,6 +163,9 @@ func (v *Certifier) forsake(ctx context.Context) error {
 
 // Publish implements [Keeper].
 func (v *Certifier) Publish(ctx context.Context, issuer string) error {
+	if issuer == Upstream { // what it revoked is for the other CA to tell
+		return nil
+	}
 	i, err := v.issuer(issuer)
 	if err != nil {
 		return err

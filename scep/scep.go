@@ -43,6 +43,7 @@ type Config struct {
 	Keeper      Keeper
 	Authorities []Authority // to begin with; one without RA only publishes its revocations, as a root does
 	Profiles    Catalogue
+	Beyond      *Beyond       // the CA of profiles with the issuer [Upstream]; nil when there is none
 	URL         string        // where the profiles are served, each under its name: https://mdm.example.com/scep
 	AllowLegacy bool          // each profile is as if it were Legacy
 	MaxSkew     time.Duration // of a client's clock; 0: a day, negative: any
@@ -151,7 +152,7 @@ func New(c Config) (*Service, error) {
 	_, kept := c.Profiles.(*Book)
 	for _, p := range list {
 		switch _, err := s.lineOf(p); {
-		case err == nil, p.Name == MailEncryption && errors.Is(err, ErrProfileEncryption):
+		case err == nil, errors.Is(err, ErrUpstreamRA), p.Name == MailEncryption && errors.Is(err, ErrProfileEncryption):
 		case !kept || IsShipped(p.Name):
 			return nil, err
 		default: // it was right when it was applied
@@ -173,6 +174,9 @@ func (s *Service) line(ctx context.Context, profile string) (*line, error) {
 func (s *Service) lineOf(p Profile) (*line, error) {
 	if err := p.overSCEP(); err != nil {
 		return nil, err
+	}
+	if p.Issuer == Upstream {
+		return s.beyond(p)
 	}
 	a, known := s.standing(p.Issuer, Current)
 	if !known || !a.RA.complete() {

@@ -129,10 +129,15 @@ type IssuanceStore interface {
 	SerialReserved(ctx context.Context, i Issuance) error
 	// CertificateIssued completes a reservation: it consumes the challenge or
 	// ends the renewed certificate's turn, and the approval if there is one, and
-	// stores the record. All or nothing: ErrChallengeUsed or ErrRenewalOver when
+	// stores the record. The serial number and the end of the record take the
+	// place of those that were written down, which another CA did not know. All
+	// or nothing: ErrChallengeUsed or ErrRenewalOver when
 	// another request was faster, ErrRequestDecided when the approval was
 	// withdrawn, ErrHolder when the holder is gone.
 	CertificateIssued(ctx context.Context, i Issuance, r cert.Record, e journal.Entry) error
+	// CertificateUnwanted writes down that another CA made a certificate which
+	// nobody gets.
+	CertificateUnwanted(ctx context.Context, e journal.Entry) error
 	// Repeated finds what the same challenge or renewed certificate gave to
 	// the same transaction and key, not before since.
 	Repeated(ctx context.Context, i Issuance, since time.Time) (r cert.Record, found bool, err error)

@@ -47,6 +47,7 @@ type world struct {
 	device subject.Device
 
 	getOnly bool // do not offer POST
+	outside *scep.Outside
 
 	mu  sync.Mutex
 	now time.Time
@@ -82,7 +83,7 @@ func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	h, c := theHouse(), w.config
-	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, Lab: w.lab,
+	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, Lab: w.lab, Outside: w.outside,
 		Issuers: []*ca.Issuer{h.device.Issuer, h.mail.Issuer, h.root}, Log: c.Log, Now: c.Now})
 	if c.Keeper == nil {
 		c.Keeper = w.keeper

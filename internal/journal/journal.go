@@ -67,6 +67,7 @@ const (
 	RequestDenied      Action = "scep.request_denied"
 	CertificateIssued  Action = "certificate.issued"
 	CertificateRevoked Action = "certificate.revoked"
+	CertificateRefused Action = "certificate.refused" // another CA gave one that nobody gets; it is to be revoked there
 	KeyImported        Action = "key.imported"
 	KeyRemoved         Action = "key.removed"
 	KeyOpened          Action = "key.opened"

@@ -177,9 +177,9 @@ func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Rec
 		if err != nil {
 			return fmt.Errorf("ending the turn of older certificates: %w", err)
 		}
-		n, err := changed(ctx, tx, `UPDATE issuance SET state = 'issued', issued_at = ?, fingerprint = ?, tbs = ?
+		n, err := changed(ctx, tx, `UPDATE issuance SET state = 'issued', issued_at = ?, fingerprint = ?, tbs = ?, serial = ?, not_after = ?
 			WHERE issuer = ? AND serial = ? AND state = 'issuing'`,
-			micros(e.At), fingerprint(r.Fingerprint), []byte{}, i.Issuer, i.Serial)
+			micros(e.At), fingerprint(r.Fingerprint), []byte{}, r.Serial, micros(r.NotAfter), i.Issuer, i.Serial)
 		if err != nil {
 			return fmt.Errorf("completing issuance: %w", err)
 		}
@@ -191,6 +191,11 @@ func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Rec
 		}
 		return record(ctx, tx, e)
 	})
+}
+
+// CertificateUnwanted implements [scep.IssuanceStore].
+func (s SCEP) CertificateUnwanted(ctx context.Context, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
 }
 
 // spend consumes what allows the issuance.

@@ -124,6 +124,24 @@ func testSCEP(t *testing.T, open Open) {
 		})
 	})
 
+	t.Run("another CA says the serial number", func(t *testing.T) {
+		db := open(t)
+		s := scepFacetOf(t, db)
+		i := s.by(s.challenge(s.holder("alice@example.com"), "p"))
+		s.must(s.SerialReserved(t.Context(), i))
+		r := recordOf(i)
+		r.Serial, r.NotAfter = "0abc", i.NotAfter.Add(-time.Hour)
+		s.must(s.CertificateIssued(t.Context(), i, r, entry(journal.CertificateIssued)))
+		if got := s.issued(r.Fingerprint).Record; got.Serial != r.Serial || !got.NotAfter.Equal(r.NotAfter) {
+			t.Errorf("got serial %s until %v, want %s until %v", got.Serial, got.NotAfter, r.Serial, r.NotAfter)
+		}
+		before := entries(t, db)
+		s.must(s.CertificateUnwanted(t.Context(), entry(journal.CertificateRefused)))
+		if got := entries(t, db) - before; got != 1 {
+			t.Errorf("%d entries for one that nobody gets, want 1", got)
+		}
+	})
+
 	t.Run("a challenge gives one certificate", func(t *testing.T) {
 		db := open(t)
 		s := scepFacetOf(t, db)

@@ -326,3 +326,8 @@ func serial() *big.Int {
 	b[0] = 1
 	return new(big.Int).SetBytes(b)
 }
+
+// Certify gives an RA's certificate, as the server's administrator would.
+func (a *Authority) Certify(key crypto.PublicKey, name string) *x509.Certificate {
+	return sign(template(name, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment), a.CA, key, a.caKey)
+}

@@ -1,0 +1,220 @@
+package scep
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/scep/ca"
+)
+
+// Upstream is the name of the issuer that is not ours: the CA of the
+// organisation, behind a SCEP server to which requests are handed on.
+const Upstream = "upstream"
+
+// What can go wrong with a CA that is not ours.
+var (
+	ErrUpstreamRA = fault.New(fault.Unavailable, "scep_upstream_ra",
+		"The other certification authority has not given us a registration certificate yet.", "The server's log says why; it is asked again every minute.")
+	ErrUpstreamIdentity = fault.New(fault.Invalid, "scep_upstream_identity",
+		"Identities of devices are issued by our own CA only: keys are opened by them.", "Use the other certification authority for S/MIME signing certificates.")
+	ErrUpstreamStatic = fault.New(fault.Unavailable, "scep_upstream_static",
+		"The other certification authority gave the same challenge as before.", "Every challenge must be good once: switch off a password that all share, such as NDES's UseSinglePassword.")
+	ErrUpstreamNames = fault.New(fault.Denied, "scep_upstream_names",
+		"The request asks for other names than the challenge is for, and the other certification authority would take them.", "Let the client ask for the names that signet scep challenge shows.")
+	ErrUpstreamCertificate = fault.New(fault.Denied, "scep_upstream_certificate",
+		"The certificate of the other certification authority is not what it should be.", "Nobody gets it. Revoke it there; the journal has its serial number. Mend the template there.")
+)
+
+// Outside is a CA that is not ours, as the keeper sees it.
+type Outside struct {
+	CA   *ca.Public // named [Upstream]
+	SCEP Enroller
+}
+
+// Enroller asks a CA that is not ours.
+type Enroller interface {
+	// Enroll hands a certificate request on and gives what came back: of the
+	// key of the request and signed by the CA, and nobody's word for more.
+	// Every refusal is a fault. It ends when ctx does.
+	Enroll(ctx context.Context, csr []byte) (*x509.Certificate, error)
+}
+
+// Beyond is a CA that is not ours, as the RA sees it.
+type Beyond struct {
+	CA *ca.Public // named [Upstream]
+	// RA gives ours under that CA. ErrUpstreamRA while it has made none.
+	RA         func() (RA, error)
+	Challenges Challenges
+}
+
+// Challenges gives the challenges of a CA that is not ours.
+type Challenges interface {
+	// Challenge gives a fresh one for a certificate about that (profile, user,
+	// device, commonName, mail), and how long it lasts; an empty one where the
+	// CA wants none.
+	Challenge(ctx context.Context, about map[string]string) (secret seal.Secret, life time.Duration, err error)
+}
+
+// handingOn is the bottom of issuance by a CA that is not ours.
+type handingOn struct {
+	*Certifier
+	*Outside
+}
+
+// Name implements signing.
+func (h handingOn) Name() string { return Upstream }
+
+// make hands the request on as it is: it is signed by its key, so that neither
+// we nor anybody else can change it. That is why it must ask for the right
+// names. What comes back and is not right is written into the journal, and
+// goes nowhere.
+func (h handingOn) make(ctx context.Context, a issuing, i Issuance) (Issuance, *x509.Certificate, error) {
+	if err := asksFor(a.CSR, i.Names); err != nil {
+		return i, nil, err
+	}
+	i.Serial, i.TBS, i.NotAfter = unknownSerial(), a.CSR, i.At.Add(a.profile.Life)
+	if err := h.Store.SerialReserved(ctx, i); err != nil {
+		return i, nil, fmt.Errorf("writing down a request to the other CA: %w", err)
+	}
+	c, err := h.SCEP.Enroll(ctx, a.CSR)
+	if err != nil {
+		return i, nil, fmt.Errorf("asking the other CA: %w", err)
+	}
+	if err := h.fits(a, i, c); err != nil {
+		h.unwanted(ctx, a, i, c, err)
+		return i, nil, err
+	}
+	return i, c, nil
+}
+
+// unknownSerial stands for the serial number until the other CA has said it.
+func unknownSerial() cert.Serial {
+	b := make([]byte, 20)
+	rand.Read(b)
+	return cert.SerialOf(new(big.Int).SetBytes(b))
+}
+
+// asksFor wants the names of the request to be those, whatever the order and
+// the form that they are written in.
+func asksFor(csr []byte, want ca.Names) error {
+	r, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return ErrUnreadable
+	}
+	if name, differ := otherNames(r.RawSubject, r.Extensions, want); differ {
+		return ErrUpstreamNames.With(fmt.Errorf("it differs in %s", name))
+	}
+	return nil
+}
+
+// maxOutside is the longest life of a certificate of a CA that is not ours.
+const maxOutside = 3*365*day + day
+
+// fits tells whether the certificate is what the profile is for.
+func (h handingOn) fits(a issuing, i Issuance, c *x509.Certificate) error {
+	name, differ := otherNames(c.RawSubject, c.Extensions, i.Names)
+	const mail = x509.ExtKeyUsageEmailProtection
+	odd := func(u x509.ExtKeyUsage) bool { return u != mail && u != x509.ExtKeyUsageClientAuth }
+	for _, rule := range []struct {
+		broken bool
+		what   string
+	}{
+		{!h.CA.Made(c) || !cert.SameKey(a.wanted.key, c.PublicKey), "another key or another issuer"},
+		{differ, "other names: " + name},
+		{c.IsCA, "a CA's powers"},
+		{c.KeyUsage&x509.KeyUsageDigitalSignature == 0 || c.KeyUsage&^(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) != 0,
+			"a key usage that is not for signing alone"},
+		{!slices.Contains(c.ExtKeyUsage, mail) || slices.ContainsFunc(c.ExtKeyUsage, odd), "an extended key usage that is not for mail"},
+		{c.SerialNumber.Sign() <= 0, "no serial number"},
+		{i.At.Before(c.NotBefore.Add(-time.Hour)) || !i.At.Before(c.NotAfter) || c.NotAfter.Sub(c.NotBefore) > maxOutside, "a validity that is not now, or over three years"},
+	} {
+		if rule.broken {
+			return ErrUpstreamCertificate.Saying("The certificate of the other certification authority has " + rule.what + ".")
+		}
+	}
+	return nil
+}
+
+// unwanted writes down that the other CA made a certificate which nobody gets.
+func (v *Certifier) unwanted(ctx context.Context, a issuing, i Issuance, c *x509.Certificate, why error) {
+	f := cert.FingerprintOf(c.Raw)
+	e := entry(v.Now(), device(i.Grant, a.Remote), journal.CertificateRefused, i.Grant)
+	e.Cert, e.Detail["serial"], e.Detail["issuer"], e.Detail["code"] = f, string(cert.SerialOf(c.SerialNumber)), Upstream, fault.Code(why)
+	v.Log.WarnContext(ctx, "a certificate of the other CA is refused: revoke it there", logx.Profile, a.Profile, logx.User, i.Holder.User,
+		logx.Device, i.Holder.Device, logx.Cert, f.String(), logx.Serial, string(cert.SerialOf(c.SerialNumber)), logx.Err, why)
+	if err := v.Store.CertificateUnwanted(ctx, e); err != nil {
+		v.Log.ErrorContext(ctx, "a refused certificate is not in the journal", logx.Cert, f.String(), logx.Err, err)
+	}
+}
+
+// beyond gives a profile of the CA that is not ours.
+func (s *Service) beyond(p Profile) (*line, error) {
+	if s.Beyond == nil {
+		return nil, fmt.Errorf("certificate profile %s: upstream.url is not set", p.Name)
+	}
+	ra, err := s.Beyond.RA()
+	if err != nil {
+		return nil, err
+	}
+	return &line{p, s.Beyond.CA, ra, []desk{{s.Beyond.CA, ra}}}, nil
+}
+
+// secret makes the secret of a challenge and says until when it is good. Where
+// the CA is not ours it is one of its own: the request that carries it is
+// handed on unchanged.
+func (s *Service) secret(ctx context.Context, l *line, g Grant, until time.Time) (seal.Secret, time.Time, error) {
+	if l.Issuer != Upstream {
+		return seal.Random(), until, nil
+	}
+	about := map[string]string{"profile": g.Profile, "user": string(g.Holder.User), "device": string(g.Holder.Device), "commonName": commonNameOf(g.Names.DN())}
+	if len(g.Names.Mail) > 0 {
+		about["mail"] = g.Names.Mail[0]
+	}
+	secret, life, err := s.Beyond.Challenges.Challenge(ctx, about)
+	switch {
+	case err != nil:
+		return secret, until, fmt.Errorf("getting a challenge of the other CA: %w", err)
+	case secret.Empty():
+		return seal.Random(), until, nil
+	}
+	if _, err := s.Store.Ticket(ctx, secret.Hash()); !errors.Is(err, ErrChallengeUnknown) {
+		return seal.Secret{}, until, errors.Join(ErrUpstreamStatic, err)
+	}
+	if end := s.Now().Add(life); life > 0 && end.Before(until) {
+		until = end
+	}
+	return secret, until, nil
+}
+
+// SigningNames gives the names that an S/MIME signing certificate of that
+// device will have, as a SCEP payload asks for them.
+func (s *Service) SigningNames(ctx context.Context, u subject.User, d subject.Device) (name [][][]string, mail, uris []string, err error) {
+	p, err := s.Profiles.Profile(ctx, MailSigning)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	n, err := p.names(u, d)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, rdn := range n.DN() {
+		var step [][]string
+		for _, a := range rdn {
+			step = append(step, []string{a.Type, a.Value})
+		}
+		name = append(name, step)
+	}
+	return name, n.Mail, n.URIs, nil
+}
