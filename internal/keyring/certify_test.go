@@ -17,6 +17,10 @@ func TestCertify(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, root := selfSigned(t, key), selfSigned(t, elsewhere)
+	waiting, err := keyring.Open(dir, unlock) // another process
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		name  string
 		certs []*x509.Certificate
@@ -41,7 +45,7 @@ func TestCertify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ring := range []*keyring.Ring{r, again} {
+	for _, ring := range []*keyring.Ring{r, again, waiting} {
 		if got, err := ring.Certificates("device"); err != nil || len(got) != 2 || !got[0].Equal(own) {
 			t.Errorf("device: got %d certificates, %v", len(got), err)
 		}

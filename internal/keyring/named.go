@@ -146,10 +146,26 @@ func (r *Ring) get(name string) (named, error) {
 	r.mu.RLock()
 	k, ok := r.named[name]
 	r.mu.RUnlock()
-	if ok {
+	switch {
+	case !ok:
+		return r.late(name)
+	case len(k.certs) > 0:
 		return k, nil
 	}
-	return r.late(name)
+	return r.certified(name, k), nil
+}
+
+// certified gives a key that waited for its certificate, with the one that
+// another process may have stored by now.
+func (r *Ring) certified(name string, k named) named {
+	certs, err := r.readChain(name)
+	if err != nil || len(certs) == 0 || !cert.SameKey(k.key.Public(), certs[0].PublicKey) {
+		return k
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.named[name] = named{k.key, certs}
+	return r.named[name]
 }
 
 // late gives a key that came into the directory after the ring was opened, from
