@@ -41,7 +41,7 @@ type document struct {
 	AIA      *bool     `yaml:"aia,omitempty" doc:"Name where the CA's certificate is found"`
 
 	Validity      string  `yaml:"validity,omitempty" doc:"Such as 365d; at most 825d"`
-	RenewWithin   *string `yaml:"renew_within,omitempty" doc:"Renewal begins so long before the end: 90d, or 20% of the validity; never for not at all"`
+	RenewWithin   *string `yaml:"renew_within,omitempty" doc:"Renewal begins so long before the end: 90d, or 20% of the validity; never for with a new challenge only"`
 	ChallengeLife string  `yaml:"challenge_life,omitempty" doc:"How long a challenge waits, such as 25h; at most 90d"`
 	Legacy        *bool   `yaml:"legacy,omitempty" doc:"Also serve clients that speak triple DES and SHA-1 only"`
 	Approval      *bool   `yaml:"approval,omitempty" doc:"A person decides on each certificate"`

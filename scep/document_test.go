@@ -251,3 +251,24 @@ func TestDocumentedProfiles(t *testing.T) {
 		t.Errorf("%d examples", len(examples))
 	}
 }
+
+// What is read writes a document that reads the same, and whose names can be
+// filled in or are refused.
+func FuzzProfileDocument(f *testing.F) {
+	for _, seed := range []string{fullDocument, "name: x\nsubject:\n  - O: a\n  - CN: ['{{mail}}', b]\n    UID: c", "name: x\nsubject: '{{OnPrem_Distinguished_Name}}'",
+		"name: x\nkey: {curves: [P-256]}\nsan: {uri: ['{{OnPremisesSecurityIdentifier}}x']}", "name: x\nsubject: 'CN=\\#\\20\\,'", "&a [*a]", "{"} {
+		f.Add([]byte(seed))
+	}
+	u := subject.User{Mail: "alice@example.com", UPN: "alice@example.com", Name: `a,"b+c=`, OnPremises: subject.OnPremises{DistinguishedName: "CN=a", SID: "S-1-5"}}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := scep.ReadProfile(text)
+		if err != nil {
+			return
+		}
+		again, err := scep.ReadProfile([]byte(p.Document()))
+		if err != nil || again.Document() != p.Document() {
+			t.Fatalf("%v\n%s\n%s", err, p.Document(), again.Document())
+		}
+		_, _ = scep.NamesOf(p, u, subject.Device{ID: "d"})
+	})
+}

@@ -16,3 +16,12 @@ func ReadPoll(der []byte) error { return readPoll(der) }
 
 // NamesOf opens the filling in of templates to tests.
 func NamesOf(p Profile, u subject.User, d subject.Device) (ca.Names, error) { return p.names(u, d) }
+
+// ReadProfile opens the reading of documents to tests.
+func ReadProfile(text []byte) (Profile, error) {
+	d, err := readDocument(text)
+	if err != nil {
+		return Profile{}, err
+	}
+	return d.over(Shipped("device", "smime")[1])
+}

@@ -131,7 +131,7 @@ const sidURI = "tag:microsoft.com,2022-09-14:sid:"
 // expandURI escapes values, so that none can begin a path or a query of its own.
 func expandURI(template string, u subject.User, d subject.Device) (string, error) {
 	text, err := subject.ExpandWith(template, u, d, escapeURI)
-	if uses, _ := subject.Uses(template); len(uses) == 1 && uses[0] == sid && strings.HasPrefix(strings.TrimSpace(template), "{{") {
+	if uses, _ := subject.Uses(template); len(uses) == 1 && uses[0] == sid && strings.HasPrefix(template, "{{") && strings.HasSuffix(template, "}}") {
 		text = sidURI + text
 	}
 	return text, err
