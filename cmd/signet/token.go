@@ -24,7 +24,7 @@ func (a *app) tokenCreate() *cobra.Command {
 		Short: "Make an API token and print it, this once",
 		Long: `Makes an API token and prints it on standard output, this once. The roles:
 
-  admin     everything
+  admin     everything but approving
   helpdesk  sees users and devices, and asks devices again; does not invite
   auditor   reads everything, changes nothing
   approver  decides on what needs approval; it needs --user, because a person
