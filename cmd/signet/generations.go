@@ -62,6 +62,7 @@ type generations struct {
 	signer      profileSigner
 	tls         *tls.Certificate
 	lacks       bool // a key is not here, and may come
+	opened      time.Time
 }
 
 // wireKeys adopts the keys that an installation begins with.
@@ -136,7 +137,7 @@ func (s *server) follow(ctx context.Context) (int, error) {
 	s.following.Lock()
 	defer s.following.Unlock()
 	mark, err := s.db.Rollover().Mark(ctx)
-	if now := s.keys.Load(); err != nil || mark == now.mark && !now.lacks {
+	if now := s.keys.Load(); err != nil || mark == now.mark && (!now.lacks || time.Since(now.opened) < time.Minute) {
 		return 0, err
 	}
 	g, err := s.load(ctx)
@@ -155,7 +156,7 @@ func (s *server) follow(ctx context.Context) (int, error) {
 
 // using opens what is needed of the keys.
 func (s *server) using(all []rollover.Generation) (*generations, error) {
-	u := &generations{all: all}
+	u := &generations{all: all, opened: time.Now()}
 	for _, line := range []string{rootKey, deviceKey, mailKey, servicesKey} {
 		for _, g := range all {
 			if g.Line != line || !g.Made() {
@@ -228,11 +229,12 @@ func (s *server) seat(u *generations, g rollover.Generation) (*ca.Issuer, error)
 }
 
 // desks gives a CA its RAs: of those whose keys are here the newest, and the
-// ones before.
+// ones before. One that is over is better than none, where a newer one is not
+// here.
 func (s *server) desks(u *generations, g rollover.Generation, a *scep.Authority) error {
 	line := g.Name + "-" + raPart
 	for _, r := range slices.Backward(u.all) { // the newest first
-		if r.Line != line || !r.Made() {
+		if r.Line != line || !r.Made() && !(r.State == rollover.Over && a.RA.Certificate == nil) {
 			continue
 		}
 		ra, err := openRA(s.ring, r.Name)

@@ -36,7 +36,7 @@ import (
 func TestDocs(t *testing.T) {
 	judge.Need(t, "bash", "openssl", "curl", "jq", "pki")
 	bin := build(t)
-	for _, pages := range [][]string{{"docs/quickstart.md", "docs/scep.md", "docs/exchange.md", "docs/keys.md", "docs/backup.md"}, {"docs/push.md"}, {"docs/api.md"}, {"docs/offline-root.md"}} {
+	for _, pages := range [][]string{{"docs/quickstart.md", "docs/scep.md", "docs/exchange.md", "docs/keys.md", "docs/backup.md"}, {"docs/push.md"}, {"docs/api.md"}, {"docs/offline-root.md"}, {"docs/rollover.md"}} {
 		t.Run(filepath.Base(pages[0]), func(t *testing.T) {
 			t.Parallel()
 			r := newReader(t, bin)

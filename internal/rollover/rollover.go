@@ -131,8 +131,8 @@ type Store interface {
 	// LastEnd tells when the last certificate that an issuer made ends; zero
 	// when there is none.
 	LastEnd(ctx context.Context, issuer string) (time.Time, error)
-	// DevicesWithout counts the enrolled devices that are to trust our roots and
-	// have not shown this one.
+	// DevicesWithout counts the enrolled devices that have not shown this root
+	// certificate.
 	DevicesWithout(ctx context.Context, root cert.Fingerprint) (int, error)
 }
 

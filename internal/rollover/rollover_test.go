@@ -248,9 +248,11 @@ func TestRoot(t *testing.T) {
 	if all, err := w.s.Status(ctx); err != nil || all[0].Waiting != 3 || !all[0].Ready || all[1].Waiting != 0 {
 		t.Errorf("status %+v, %v", all, err)
 	}
-	w.lack = 0
-	_, err = w.s.Activate(ctx, admin, "root", false)
+	_, err = w.s.Activate(ctx, admin, "root", true)
 	w.must(err)
+	w.must(w.run()) // who lacks it would not know the server any more
+	w.same("map[root:past root-2:current smime:current smime-ra:current tls:current]")
+	w.lack = 0
 	w.must(w.run())
 	w.same("map[root:past root-2:current smime:current smime-ra:current tls:past tls-2:current]")
 	w.now = w.now.Add(30 * day)

@@ -113,13 +113,16 @@ func (s *Service) renew(ctx context.Context, all []Generation) (n int, err error
 		if g.State != Current || !s.renews(g.Line) || g.Certificate() == nil || open(all, g.Line) {
 			continue
 		}
-		above, use := s.above(all, g)
+		above, use, err := s.above(ctx, all, g)
+		if err != nil {
+			return n, err
+		}
 		ends := g.Certificate().NotAfter.Add(-s.notice(g.Line))
 		if !use || s.Now().Before(ends) && above == g.Above {
 			continue
 		}
 		next := after(all, g.Line, above, s.Now())
-		err := s.Store.GenerationsWanted(ctx, []Generation{next}, s.entry(keeper, journal.RolloverStarted, next))
+		err = s.Store.GenerationsWanted(ctx, []Generation{next}, s.entry(keeper, journal.RolloverStarted, next))
 		if err == nil {
 			n++
 		} else if !errors.Is(err, ErrUnderWay) {
@@ -137,18 +140,26 @@ func open(all []Generation, line string) bool {
 }
 
 // above gives what certifies the next generation of g's line, and whether one
-// is of any use: a part ends with its CA.
-func (s *Service) above(all []Generation, g Generation) (string, bool) {
+// is of any use: a part ends with its CA. What devices know the server by stays
+// below its root until all of them have the new one, however that was activated.
+func (s *Service) above(ctx context.Context, all []Generation, g Generation) (string, bool, error) {
 	if l, named := s.line(g.Line); named {
 		current, is := In(all, l.Above, Current)
-		return current.Name, is
+		if !is || current.Name == g.Above || current.Root().Equal(g.Root()) {
+			return current.Name, is, nil
+		}
+		n, err := s.Store.DevicesWithout(ctx, cert.FingerprintOf(current.Root().Raw))
+		if n > 0 {
+			return g.Above, true, err
+		}
+		return current.Name, true, err
 	}
 	for _, other := range all {
 		if other.Name == g.Above {
-			return g.Above, other.State == Next || other.State == Current
+			return g.Above, other.State == Next || other.State == Current, nil
 		}
 	}
-	return "", false
+	return "", false, nil
 }
 
 // end ends what has served its time.

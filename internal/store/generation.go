@@ -226,9 +226,7 @@ func (s Rollover) LastEnd(ctx context.Context, issuer string) (time.Time, error)
 
 // DevicesWithout implements [rollover.Store].
 func (s Rollover) DevicesWithout(ctx context.Context, root cert.Fingerprint) (int, error) {
-	n, err := column[int](s.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM device d WHERE d.state = 'enrolled'
-		AND EXISTS (SELECT 1 FROM parcel p WHERE p.device_id = d.id AND p.kind = 'roots' AND p.ended_at = 0)
-		AND NOT EXISTS (SELECT 1 FROM device_certificate h WHERE h.device_id = d.id AND h.fingerprint = ?)`, fingerprint(root)))
+	n, err := column[int](s.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM device d WHERE d.state = 'enrolled' AND NOT EXISTS (SELECT 1 FROM device_certificate h WHERE h.device_id = d.id AND h.fingerprint = ?)`, fingerprint(root)))
 	if err != nil {
 		return 0, fmt.Errorf("counting devices without a root: %w", err)
 	}

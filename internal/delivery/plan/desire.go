@@ -44,13 +44,15 @@ func Desire(f Facts) []Item {
 	if r, known := f.identity(); known && f.Renews && !f.Now.Before(f.renewal(r)) {
 		list = append(list, f.enrollment())
 	}
+	// Two roots are there while one follows the other: then a device needs the new
+	// one to go on trusting the server itself, whatever its policy.
+	if len(f.Roots) > 1 || len(f.Roots) > 0 && f.Policy.Apple() {
+		list = append(list, f.roots())
+	}
 	if f.Policy.Apple() {
 		choice := cert.Choice{}
 		if f.Policy.Account().EncryptsFrom == appconfig.Imported {
 			choice = cert.Choose(f.Records, f.User.Mail, f.Now)
-		}
-		if len(f.Roots) > 0 {
-			list = append(list, f.roots())
 		}
 		list = append(list, f.mail(choice))
 		for _, r := range choice.History {

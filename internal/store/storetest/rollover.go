@@ -226,18 +226,19 @@ func testRollover(t *testing.T, open Open) {
 		}
 	})
 	t.Run("devices without a root", func(t *testing.T) {
-		d := deliver(t, open(t))
+		f := facet(t, open(t))
 		root := cert.FingerprintOf([]byte("root"))
 		count := func(want int) {
 			t.Helper()
-			if n, err := d.db.Rollover().DevicesWithout(t.Context(), root); err != nil || n != want {
+			if n, err := f.db.Rollover().DevicesWithout(t.Context(), root); err != nil || n != want {
 				t.Errorf("%d devices, %v; want %d", n, err, want)
 			}
 		}
-		count(0) // none is to trust it
-		p := parcelOf("1")
-		p.Kind, p.Certs = "roots", []cert.Fingerprint{root}
-		d.send(p)
+		f.invite("bob@example.com") // who is not enrolled
+		count(0)
+		id := f.enrolled("alice@example.com", "UDID-1")
 		count(1)
+		ending{t: t, f: f}.holds(id, cert.Record{Fingerprint: root})
+		count(0)
 	})
 }
