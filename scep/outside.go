@@ -26,13 +26,13 @@ const Upstream = "upstream"
 // What can go wrong with a CA that is not ours.
 var (
 	ErrUpstreamRA = fault.New(fault.Unavailable, "scep_upstream_ra",
-		"The other certification authority has not given us a registration certificate yet.", "The server's log says why; it is asked again every minute.")
+		"The other certification authority has not given us a registration certificate yet.", "The server's log says why; it is asked again within the hour.")
 	ErrUpstreamIdentity = fault.New(fault.Invalid, "scep_upstream_identity",
 		"Identities of devices are issued by our own CA only: keys are opened by them.", "Use the other certification authority for S/MIME signing certificates.")
 	ErrUpstreamStatic = fault.New(fault.Unavailable, "scep_upstream_static",
 		"The other certification authority gave the same challenge as before.", "Every challenge must be good once: switch off a password that all share, such as NDES's UseSinglePassword.")
 	ErrUpstreamNames = fault.New(fault.Denied, "scep_upstream_names",
-		"The request asks for other names than the challenge is for, and the other certification authority would take them.", "Let the client ask for the names that signet scep challenge shows.")
+		"The request asks for other names than the challenge is for, and the other certification authority would take them.", "Let the client ask for exactly the names that the certificate profile gives the user.")
 	ErrUpstreamCertificate = fault.New(fault.Denied, "scep_upstream_certificate",
 		"The certificate of the other certification authority is not what it should be.", "Nobody gets it. Revoke it there; the journal has its serial number. Mend the template there.")
 )
@@ -199,10 +199,11 @@ func (s *Service) secret(ctx context.Context, l *line, g Grant, until time.Time)
 }
 
 // SigningNames gives the names that an S/MIME signing certificate of that
-// device will have, as a SCEP payload asks for them.
+// device will have, as a SCEP payload asks for them; none where our own CA takes
+// them from our records.
 func (s *Service) SigningNames(ctx context.Context, u subject.User, d subject.Device) (name [][][]string, mail, uris []string, err error) {
 	p, err := s.Profiles.Profile(ctx, MailSigning)
-	if err != nil {
+	if err != nil || p.Issuer != Upstream {
 		return nil, nil, nil, err
 	}
 	n, err := p.names(u, d)

@@ -50,6 +50,7 @@ type server struct {
 	scep      *scep.Service
 	profiles  *scep.Book
 	certifier *scep.Certifier // nil unless this is the keeper
+	outside   *outside        // the CA that is not ours; nil when there is none
 	keeper    scep.Keeper     // the certifier, or the way to it
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
@@ -118,20 +119,26 @@ func (s *server) wire(keys string) error {
 
 func (s *server) wireSCEP() error {
 	store := countedSCEP{s.db.SCEP(), s.metrics}
-	s.profiles = scep.NewBook(s.db.SCEP(), scep.Shipped(deviceKey, mailKey), s.issuing, time.Now)
+	if err := s.wireUpstream(); err != nil {
+		return err
+	}
+	s.profiles = scep.NewBook(s.db.SCEP(), s.shipped(), s.issuing, time.Now)
 	if err := s.wireKeeper(store, s.profiles); err != nil {
 		return err
 	}
 	var err error
 	s.scep, err = scep.New(scep.Config{
 		Store: store, Keeper: s.keeper, Authorities: s.keys.Load().authorities, Profiles: s.profiles,
-		URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
+		Beyond: s.beyond(), URL: s.cfg.Base() + "/scep", AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Log: s.log, Now: time.Now,
 	})
 	return err
 }
 
 // issuing gives the CA that issues for an authority now.
 func (s *server) issuing(authority string) (*ca.Public, bool) {
+	if authority == scep.Upstream && s.outside != nil {
+		return s.outside.ca, true
+	}
 	for _, a := range s.keys.Load().authorities {
 		if a.Authority == authority && a.Standing == scep.Current && authority != rootKey {
 			return a.Issuer, true

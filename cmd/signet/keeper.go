@@ -29,7 +29,7 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 	if err != nil {
 		return err
 	}
-	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Profiles: profiles,
+	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Profiles: profiles, Outside: s.asking(),
 		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Lab: lab, Log: s.log, Now: time.Now})
 	s.certifier.Succeed(s.keys.Load().seats)
 	s.keeper = s.certifier

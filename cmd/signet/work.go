@@ -68,6 +68,9 @@ func (s *server) steps() (list []step) {
 	list = append(list, step{"keys", 5 * time.Second, s.follow})
 	if s.cfg.Plays(config.FrontRole) {
 		list = append(list, step{"pages", time.Second, s.live.Step})
+		if s.outside != nil {
+			list = append(list, step{"upstream", time.Minute, s.enrollUpstreamRA})
+		}
 	}
 	if s.cfg.Plays(config.KeeperRole) {
 		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver})

@@ -39,6 +39,8 @@ type Config struct {
 
 	Database Database `toml:"database"`
 
+	Upstream Upstream `toml:"upstream"`
+
 	Log    Log    `toml:"log"`
 	Limits Limits `toml:"limits"`
 }

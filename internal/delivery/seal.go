@@ -30,6 +30,10 @@ type Challenger interface {
 	// SigningChallenge makes a one-time challenge for a signing certificate,
 	// and voids the unused ones of before.
 	SigningChallenge(ctx context.Context, user subject.User, device subject.Device) (url string, secret seal.Secret, err error)
+	// SigningNames gives the names that the certificate will have, where the
+	// device must ask for them: a CA that is not ours takes them from its
+	// request. No name: it may ask for what it likes.
+	SigningNames(ctx context.Context, user subject.User, device subject.Device) (name [][][]string, mail, uris []string, err error)
 }
 
 // Renewer lets devices renew their identity.
@@ -178,6 +182,9 @@ func (s *Sealer) seal(ctx context.Context, u Unsealed) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making a challenge: %w", err)
 		}
+		if err := s.name(ctx, u, p); err != nil {
+			return nil, err
+		}
 		renew(frame, p, challenge)
 		p.URL, p.Challenge = url, challenge
 	}
@@ -189,6 +196,18 @@ func (s *Sealer) seal(ctx context.Context, u Unsealed) ([]byte, error) {
 		return nil, err
 	}
 	return s.Signer.SignProfile(encoded)
+}
+
+// name has the device ask for the names that its certificate will have.
+func (s *Sealer) name(ctx context.Context, u Unsealed, p *profile.SCEP) error {
+	name, mail, uris, err := s.Challenger.SigningNames(ctx, u.User, u.Device)
+	if err != nil {
+		return fmt.Errorf("looking up the names of a signing certificate: %w", err)
+	}
+	if len(name) > 0 && p.KeyUsage == profile.SigningKey {
+		p.Subject, p.AltNames = name, profile.AltNames{Email: mail, URI: uris}
+	}
+	return nil
 }
 
 // challenger tells who gives the challenges of a profile: one that enrolls asks
