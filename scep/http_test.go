@@ -2,61 +2,107 @@ package scep_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
 
+	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/httpd/device"
 	"github.com/signet-mdm/signet/scep"
 )
 
-// serve puts the service behind HTTP as thinly as can be, for clients that
-// speak it. It gives the address of one profile.
+// serve puts the service behind the handler that it has in the product, and
+// gives the address of one profile.
 func (w *world) serve(profile string) string {
 	w.t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(w.handle))
+	site := httpd.NewSite(slog.New(slog.DiscardHandler), nil, device.Plain(w.s)...)
+	s := httptest.NewServer(w.hidingPOST(site))
 	w.t.Cleanup(s.Close)
-	return s.URL + "/" + profile
+	return s.URL + "/scep/" + profile
 }
 
-func (w *world) handle(rw http.ResponseWriter, r *http.Request) {
-	body, contentType, err := w.operation(r)
+// hidingPOST leaves POSTPKIOperation out of GetCACaps where the world says so.
+func (w *world) hidingPOST(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !w.getOnly || r.URL.Query().Get("operation") != "GetCACaps" {
+			h.ServeHTTP(rw, r)
+			return
+		}
+		recorder := httptest.NewRecorder()
+		h.ServeHTTP(recorder, r)
+		rw.Header().Set("Content-Type", recorder.Header().Get("Content-Type"))
+		rw.Write(bytes.ReplaceAll(recorder.Body.Bytes(), []byte("POSTPKIOperation"), nil))
+	})
+}
+
+// line is a client on the network. It comes from one address after the other:
+// what each may ask for is bounded.
+type line struct {
+	t    testing.TB
+	url  string
+	sent atomic.Uint32
+}
+
+// answered is what HTTP brought.
+type answered struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (l *line) post(message []byte) answered {
+	l.t.Helper()
+	n := l.sent.Add(1) / 50
+	here := &net.TCPAddr{IP: net.IPv4(127, 9, byte(n>>8), byte(n))}
+	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: here}).DialContext, DisableKeepAlives: true}
+	c := &http.Client{Transport: transport, Timeout: time.Minute}
+	resp, err := c.Post(l.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
 	if err != nil {
-		w.t.Logf("%s %s: %v", r.Method, r.URL.Query().Get("operation"), err)
-		http.Error(rw, "refused", http.StatusBadRequest)
-		return
+		l.t.Fatal(err)
 	}
-	rw.Header().Set("Content-Type", contentType)
-	rw.Write(body)
+	defer resp.Body.Close()
+	body := must(io.ReadAll(resp.Body))(l.t)
+	return answered{resp.StatusCode, resp.Header, body}
 }
 
-func (w *world) operation(r *http.Request) (body []byte, contentType string, err error) {
-	profile, query := r.URL.Path[1:], r.URL.Query()
-	switch query.Get("operation") {
-	case "GetCACaps":
-		body, err = w.s.GetCACaps(context.Background(), profile)
-		if w.getOnly {
-			body = bytes.ReplaceAll(body, []byte("POSTPKIOperation"), nil)
+// tables are what a refused request must not grow.
+var tables = []string{"certificate", "issuance", "scep_request", "parcel", "command", "device", "users"}
+
+// rows counts what is stored, and the challenges that were used.
+func (w *world) rows() string {
+	w.t.Helper()
+	raw := w.raw()
+	defer raw.Close()
+	var all []string
+	for _, table := range append(tables, "scep_challenge WHERE used_at > 0", "journal WHERE action = 'certificate.issued'") {
+		n := 0
+		if err := raw.QueryRow("SELECT COUNT(*) FROM " + table).Scan(&n); err != nil {
+			w.t.Fatal(err)
 		}
-		return body, scep.TypeCaps, err
-	case "GetCACert":
-		return w.s.GetCACert(context.Background(), profile)
-	case "PKIOperation":
-		message, err := io.ReadAll(io.LimitReader(r.Body, scep.MaxMessage+1))
-		if r.Method == http.MethodGet {
-			message, err = scep.DecodeMessage(query.Get("message"))
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			return nil, "", err
-		}
-		body, err = w.s.PKIOperation(r.Context(), profile, host, message)
-		return body, scep.TypeMessage, err
+		all = append(all, fmt.Sprintf("%d of %s", n, table))
 	}
-	return nil, "", errors.New("no such operation")
+	return strings.Join(all, ", ")
+}
+
+// over sends a request through HTTP and reads the reply as strictly as deliver.
+// What no CertRep answers has its code in the body.
+func (w *world) over(l *line, a ask, message []byte) answer {
+	w.t.Helper()
+	got := l.post(message)
+	switch kind := got.header.Get("Content-Type"); {
+	case got.status == http.StatusOK && kind == scep.TypeMessage:
+		return w.readReply(a.defaults(), got.body)
+	case got.status == http.StatusBadRequest || got.status == http.StatusRequestEntityTooLarge:
+		return answer{err: fmt.Errorf("%d: %s", got.status, got.body)}
+	default:
+		w.t.Errorf("got %d %s", got.status, kind)
+		return answer{}
+	}
 }

@@ -252,13 +252,19 @@ func TestDyingAnywhere(t *testing.T) {
 	}
 }
 
+// raw opens the database beside the store.
+func (w *world) raw() *sql.DB {
+	w.t.Helper()
+	return must(sql.Open("sqlite", "file:"+w.path+"?_pragma=busy_timeout(5000)"))(w.t)
+}
+
 // A write that the database refuses leaves nothing behind, whichever it is.
 func TestRefusedWrites(t *testing.T) {
 	for _, write := range []string{"INSERT ON issuance", "UPDATE ON issuance", "UPDATE ON scep_challenge", "INSERT ON certificate", "INSERT ON journal"} {
 		t.Run(write, func(t *testing.T) {
 			w := newWorld(t)
 			c := w.challenge(scep.MailSigning).RevealString()
-			raw := must(sql.Open("sqlite", w.path))(t)
+			raw := w.raw()
 			defer raw.Close()
 			must(raw.Exec("CREATE TRIGGER refuse BEFORE " + write + " BEGIN SELECT RAISE(ABORT, 'refused'); END"))(t)
 			if got := w.send(ask{challenge: c}); got.status != "2" || got.text != "internal" {

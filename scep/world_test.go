@@ -359,6 +359,11 @@ func (w *world) deliver(a ask, message []byte) answer {
 	if err != nil {
 		return answer{err: err}
 	}
+	return w.readReply(a, raw)
+}
+
+func (w *world) readReply(a ask, raw []byte) answer {
+	w.t.Helper()
 	reply := must(cms.Verify(raw, cms.Accept{}))(w.t)
 	got := answer{raw: raw}
 	var kind, transaction string

@@ -74,7 +74,7 @@ func (w *workshop) make() error {
 
 // fill does what an administrator does.
 func (w *workshop) fill() error {
-	if err := listening(filepath.Join(w.dir, "data", "signet.sock")); err != nil {
+	if err := listening("unix", filepath.Join(w.dir, "data", "signet.sock")); err != nil {
 		return err
 	}
 	if err := w.signet("user", "add", "alice@example.com", "--name", "Alice Example"); err != nil {
@@ -108,12 +108,12 @@ func (w *workshop) signet(args ...string) error {
 	return nil
 }
 
-// listening waits until something listens on a socket.
-func listening(path string) error {
+// listening waits until something listens at an address.
+func listening(network, addr string) error {
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	for {
-		c, err := net.Dial("unix", path)
+		c, err := net.Dial(network, addr)
 		if err == nil {
 			return c.Close()
 		}

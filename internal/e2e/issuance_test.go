@@ -97,7 +97,8 @@ func (k *issuing) serve(s *issuer) {
 	s.run.Env = append(s.run.Env, s.env...)
 	s.run.Stderr = &s.said
 	k.must(s.run.Start())
-	k.must(listening(filepath.Join(s.data, "signet.sock")))
+	k.must(listening("unix", filepath.Join(s.data, "signet.sock")))
+	k.must(listening("tcp", s.plain))
 }
 
 func (k *issuing) kill(s *issuer) {
@@ -192,7 +193,10 @@ func (k *issuing) race(clients int) (winner int) {
 	won := make(chan int, clients)
 	for n := range clients {
 		group.Go(func() {
-			_, err := k.ask(k.t.Context(), k.servers[n%2], challenge, k.keys.Next(), func() { here.Done(); here.Wait() })
+			var once sync.Once
+			arrive := func() { once.Do(here.Done) }
+			defer arrive()
+			_, err := k.ask(k.t.Context(), k.servers[n%2], challenge, k.keys.Next(), func() { arrive(); here.Wait() })
 			refusal, isRefusal := errors.AsType[*phone.SCEPFailure](err)
 			switch {
 			case err == nil:

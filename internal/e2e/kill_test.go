@@ -116,7 +116,7 @@ func (k *killed) serve() {
 	k.t.Helper()
 	k.server = k.command("serve")
 	k.must(k.server.Start())
-	k.must(listening(filepath.Join(k.dir, "data", "signet.sock")))
+	k.must(listening("unix", filepath.Join(k.dir, "data", "signet.sock")))
 }
 
 func (k *killed) killServer() {
