@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"math/big"
 )
@@ -39,16 +40,20 @@ type recipient struct {
 // Decrypt opens an envelope, BER or DER, that names recipient. The key is
 // asked for PKCS#1 v1.5 with a session key length, so that bad padding gives
 // a random key and not an answer: every failure from there on is ErrDecrypt,
-// at the same place in time. Other errors are ErrTooLarge, ErrMalformed and
+// at the same place in time. What names another recipient, or is no envelope,
+// costs one operation with the key as well. Other errors are ErrTooLarge, ErrMalformed and
 // ErrAlgorithm, which anybody could tell from the envelope alone.
 //
 // Spec: RFC 5652 section 6; RFC 5083; RFC 3218 section 2.3.2
 func Decrypt(ber []byte, to *x509.Certificate, key crypto.Decrypter, p Policy) ([]byte, error) {
 	env, err := parseEnvelope(ber, p)
+	r, ok := env.find(to)
+	if errors.Is(err, ErrMalformed) || err == nil && !ok {
+		decoy(key)
+	}
 	if err != nil {
 		return nil, err
 	}
-	r, ok := env.find(to)
 	if !ok {
 		return nil, ErrDecrypt
 	}
@@ -63,6 +68,17 @@ func Decrypt(ber []byte, to *x509.Certificate, key crypto.Decrypter, p Policy) (
 		return nil, ErrDecrypt
 	}
 	return plain, nil
+}
+
+// decoy is the work of [unwrap] for an envelope that has nothing for the key,
+// so that this takes as long as any other failure.
+func decoy(key crypto.Decrypter) {
+	pub, ok := key.Public().(*rsa.PublicKey)
+	if !ok {
+		return
+	}
+	const keyLen = 16
+	unwrap(key, make([]byte, pub.Size()), &rsa.PKCS1v15DecryptOptions{SessionKeyLen: keyLen}, keyLen)
 }
 
 // unwrap gives the content key, or a random one when there is none.
