@@ -9,8 +9,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -189,14 +191,24 @@ func fixtures(dir string) error {
 	return nil
 }
 
+// portsGiven are the ports that were given out: a script opens its own later.
+var portsGiven sync.Map
+
+// freePort gives a port that nothing listens on. It lies below those that
+// systems give to whoever asks for any, so that no other test gets it meanwhile.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 1000 {
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if _, taken := portsGiven.LoadOrStore(port, true); !taken {
+			return port, nil
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	return "", errors.New("no free port")
 }
 
 // ready waits until the server takes connections on all its addresses.
