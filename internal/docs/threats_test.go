@@ -14,11 +14,11 @@ import (
 func TestThreats(t *testing.T) {
 	rows := map[string][]string{}
 	for line := range strings.Lines(string(head(t, "threats.md"))) {
-		if m := regexp.MustCompile(`^\| ([MD]\d+) \|`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^\| ([MSD]\d+) \|`).FindStringSubmatch(line); m != nil {
 			rows[m[1]] = strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 		}
 	}
-	for kind, n := range map[string]int{"M": 12, "D": 8} {
+	for kind, n := range map[string]int{"M": 12, "S": 11, "D": 8} {
 		for i := range n {
 			id := fmt.Sprint(kind, i+1)
 			row := rows[id]

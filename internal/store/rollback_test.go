@@ -19,7 +19,7 @@ func TestRollbackOnSQLite(t *testing.T) {
 		db := opened(t)(store.OpenSQLite(t.Context(), path))
 		return sabotaged(t, db, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)",
 			`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'`,
-			`CREATE TRIGGER sabotage_%[1]s BEFORE INSERT ON %[1]s WHEN EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s')
+			`CREATE TRIGGER sabotage_%[2]s_%[1]s BEFORE %[2]s ON %[1]s WHEN EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s' AND verb = '%[2]s')
 				BEGIN SELECT RAISE(ABORT, 'sabotage'); END`)
 	})
 }
@@ -28,8 +28,8 @@ func TestRollbackOnMariaDB(t *testing.T) {
 	dsn := mariadbtest.Database(t)
 	db := sabotaged(t, mariaDB(t, dsn), "mysql", dsn,
 		`SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'`,
-		`CREATE TRIGGER sabotage_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW
-			IF EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s') THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'sabotage'; END IF`)
+		`CREATE TRIGGER sabotage_%[2]s_%[1]s BEFORE %[2]s ON %[1]s FOR EACH ROW
+			IF EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s' AND verb = '%[2]s') THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'sabotage'; END IF`)
 	storetest.Rollback(t, func(t *testing.T) storetest.Sabotaged {
 		if err := mariadbtest.Empty(dsn); err != nil {
 			t.Fatal(err)
@@ -52,13 +52,15 @@ func sabotaged(t *testing.T, db *store.DB, driver, dsn, tables, trigger string) 
 		}
 	}
 	s, names := storetest.Sabotaged{DB: db}, column(t, raw, tables)
-	run(`CREATE TABLE sabotage (name VARCHAR(64))`)
+	run(`CREATE TABLE sabotage (name VARCHAR(64), verb VARCHAR(8))`)
 	for _, table := range names {
-		run(fmt.Sprintf(trigger, table))
+		for _, verb := range storetest.Writes {
+			run(fmt.Sprintf(trigger, table, verb))
+		}
 	}
-	s.Break = func(table string) {
+	s.Break = func(verb, table string) {
 		run(`DELETE FROM sabotage`)
-		run(`INSERT INTO sabotage (name) VALUES (?)`, table)
+		run(`INSERT INTO sabotage (name, verb) VALUES (?, ?)`, table, verb)
 	}
 	s.Values = func() map[string]string {
 		all := map[string]string{}

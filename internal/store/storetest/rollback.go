@@ -11,6 +11,7 @@ import (
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
@@ -20,11 +21,14 @@ import (
 // Sabotaged is an empty database that can be made to fail.
 type Sabotaged struct {
 	*store.DB
-	Break  func(table string)       // from now on each INSERT into it fails, into "" none
-	Values func() map[string]string // all that is stored, by table
+	Break  func(write, table string) // from now on each such write to it fails, to "" none
+	Values func() map[string]string  // all that is stored, by table
 }
 
-// Rollback makes each INSERT of each verb that has several steps fail, one
+// Writes are the statements that can be made to fail.
+var Writes = []string{"INSERT", "UPDATE", "DELETE"}
+
+// Rollback makes each write of each verb that has several steps fail, one
 // after the other: nothing of the verb stays.
 func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 	for name, begin := range map[string]func(*testing.T, *store.DB) func(n int) func() error{
@@ -112,6 +116,44 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 				}
 			}
 		},
+		"serial reserved": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(int) func() error {
+				i := s.by(s.challenge(h, "p"))
+				return func() error { return s.SerialReserved(t.Context(), i) }
+			}
+		},
+		"certificate renewed": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(int) func() error {
+				i := s.after(s.issue(s.by(s.challenge(h, "p"))))
+				s.must(s.SerialReserved(t.Context(), i))
+				return func() error {
+					return s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued))
+				}
+			}
+		},
+		"challenge made": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(int) func() error {
+				next := s.challenge(h, "p") // which the next one voids
+				next.Hash = seal.Random().Hash()
+				return func() error { return s.ChallengeMade(t.Context(), next, entry(journal.ChallengeIssued)) }
+			}
+		},
+		"challenge refused": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(int) func() error {
+				ticket := s.challenge(h, "p")
+				return func() error {
+					return s.ChallengeRefused(t.Context(), ticket.Hash, "scep_key", entry(journal.ChallengeRefused))
+				}
+			}
+		},
 		"certificate revoked": func(t *testing.T, db *store.DB) func(int) func() error {
 			s := scepFacetOf(t, db)
 			h := s.holder("alice@example.com")
@@ -173,21 +215,23 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 				if unchanged[table] == values {
 					continue // the verb has nothing to do with it
 				}
-				verb = prepare(n)
-				n++
-				before := db.Values()
-				db.Break(table)
-				err := verb()
-				db.Break("")
-				if err == nil {
-					continue // it does not insert there
-				}
-				failed = append(failed, table)
-				if !maps.Equal(db.Values(), before) {
-					t.Errorf("an INSERT into %s failed, and something was stored", table)
+				for _, write := range Writes {
+					verb = prepare(n)
+					n++
+					before := db.Values()
+					db.Break(write, table)
+					err := verb()
+					db.Break("", "")
+					if err == nil {
+						continue // it does not write there so
+					}
+					failed = append(failed, write+" "+table)
+					if !maps.Equal(db.Values(), before) {
+						t.Errorf("%s %s failed, and something was stored", write, table)
+					}
 				}
 			}
-			if !slices.Contains(failed, "journal") {
+			if !slices.Contains(failed, "INSERT journal") && name != "serial reserved" {
 				t.Errorf("it failed at %v only", failed)
 			}
 		})
