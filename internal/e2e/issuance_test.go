@@ -49,7 +49,8 @@ type issuing struct {
 type issuer struct {
 	data  string
 	env   []string
-	plain string // address of the listener without TLS
+	tls   string // address of the listener with TLS
+	plain string // and of that without
 	run   *exec.Cmd
 	said  bytes.Buffer
 }
@@ -84,7 +85,7 @@ func (k *issuing) add(data string) *issuer {
 		k.must(err)
 		ports[n] = "127.0.0.1:" + port
 	}
-	s := &issuer{data: data, plain: ports[1], env: []string{"SIGNET_DATA=" + data,
+	s := &issuer{data: data, tls: ports[0], plain: ports[1], env: []string{"SIGNET_DATA=" + data,
 		"SIGNET_URL=https://" + ports[0], "SIGNET_LISTEN=" + ports[0], "SIGNET_HTTP_LISTEN=" + ports[1]}}
 	k.servers = append(k.servers, s)
 	k.t.Cleanup(func() { k.kill(s) })
