@@ -12,6 +12,7 @@ import (
 	"github.com/signet-mdm/signet/internal/plist"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 )
@@ -32,6 +33,7 @@ type world struct {
 func newWorld(t *testing.T, change ...func(*mdm.Config)) *world {
 	t.Helper()
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "signet.db"), now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
+	sqlitetest.Put(t, w.path)
 	db, err := store.OpenSQLite(t.Context(), w.path)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/notify"
 )
@@ -79,7 +80,7 @@ var by = journal.Actor{Kind: journal.Admin, ID: "t-1"}
 
 func newPostOffice(t *testing.T) *postOffice {
 	t.Helper()
-	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	db, err := store.OpenSQLite(t.Context(), sqlitetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}

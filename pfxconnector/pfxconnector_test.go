@@ -22,6 +22,7 @@ import (
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
@@ -51,6 +52,7 @@ func openHouse(t testing.TB, dir string) *house {
 	t.Helper()
 	h := &house{path: filepath.Join(dir, "signet.db")}
 	var err error
+	sqlitetest.Put(t, h.path)
 	if h.db, err = store.OpenSQLite(t.Context(), h.path); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/scep"
@@ -62,6 +63,7 @@ var start = time.Now().UTC().Truncate(time.Second)
 func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 	t.Helper()
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "signet.db"), now: start, log: &bytes.Buffer{}}
+	sqlitetest.Put(t, w.path)
 	w.db = must(store.OpenSQLite(t.Context(), w.path))(t)
 	t.Cleanup(func() { w.db.Close() })
 	h := theHouse()

@@ -3,7 +3,6 @@ package access_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 )
 
 var by = journal.Actor{Kind: journal.Local, ID: "test"}
@@ -23,7 +23,7 @@ func (c *clock) now() time.Time { return c.t }
 
 func open(t *testing.T) (*access.Service, *clock) {
 	t.Helper()
-	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	db, err := store.OpenSQLite(t.Context(), sqlitetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}

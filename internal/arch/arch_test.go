@@ -62,6 +62,7 @@ var rooms = map[string]string{
 	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
+	"internal/store/sqlitetest":  "internal/store",
 	"internal/keyring":           "internal/fault internal/seal internal/cert internal/disk pfxconnector/escrow",
 
 	"internal/keyring/hsm": "internal/fault internal/seal internal/cert",

@@ -25,6 +25,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/mdm/profile"
@@ -91,6 +92,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, path: filepath.Join(t.TempDir(), "signet.db"), now: start, kills: &kills{}}
+	sqlitetest.Put(t, s.path)
 	db, err := store.OpenSQLite(t.Context(), s.path)
 	if err != nil {
 		t.Fatal(err)

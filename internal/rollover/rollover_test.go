@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 )
 
 const day = 24 * time.Hour
@@ -49,7 +49,7 @@ var errDied = errors.New("the process died")
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	db, err := store.OpenSQLite(t.Context(), sqlitetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}

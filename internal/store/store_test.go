@@ -2,25 +2,25 @@ package store_test
 
 import (
 	"errors"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/store/mariadbtest"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/store/storetest"
 )
 
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *store.DB {
-		return opened(t)(store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db")))
+		return opened(t)(store.OpenSQLite(t.Context(), sqlitetest.Path(t)))
 	})
 }
 
 func TestTwoServersOnSQLite(t *testing.T) {
 	storetest.Contention(t, func(t *testing.T) (a, b *store.DB) {
-		path := filepath.Join(t.TempDir(), "signet.db")
+		path := sqlitetest.Path(t)
 		return opened(t)(store.OpenSQLite(t.Context(), path)), opened(t)(store.OpenSQLite(t.Context(), path))
 	})
 }
@@ -52,7 +52,7 @@ func TestMariaDB(t *testing.T) {
 
 // A backup belongs to no kind of database.
 func TestMovesBetweenDatabases(t *testing.T) {
-	lite, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	lite, err := store.OpenSQLite(t.Context(), sqlitetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm/profile"
 	"github.com/signet-mdm/signet/pfxconnector"
@@ -172,6 +173,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), alicePhone: subject.NewDeviceID(), bobPhone: subject.NewDeviceID(), issued: identities{}}
 	var err error
+	sqlitetest.Put(t, filepath.Join(w.dir, "signet.db"))
 	if w.db, err = store.OpenSQLite(t.Context(), filepath.Join(w.dir, "signet.db")); err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/signet-mdm/signet/internal/rollover"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/notify"
@@ -286,7 +287,7 @@ func newWorld(t *testing.T) *world { return newWorldWith(t, nil) }
 
 func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	t.Helper()
-	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	db, err := store.OpenSQLite(t.Context(), sqlitetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 )
 
@@ -71,7 +71,7 @@ type visit struct {
 
 func newVisit(t *testing.T, d landing.Deliveries) visit {
 	t.Helper()
-	db, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	db, err := store.OpenSQLite(t.Context(), sqlitetest.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}
