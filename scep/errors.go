@@ -23,7 +23,7 @@ var (
 // Why a request is refused. Clients see the code as failInfoText.
 var (
 	ErrAlgorithm = fault.New(fault.Invalid, "scep_algorithm",
-		"The request uses an algorithm that is not accepted.", "For old clients there is scep.allow_legacy_algorithms.")
+		"The request uses an algorithm that is not accepted.", "For old clients a certificate profile can say legacy: true.")
 	ErrUnreadable = fault.New(fault.Invalid, "scep_unreadable",
 		"The request does not decrypt to a certificate request signed by its own key.", "")
 	ErrClock = fault.New(fault.Invalid, "scep_clock",
