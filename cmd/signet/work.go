@@ -82,7 +82,8 @@ func (s *server) steps() (list []step) {
 			step{"push", time.Second, s.waker.Wake},
 			step{"push certificate", time.Hour, s.push.Remind},
 			step{"jobs", time.Second, s.jobs.Step},
-			step{"old jobs", time.Hour, s.jobs.Tidy})
+			step{"old jobs", time.Hour, s.jobs.Tidy},
+			step{"old links", time.Hour, s.access.Tidy})
 		list = append(list, s.mailSteps()...)
 	}
 	return list

@@ -41,8 +41,14 @@ type PageStore interface {
 	// when there is none, its user is disabled, or its device was removed.
 	Session(ctx context.Context, hash seal.Hash) (Session, error)
 	// LinkMade stores a link to the page of a user, and forgets those that
-	// expired LinkLife before it will.
+	// had expired when it was made.
 	LinkMade(ctx context.Context, l Link, hash seal.Hash) error
+	// PagesEnded ends the sessions of a user, save the one of that hash, and
+	// forgets the links to his page; it fills in the user of e.
+	PagesEnded(ctx context.Context, user string, keep seal.Hash, e journal.Entry) error
+	// PagesTidied forgets the sessions and links that have expired, and tells
+	// how many that were.
+	PagesTidied(ctx context.Context, now time.Time) (int, error)
 	// LinkOpened uses the link up and opens the session for its user, both or
 	// neither; it fills in the user of s and of e. ErrSession when the link is
 	// unknown, used or expired at e.At.

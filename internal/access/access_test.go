@@ -141,6 +141,7 @@ func TestSessions(t *testing.T) {
 		"enrollment": {enroll.RevealString(), access.EnrollLife, access.Caller{Role: access.Enrolling, User: "u-1", Device: "d-1"}},
 	} {
 		c.want.Actor = journal.Actor{Kind: journal.Person, ID: "u-1", Remote: "192.0.2.9"}
+		c.want.Session = seal.SecretString(c.secret).Hash()
 		got, err := s.Session(t.Context(), c.secret, "192.0.2.9")
 		if err != nil || got != c.want {
 			t.Errorf("%s: got %+v, %v; want %+v", name, got, err, c.want)

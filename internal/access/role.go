@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 )
 
 // Role is what a caller is to us.
@@ -101,6 +102,8 @@ type Caller struct {
 	Role   Role
 	User   string // of a session, and of a person's token: our id of the user
 	Device string // of an enrollment's session: our id of the device
+	// Session is by what the session is known; zero for who has none.
+	Session seal.Hash
 }
 
 // Stranger is a caller who has shown nothing yet.

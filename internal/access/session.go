@@ -32,6 +32,7 @@ type Session struct {
 // Link leads a user to his page, once.
 type Link struct {
 	User    string
+	Made    time.Time
 	Expires time.Time
 }
 
@@ -63,11 +64,12 @@ func (s *Service) MakeLink(ctx context.Context, user string) (seal.Secret, error
 // SendLink makes a link as MakeLink does, good for that long, and hands it to
 // send. It is good from when that has succeeded.
 func (s *Service) SendLink(ctx context.Context, user string, life time.Duration, send func(ctx context.Context, link seal.Secret, expires time.Time) error) error {
-	secret, expires := seal.Random(), s.now().Add(life)
+	secret, now := seal.Random(), s.now()
+	expires := now.Add(life)
 	if err := send(ctx, secret, expires); err != nil {
 		return err
 	}
-	if err := s.store.LinkMade(ctx, Link{User: user, Expires: expires}, secret.Hash()); err != nil {
+	if err := s.store.LinkMade(ctx, Link{User: user, Made: now, Expires: expires}, secret.Hash()); err != nil {
 		return fmt.Errorf("making link for user %s: %w", user, err)
 	}
 	return nil
@@ -88,7 +90,8 @@ func (s *Service) OpenLink(ctx context.Context, link, remote string) (seal.Secre
 // Session gives the caller whose session is presented: ErrSession when it is
 // unknown or has ended.
 func (s *Service) Session(ctx context.Context, presented, remote string) (Caller, error) {
-	session, err := s.store.Session(ctx, seal.SecretString(presented).Hash())
+	hash := seal.SecretString(presented).Hash()
+	session, err := s.store.Session(ctx, hash)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -96,5 +99,18 @@ func (s *Service) Session(ctx context.Context, presented, remote string) (Caller
 		return Caller{}, ErrSession
 	}
 	by := journal.Actor{Kind: journal.Person, ID: session.User, Remote: remote}
-	return Caller{Actor: by, Role: session.Role, User: session.User, Device: session.Device}, nil
+	return Caller{Actor: by, Role: session.Role, User: session.User, Device: session.Device, Session: hash}, nil
 }
+
+// EndOthers ends all sessions of the caller's user but the caller's own, and
+// forgets the links that lead to the user's page: somebody else may have them.
+func (s *Service) EndOthers(ctx context.Context, by Caller) error {
+	e := journal.Entry{At: s.now(), Actor: by.Actor, Action: journal.PagesEnded}
+	if err := s.store.PagesEnded(ctx, by.User, by.Session, e); err != nil {
+		return fmt.Errorf("ending the sessions of user %s: %w", by.User, err)
+	}
+	return nil
+}
+
+// Tidy forgets the sessions and links that have expired.
+func (s *Service) Tidy(ctx context.Context) (int, error) { return s.store.PagesTidied(ctx, s.now()) }

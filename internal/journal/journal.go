@@ -44,6 +44,7 @@ const (
 	GroupChanged       Action = "group.changed"
 	TokenCreated       Action = "token.created"
 	TokenRevoked       Action = "token.revoked"
+	PagesEnded         Action = "page.ended"  // all of a user's sessions but the one he is in, and his links
 	PageOpened         Action = "page.opened" // a user followed the link to his page
 	ProfilesApplied    Action = "scep.profiles_applied"
 	ChallengeFailed    Action = "scep.challenge_failed" // a name that the profile wants has no value

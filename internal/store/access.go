@@ -132,13 +132,43 @@ func (s Access) Session(ctx context.Context, hash seal.Hash) (access.Session, er
 // LinkMade implements [access.PageStore].
 func (s Access) LinkMade(ctx context.Context, l access.Link, hash seal.Hash) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM link WHERE expires_at <= ?`, micros(l.Expires.Add(-access.LinkLife))); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM link WHERE expires_at <= ?`, micros(l.Made)); err != nil {
 			return fmt.Errorf("forgetting old links: %w", err)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO link (hash, user_id, expires_at, used_at) VALUES (?, ?, ?, 0)`,
 			hash.String(), l.User, micros(l.Expires))
 		return err
 	})
+}
+
+// PagesEnded implements [access.PageStore].
+func (s Access) PagesEnded(ctx context.Context, user string, keep seal.Hash, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM session WHERE user_id = ? AND hash <> ?`, user, keep.String()); err != nil {
+			return fmt.Errorf("ending sessions: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM link WHERE user_id = ?`, user); err != nil {
+			return fmt.Errorf("forgetting links: %w", err)
+		}
+		e.User = subject.UserID(user)
+		return record(ctx, tx, e)
+	})
+}
+
+// PagesTidied implements [access.PageStore].
+func (s Access) PagesTidied(ctx context.Context, now time.Time) (n int, err error) {
+	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+		n = 0 // f may run again
+		for _, table := range []string{"session", "link"} {
+			gone, err := changed(ctx, tx, `DELETE FROM `+table+` WHERE expires_at <= ?`, micros(now))
+			if err != nil {
+				return fmt.Errorf("forgetting what has expired: %w", err)
+			}
+			n += int(gone)
+		}
+		return nil
+	})
+	return n, err
 }
 
 // LinkOpened implements [access.PageStore].

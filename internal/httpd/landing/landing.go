@@ -56,6 +56,9 @@ type Sessions interface {
 	// OpenLink uses up a link and opens the session of its user.
 	// access.ErrSession when it is unknown, used or expired.
 	OpenLink(ctx context.Context, link, remote string) (seal.Secret, error)
+	// EndOthers ends the user's sessions but the caller's own, and the links to
+	// his page.
+	EndOthers(ctx context.Context, by httpd.Caller) error
 }
 
 // Deliveries knows what becomes of devices.
@@ -218,9 +221,14 @@ func (p pages) askLost(w http.ResponseWriter, r *http.Request, by httpd.Caller) 
 	return p.html.Write(w, http.StatusOK, "lost", httpd.View{Title: "Remove a device", Data: map[string]any{"Device": d, "Here": d.ID == by.Device}})
 }
 
+// lost removes a device. Who has it may have the user's mail, and be in his page
+// elsewhere: that ends first.
 func (p pages) lost(w http.ResponseWriter, r *http.Request, by httpd.Caller) error {
 	d, _, err := p.one(r, by)
 	if err != nil {
+		return err
+	}
+	if err := p.Sessions.EndOthers(r.Context(), by); err != nil {
 		return err
 	}
 	if err := p.Devices.Lost(r.Context(), by.Actor, subject.UserID(by.User), subject.DeviceID(d.ID)); err != nil {

@@ -230,11 +230,23 @@ func TestLost(t *testing.T) {
 	if len(*v.lost) != 0 {
 		t.Fatalf("looking removed %q", *v.lost)
 	}
+	elsewhere, err := v.sessions.OpenEnrollment(t.Context(), "u-1", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mailed := link(t, v.sessions, "u-1")
 	if status, page := v.do("POST", "/me/devices/d-1/lost"); status != 200 || !strings.Contains(page, "is removed") {
 		t.Errorf("removing: %d\n%s", status, page)
 	}
 	if len(*v.lost) != 1 || (*v.lost)[0] != "u-1 u-1 d-1" {
 		t.Errorf("removed: %q", *v.lost)
+	}
+	if _, err := v.sessions.Session(t.Context(), elsewhere.RevealString(), ""); !errors.Is(err, access.ErrSession) {
+		t.Errorf("a session elsewhere afterwards: %v", err)
+	}
+	v.pageHas("/me", []string{"My devices"}, nil) // but here it goes on
+	if status, _ := v.do("POST", mailed); status != 401 {
+		t.Errorf("a link from before: %d", status)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), "POST", v.url+"/me/devices/d-2/lost", nil)
 	if err != nil {

@@ -188,7 +188,7 @@ func testAccess(t *testing.T, open Open) {
 		db, old, young := open(t), seal.Random(), seal.Random()
 		make := func(link seal.Secret, expires time.Time) {
 			t.Helper()
-			if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: expires}, link.Hash()); err != nil {
+			if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Made: at.Add(time.Minute), Expires: expires}, link.Hash()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -197,6 +197,58 @@ func testAccess(t *testing.T, open Open) {
 		for link, want := range map[*seal.Secret]error{&old: access.ErrSession, &young: nil} {
 			if err := openLink(t, db.Access(), *link, seal.Random(), at); !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
+			}
+		}
+	})
+
+	t.Run("others' sessions and links of a user end", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		session := func(user subject.UserID) seal.Hash {
+			t.Helper()
+			secret := seal.Random()
+			s := access.Session{Role: access.Person, User: string(user), Opened: at, Expires: at.Add(time.Hour)}
+			if err := db.Access().SessionOpened(t.Context(), s, secret.Hash()); err != nil {
+				t.Fatal(err)
+			}
+			return secret.Hash()
+		}
+		own, other, bobs, link := session(u.ID), session(u.ID), session(addUser(t, db, "bob@example.com").ID), seal.Random()
+		if err := db.Access().LinkMade(t.Context(), access.Link{User: string(u.ID), Made: at, Expires: at.Add(time.Hour)}, link.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Access().PagesEnded(t.Context(), string(u.ID), own, entry(journal.PagesEnded)); err != nil {
+			t.Fatal(err)
+		}
+		for hash, want := range map[seal.Hash]error{own: nil, other: access.ErrSession, bobs: nil} {
+			if _, err := db.Access().Session(t.Context(), hash); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		}
+		if err := openLink(t, db.Access(), link, seal.Random(), at); !errors.Is(err, access.ErrSession) {
+			t.Errorf("the link: got %v, want ErrSession", err)
+		}
+		log, err := db.Journal().Lines(t.Context(), journal.Query{User: u.ID, Limit: 1})
+		if err != nil || len(log) != 1 || log[0].Action != journal.PagesEnded {
+			t.Errorf("journal: %v, %v", log, err)
+		}
+	})
+
+	t.Run("what has expired is forgotten", func(t *testing.T) {
+		db := open(t)
+		for n := range 3 {
+			expires := at.Add(time.Duration(n-1) * time.Minute)
+			if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Made: at.Add(-time.Hour), Expires: expires}, seal.Random().Hash()); err != nil {
+				t.Fatal(err)
+			}
+			s := access.Session{Role: access.Person, User: "u-1", Opened: at.Add(-time.Hour), Expires: expires}
+			if err := db.Access().SessionOpened(t.Context(), s, seal.Random().Hash()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []int{4, 0} {
+			if n, err := db.Access().PagesTidied(t.Context(), at); err != nil || n != want {
+				t.Errorf("got %d, %v; want %d", n, err, want)
 			}
 		}
 	})
