@@ -102,7 +102,7 @@ func (s *Service) Activate(ctx context.Context, by journal.Actor, authority stri
 		return g, err
 	}
 	if n > 0 && !force {
-		return g, ErrDevices.Saying(fmt.Sprintf("%d devices do not have the new root certificate yet.", n))
+		return g, ErrDevices.Saying("The new root certificate is not on every device yet: " + strconv.Itoa(n) + " without it.")
 	}
 	e := s.entry(by, journal.RolloverActivated, g)
 	e.Detail["devices_without_root"] = strconv.Itoa(n)
