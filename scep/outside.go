@@ -189,8 +189,11 @@ func (s *Service) secret(ctx context.Context, l *line, g Grant, until time.Time)
 	case secret.Empty():
 		return seal.Random(), until, nil
 	}
-	if _, err := s.Store.Ticket(ctx, secret.Hash()); !errors.Is(err, ErrChallengeUnknown) {
-		return seal.Secret{}, until, errors.Join(ErrUpstreamStatic, err)
+	switch _, err := s.Store.Ticket(ctx, secret.Hash()); {
+	case err == nil:
+		return seal.Secret{}, until, ErrUpstreamStatic
+	case !errors.Is(err, ErrChallengeUnknown):
+		return seal.Secret{}, until, fmt.Errorf("looking for the other CA's challenge: %w", err)
 	}
 	if end := s.Now().Add(life); life > 0 && end.Before(until) {
 		until = end

@@ -195,6 +195,11 @@ func TestOutsideChallenge(t *testing.T) {
 	if _, err := w.s.Challenge(t.Context(), worker, request); !errors.Is(err, scep.ErrUpstreamStatic) {
 		t.Errorf("the same twice: got %v, want ErrUpstreamStatic", err)
 	}
+	w.config.Store = blind{w.config.Store}
+	w.restart()
+	if _, err := w.s.Challenge(t.Context(), worker, request); !errors.Is(err, errDied) || errors.Is(err, scep.ErrUpstreamStatic) {
+		t.Errorf("a database that fails: got %v, want its failure alone", err)
+	}
 }
 
 // Identities of devices open keys: no other CA makes them.
@@ -232,3 +237,8 @@ func TestOutsideRenewal(t *testing.T) {
 		t.Errorf("renewal by its signature: %v", got)
 	}
 }
+
+// blind is a store whose challenges cannot be read.
+type blind struct{ scep.Store }
+
+func (blind) Ticket(context.Context, seal.Hash) (scep.Ticket, error) { return scep.Ticket{}, errDied }

@@ -93,7 +93,7 @@ func (a *API) authorities() {
 		summary: "Make a one-time challenge for a SCEP client", permission: access.ChallengeIssue, maxBody: small,
 		status: http.StatusCreated,
 		faults: []*fault.Error{scep.ErrProfileUnknown, scep.ErrProfileEncryption, scep.ErrProfileBroken, scep.ErrNames, subject.ErrVariableEmpty, scep.ErrHolder, scep.ErrDomain, ErrIdentityChallenge, ErrDeliveredChallenge, scep.ErrDeviceNeeded,
-			scep.ErrNames, directory.ErrUserUnknown, mdm.ErrDeviceUnknown, subject.ErrVariableEmpty}}, a.createChallenge)
+			directory.ErrUserUnknown, mdm.ErrDeviceUnknown}}, a.createChallenge)
 	register(a, operation{id: "listAuthorities", tag: "certificates", method: http.MethodGet, path: "/authorities", summary: "List our CAs",
 		permission: access.CARead}, a.listAuthorities)
 }
