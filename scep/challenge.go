@@ -60,7 +60,7 @@ func (s *Service) Challenge(ctx context.Context, by journal.Actor, r ChallengeRe
 		}
 	}
 	now, g := s.Now(), Grant{Profile: l.Name, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}, Names: names}
-	if l.Profile.Use != cert.Identity && l.Issuer != Upstream { // whose names are always the same
+	if l.Profile.Use != cert.Identity { // whose names are always the same
 		if err := l.rehearse(l.issuer, names, now); err != nil {
 			return Challenge{}, s.nameless(ctx, by, r, err)
 		}

@@ -181,7 +181,7 @@ func (o ours) make(ctx context.Context, a issuing, i Issuance) (Issuance, *x509.
 // broken tells the client of a rule that its key breaks; other rules are for
 // whoever wrote the profile.
 func broken(err error) error {
-	if rule, ok := errors.AsType[*ca.BrokenRule](err); ok && (rule.Rule == "key" || rule.Rule == "key-kind" || rule.Rule == "key-profile" || rule.Rule == "own-key") {
+	if rule, ok := errors.AsType[*ca.BrokenRule](err); ok && rule.OfKey() {
 		return ErrKey.With(err)
 	}
 	return err

@@ -113,8 +113,8 @@ func asksFor(csr []byte, want ca.Names) error {
 	if err != nil {
 		return ErrUnreadable
 	}
-	if name, differ := otherNames(r.RawSubject, r.Extensions, want); differ {
-		return ErrUpstreamNames.With(fmt.Errorf("it differs in %s", name))
+	if name, differ := namesDiffer(r.RawSubject, r.Extensions, want); differ {
+		return ErrUpstreamNames.With(errors.New(name))
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ const maxOutside = 3*365*day + day
 
 // fits tells whether the certificate is what the profile is for.
 func (h handingOn) fits(a issuing, i Issuance, c *x509.Certificate) error {
-	name, differ := otherNames(c.RawSubject, c.Extensions, i.Names)
+	name, differ := namesDiffer(c.RawSubject, c.Extensions, i.Names)
 	const mail = x509.ExtKeyUsageEmailProtection
 	odd := func(u x509.ExtKeyUsage) bool { return u != mail && u != x509.ExtKeyUsageClientAuth }
 	for _, rule := range []struct {

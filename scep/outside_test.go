@@ -238,6 +238,20 @@ func TestOutsideRenewal(t *testing.T) {
 	}
 }
 
+// What another CA makes is looked at when it comes: a profile for it need not say
+// what ours do.
+func TestProfileForAnotherCA(t *testing.T) {
+	w := newWorld(t)
+	other := must(ca.NewPublic(scep.Upstream, theHouse().mail.Issuer.Chain(), ca.URLs{}))(t)
+	b := scep.NewBook(w.db.SCEP(), scep.Shipped("device", "smime"), func(name string) (*ca.Public, bool) { return other, name == scep.Upstream }, w.clock)
+	if err := write(t, b, "kind: CertificateProfile\nname: partners\nissuer: upstream\n"); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := b.Profile(t.Context(), "partners"); err != nil || p.Issuer != scep.Upstream {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
 // blind is a store whose challenges cannot be read.
 type blind struct{ scep.Store }
 

@@ -1,4 +1,4 @@
-// Package ca makes certificates and revocation lists. It is handed a
+// Package ca makes certificates, revocation lists and OCSP answers. It is handed a
 // crypto.Signer and knows nothing of where keys live, who asks and why.
 //
 // It promises that a certificate is made in two steps: [Issuer.Prepare] builds

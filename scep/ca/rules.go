@@ -29,6 +29,23 @@ type BrokenRule struct {
 	Why  string // a sentence for people
 }
 
+// OfKey tells whether it is the key that breaks the rule.
+func (b *BrokenRule) OfKey() bool {
+	switch b.Rule {
+	case ruleKey, ruleKeyKind, ruleKeyProfile, ruleOwnKey:
+		return true
+	}
+	return false
+}
+
+// The rules that a key can break by itself.
+const (
+	ruleKey        = "key"
+	ruleKeyKind    = "key-kind"
+	ruleKeyProfile = "key-profile"
+	ruleOwnKey     = "own-key"
+)
+
 func (b *BrokenRule) Error() string { return "ca: rule " + b.Rule + ": " + b.Why }
 
 // rules are held against every certificate before it is signed. What public
@@ -59,15 +76,15 @@ var rules = []struct {
 		return d.c.KeyUsage&least == least && d.c.KeyUsage&^(least|d.form.more) == 0 && d.critical(oidKeyUsage)
 	}},
 	{"extended-key-usage", "The extended key usage is not that of its kind.", draft.goodExtended},
-	{"key", "The key is too weak, too large or of a kind that is not issued.", func(d draft) bool { return GoodKey(d.c.PublicKey) }},
-	{"key-kind", "The key cannot do what the certificate is for.", func(d draft) bool {
+	{ruleKey, "The key is too weak, too large or of a kind that is not issued.", func(d draft) bool { return GoodKey(d.c.PublicKey) }},
+	{ruleKeyKind, "The key cannot do what the certificate is for.", func(d draft) bool {
 		if _, isRSA := d.c.PublicKey.(*rsa.PublicKey); isRSA {
 			return d.c.KeyUsage&x509.KeyUsageKeyAgreement == 0
 		}
 		return d.c.KeyUsage&(x509.KeyUsageKeyEncipherment|x509.KeyUsageDataEncipherment) == 0
 	}},
-	{"key-profile", "The certificate profile is for other keys.", func(d draft) bool { return d.keys.allow(d.c.PublicKey) }},
-	{"own-key", "The key is the CA's own.", func(d draft) bool {
+	{ruleKeyProfile, "The certificate profile is for other keys.", func(d draft) bool { return d.keys.allow(d.c.PublicKey) }},
+	{ruleOwnKey, "The key is the CA's own.", func(d draft) bool {
 		return d.kind == Root || !cert.SameKey(d.issuer.PublicKey, d.c.PublicKey)
 	}},
 	{"subject", "The subject is empty, too long or has control characters.", draft.goodSubject},
