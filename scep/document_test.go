@@ -272,3 +272,20 @@ func FuzzProfileDocument(f *testing.F) {
 		_, _ = scep.NamesOf(p, u, subject.Device{ID: "d"})
 	})
 }
+
+// A profile chooses among the addresses of a user. It gives nobody another's.
+func TestAddressesAreTheUsersOwn(t *testing.T) {
+	w := newWorld(t)
+	b := w.newBook()
+	const head = "kind: CertificateProfile\nname: partners\nfor: signing\nsan:\n"
+	for san, want := range map[string]error{
+		"  mail: [boss@example.com]\n":                             scep.ErrAddressForeign,
+		"  mail: ['{{mail}}', 'x{{mail}}']\n":                      scep.ErrAddressForeign,
+		"  mail: ['{{mail}}']\n  upn: [boss@example.com]\n":        scep.ErrAddressForeign,
+		"  mail: ['{{mail}}']\n  upn: ['{{userPrincipalName}}']\n": nil,
+	} {
+		if err := write(t, b, head+san); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", san, err, want)
+		}
+	}
+}

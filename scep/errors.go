@@ -117,6 +117,8 @@ var (
 		"Use keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn or unspecified.")
 	ErrNames = fault.New(fault.Invalid, "scep_names",
 		"No common name of the profile has a value that fits.", "Give the user a display name of at most 64 characters.")
+	ErrAddressForeign = fault.New(fault.Invalid, "scep_address_foreign",
+		"The certificate profile gives an address that is none of the user's.", "Use variables such as {{mail}}; what they give comes from the user's record.")
 	ErrDomain = fault.New(fault.Denied, "scep_domain",
 		"The CA may not certify the user's mail address.", "It is constrained to the domains of ca.mail_domains, as they were when it was made.")
 	ErrProfileEncryption = fault.New(fault.Invalid, "scep_profile_encryption",

@@ -40,7 +40,21 @@ func (p Profile) names(u subject.User, d subject.Device) (n ca.Names, err error)
 			}
 		}
 	}
+	for _, addr := range slices.Concat(n.Mail, n.UPN) {
+		if !owns(u, addr) {
+			return n, ErrAddressForeign
+		}
+	}
 	return n, nil
+}
+
+// owns tells whether our records have the address for the user: a profile may
+// choose among his, not give him another's.
+func owns(u subject.User, addr string) bool {
+	return slices.ContainsFunc(append(slices.Clone(u.Aliases), u.Mail, u.UPN, u.OnPremisesUPN), func(own string) bool {
+		normal, err := subject.NormalizeMail(own)
+		return err == nil && strings.EqualFold(normal, addr)
+	})
 }
 
 func commonNameOf(name cert.DN) string {
