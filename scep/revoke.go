@@ -54,19 +54,19 @@ func (s *Service) RevokeAll(ctx context.Context, by journal.Actor, h cert.Holder
 	if h.User == "" && h.Device == "" {
 		return nil, ErrCertificateUnknown
 	}
-	list, err := s.Store.IssuedPage(ctx, IssuedQuery{User: h.User, Device: h.Device, State: Good, Now: s.Now(), Limit: maxAtOnce})
-	if err != nil {
-		return nil, err
-	}
 	outdated := map[string]bool{}
-	for _, r := range list {
-		issuer, failed := revoke(ctx, s.Store, s.Now(), by, r.Fingerprint, why)
-		if failed != nil {
-			err = failed
-			break
+	for more := true; more && err == nil; {
+		var list []cert.Record
+		list, err = s.Store.IssuedPage(ctx, IssuedQuery{User: h.User, Device: h.Device, State: Good, Now: s.Now(), Limit: pageOfGood})
+		more = len(list) == pageOfGood
+		for _, r := range list {
+			var issuer string
+			if issuer, err = revoke(ctx, s.Store, s.Now(), by, r.Fingerprint, why); err != nil {
+				break
+			}
+			outdated[issuer] = true
+			done = append(done, r.Fingerprint)
 		}
-		outdated[issuer] = true
-		done = append(done, r.Fingerprint)
 	}
 	for issuer := range outdated {
 		err = errors.Join(err, s.Keeper.Publish(ctx, issuer))
@@ -74,8 +74,8 @@ func (s *Service) RevokeAll(ctx context.Context, by journal.Actor, h cert.Holder
 	return done, err
 }
 
-// maxAtOnce is how many certificates one call revokes.
-const maxAtOnce = 10_000
+// pageOfGood is how many certificates are looked up at a time to revoke them.
+const pageOfGood = 500
 
 // Certificates lists what was issued, newest first.
 func (s *Service) Certificates(ctx context.Context, q IssuedQuery) ([]cert.Record, error) {

@@ -11,13 +11,3 @@ CREATE INDEX IF NOT EXISTS certificate_ending ON certificate (source, revoked_at
 CREATE INDEX IF NOT EXISTS link_expires ON link (expires_at);
 CREATE INDEX IF NOT EXISTS link_user ON link (user_id);
 CREATE INDEX IF NOT EXISTS session_user ON session (user_id);
-
--- How many escrowed keys were opened for a device, while that counts.
-CREATE TABLE IF NOT EXISTS opening (
-  id        VARCHAR(64) NOT NULL PRIMARY KEY,
-  device_id VARCHAR(64) NOT NULL,
-  at        BIGINT NOT NULL,
-  key_count INTEGER NOT NULL,
-  KEY opening_at (at),
-  KEY opening_device (device_id, at)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -10,13 +10,3 @@ CREATE INDEX certificate_ending ON certificate (not_after) WHERE source = 'issue
 CREATE INDEX link_expires ON link (expires_at);
 CREATE INDEX link_user ON link (user_id);
 CREATE INDEX session_user ON session (user_id);
-
--- How many escrowed keys were opened for a device, while that counts.
-CREATE TABLE opening (
-  id        TEXT PRIMARY KEY,
-  device_id TEXT NOT NULL,
-  at        BIGINT NOT NULL,
-  key_count INTEGER NOT NULL
-);
-CREATE INDEX opening_at ON opening (at);
-CREATE INDEX opening_device ON opening (device_id, at);
