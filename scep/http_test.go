@@ -61,9 +61,14 @@ func (l *line) post(message []byte) answered {
 	l.t.Helper()
 	n := l.sent.Add(1) / 50
 	here := &net.TCPAddr{IP: net.IPv4(127, 9, byte(n>>8), byte(n))}
-	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: here}).DialContext, DisableKeepAlives: true}
+	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: here}).DialContext, DisableKeepAlives: true, ExpectContinueTimeout: time.Minute}
 	c := &http.Client{Transport: transport, Timeout: time.Minute}
-	resp, err := c.Post(l.url+"?operation=PKIOperation", "application/x-pki-message", bytes.NewReader(message))
+	r := must(http.NewRequest(http.MethodPost, l.url+"?operation=PKIOperation", bytes.NewReader(message)))(l.t)
+	r.Header.Set("Content-Type", "application/x-pki-message")
+	if len(message) > scep.MaxMessage { // who sends on after the refusal may not hear it
+		r.Header.Set("Expect", "100-continue")
+	}
+	resp, err := c.Do(r)
 	if err != nil {
 		l.t.Fatal(err)
 	}
