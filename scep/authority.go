@@ -59,7 +59,7 @@ func (s *Service) GetCACert(ctx context.Context, profile string) (body []byte, c
 // next gives the CA that is to follow the one which issues, once its RA is
 // there too.
 func (s *Service) next(l *line) (Authority, bool) {
-	a, is := s.standing(l.Issuer, Next)
+	a, is := s.authorities.Load().standing(l.Issuer, Next)
 	return a, is && a.RA.Certificate != nil
 }
 

@@ -16,7 +16,7 @@ import (
 // CertifierConfig says how to run the half that has the CA keys.
 type CertifierConfig struct {
 	Store       Store
-	Issuers     []*ca.Issuer // to begin with
+	Seats       []Seat // to begin with
 	Profiles    Catalogue
 	Outside     *Outside // the CA of profiles with the issuer [Upstream]; nil when there is none
 	AllowLegacy bool     // as in [Config]
@@ -27,7 +27,8 @@ type CertifierConfig struct {
 
 // Certifier implements [Keeper]. It believes an RA that a client sent the
 // request, and nothing else: the challenge, or the certificate that is to be
-// renewed, is looked up here, and so is what the new one may say.
+// renewed, is looked up here, and so is what the new one may say; and that the
+// old key asks for a renewal, it sees for itself.
 type Certifier struct {
 	CertifierConfig
 	seats      atomic.Pointer[map[string]Seat] // by the name of the issuer
@@ -41,11 +42,7 @@ func NewCertifier(c CertifierConfig) *Certifier {
 		panic("scep: nil dependency")
 	}
 	v := &Certifier{CertifierConfig: c, responders: map[string]*ca.Responder{}}
-	var seats []Seat
-	for _, i := range c.Issuers {
-		seats = append(seats, Seat{Issuer: i})
-	}
-	v.Succeed(seats)
+	v.Succeed(c.Seats)
 	return v
 }
 
@@ -56,6 +53,7 @@ type issuing struct {
 	issuer  signing
 	signer  *x509.Certificate
 	wanted  csr
+	proven  bool // we saw that the signer asked
 }
 
 // Certify implements [Keeper].
@@ -75,6 +73,12 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if err != nil {
 		return cert.Record{}, fmt.Errorf("certificate profile %s: %w", p.Name, err)
 	}
+	proven := a.Message != nil
+	if proven {
+		if a, err = v.read(a, p); err != nil {
+			return cert.Record{}, err
+		}
+	}
 	signer, err := x509.ParseCertificate(a.Signer)
 	if err != nil {
 		return cert.Record{}, ErrMessage.With(err)
@@ -86,14 +90,37 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if err != nil {
 		return cert.Record{}, err
 	}
-	i := issuing{a, p, issuer, signer, wanted}
+	i := issuing{a, p, issuer, signer, wanted, proven}
 	switch {
-	case a.Type == renewalReq, a.Type == pkcsReq && v.made(p.Issuer, signer) && wanted.renews(signer):
+	case a.Type == renewalReq, a.Type == pkcsReq && v.known().made(p.Issuer, signer) && wanted.renews(signer):
 		return v.renew(ctx, i)
 	case a.Type == pkcsReq:
 		return v.enroll(ctx, i)
 	}
 	return cert.Record{}, ErrMessageType
+}
+
+// read takes from a message what the RA would otherwise say of it.
+func (v *Certifier) read(a Application, p Profile) (Application, error) {
+	if len(a.Message) > MaxMessage {
+		return a, ErrTooLarge
+	}
+	r, err := parseSafely(a.Message)
+	if err != nil {
+		return a, err
+	}
+	if err := r.digested(p.Legacy); err != nil {
+		return a, err
+	}
+	desks := v.known().desks(p.Issuer, v.Now())
+	if len(desks) == 0 {
+		return a, ErrRenewalSealed
+	}
+	plain, err := addressed(desks, r.envelope).ra.open(r.envelope, p.Legacy)
+	if err != nil {
+		return a, err
+	}
+	return Application{Profile: a.Profile, Type: r.kind, Transaction: string(r.transaction.Bytes), CSR: plain, Signer: r.signer.Raw, Remote: a.Remote}, nil
 }
 
 // signing is the bottom of issuance: a CA of ours, or somebody else's.

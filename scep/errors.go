@@ -100,6 +100,10 @@ var (
 		"The certificate is not due for renewal yet.", "")
 	ErrRenewalOver = fault.New(fault.Denied, "scep_renewal_over",
 		"The certificate has expired, was revoked or was replaced.", "Enroll with a challenge.")
+	ErrRenewalUnproven = fault.New(fault.Denied, "scep_renewal_unproven",
+		"The keeper was not shown that the old certificate's key asks for the renewal.", "Run the same version of Signet in all roles; otherwise look at the front end: it may be in other hands.")
+	ErrRenewalSealed = fault.New(fault.Unavailable, "scep_renewal_sealed",
+		"The keeper has no RA key to open renewals with.", "The keeper's key directory must hold the keys of the RAs too.")
 )
 
 // Failures of certificates and profiles.

@@ -56,8 +56,11 @@ func (v *Certifier) redeem(ctx context.Context, a issuing, t Ticket) (cert.Recor
 // renew gives a certificate for the signature of the one it follows. What it
 // says is what the old one was granted, so nothing can be renamed.
 func (v *Certifier) renew(ctx context.Context, a issuing) (cert.Record, error) {
-	if !v.made(a.profile.Issuer, a.signer) {
+	switch {
+	case !v.known().made(a.profile.Issuer, a.signer):
 		return cert.Record{}, ErrRenewalUnknown
+	case !a.proven:
+		return cert.Record{}, ErrRenewalUnproven
 	}
 	old, err := v.Store.Issued(ctx, cert.FingerprintOf(a.signer.Raw))
 	if errors.Is(err, ErrCertificateUnknown) {

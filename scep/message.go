@@ -47,6 +47,7 @@ var (
 
 // request is a message whose signature was verified.
 type request struct {
+	message     []byte
 	kind        string
 	transaction asn1.RawValue // sent back as it came
 	nonce       []byte
@@ -90,7 +91,7 @@ func parse(message []byte) (*request, error) {
 	case err != nil:
 		return nil, ErrMessage.With(err)
 	}
-	r := &request{signer: signed.Signer, digest: signed.Digest, envelope: signed.Content}
+	r := &request{message: message, signer: signed.Signer, digest: signed.Digest, envelope: signed.Content}
 	var kind asn1.RawValue
 	for _, a := range []struct {
 		oid asn1.ObjectIdentifier
@@ -128,8 +129,8 @@ func (s *Service) acceptable(l *line, r *request) error {
 	if _, ok := r.signer.PublicKey.(*rsa.PublicKey); !ok {
 		return ErrAlgorithm
 	}
-	if r.digest == crypto.SHA1 && !l.Legacy {
-		return ErrAlgorithm
+	if err := r.digested(l.Legacy); err != nil {
+		return err
 	}
 	if !r.signedAt.IsZero() && s.MaxSkew > 0 && s.Now().Sub(r.signedAt).Abs() > s.MaxSkew {
 		return ErrClock
@@ -137,11 +138,19 @@ func (s *Service) acceptable(l *line, r *request) error {
 	return nil
 }
 
+// digested tells whether what was signed is a digest that means something.
+func (r *request) digested(legacy bool) error {
+	if r.digest == crypto.SHA1 && !legacy {
+		return ErrAlgorithm
+	}
+	return nil
+}
+
 // open decrypts the envelope. Whatever is wrong with it beyond its algorithms
 // is ErrUnreadable.
-func (l *line) open(envelope []byte) ([]byte, error) {
-	plain, err := cms.Decrypt(envelope, l.ra.Certificate, l.ra.Decrypter,
-		cms.Policy{Allow3DES: l.Legacy, AllowDES: l.Legacy, MaxBytes: MaxMessage})
+func (r RA) open(envelope []byte, legacy bool) ([]byte, error) {
+	plain, err := cms.Decrypt(envelope, r.Certificate, r.Decrypter,
+		cms.Policy{Allow3DES: legacy, AllowDES: legacy, MaxBytes: MaxMessage})
 	switch {
 	case errors.Is(err, cms.ErrAlgorithm):
 		return nil, ErrAlgorithm

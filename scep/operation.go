@@ -103,7 +103,7 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	if err := s.acceptable(l, r); err != nil {
 		return cert.Record{}, err
 	}
-	plain, err := l.open(r.envelope)
+	plain, err := l.ra.open(r.envelope, l.Legacy)
 	if err != nil {
 		return cert.Record{}, err
 	}
@@ -117,6 +117,9 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	}
 	if err != nil {
 		return cert.Record{}, err
+	}
+	if r.kind != certPoll && s.authorities.Load().made(l.Issuer, r.signer) {
+		a = Application{Profile: l.Name, Message: r.message, Remote: remote}
 	}
 	return s.Keeper.Certify(ctx, a)
 }

@@ -342,6 +342,27 @@ func secondSigner(t *testing.T, message []byte) []byte {
 	return must(asn1.Marshal(contentInfo{info.Type, asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: inner}}))(t)
 }
 
+// The parts that spliced moves.
+func content(into, from *signedData)      { into.Content = from.Content }
+func certificates(into, from *signedData) { into.Certs = from.Certs }
+
+// spliced puts a part of one message into another, whose signature stays.
+func spliced(t *testing.T, into, from []byte, part func(into, from *signedData)) []byte {
+	var outer [2]contentInfo
+	var inner [2]signedData
+	for i, der := range [][]byte{into, from} {
+		if _, err := asn1.Unmarshal(der, &outer[i]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := asn1.Unmarshal(outer[i].Content.Bytes, &inner[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part(&inner[0], &inner[1])
+	outer[0].Content = asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: must(asn1.Marshal(inner[0]))(t)}
+	return must(asn1.Marshal(outer[0]))(t)
+}
+
 // remove ends the management of the world's device.
 func (w *world) remove() {
 	w.t.Helper()

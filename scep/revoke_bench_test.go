@@ -83,7 +83,7 @@ func bigAuthority(b *testing.B, db *store.DB, key crypto.Signer) (*scep.Service,
 	i := made(ca.NewIssuer("big", key, []*x509.Certificate{own, theHouse().root.Certificate()}, urls))
 	now := func() time.Time { return time.Now() }
 	log := slog.New(slog.DiscardHandler)
-	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Issuers: []*ca.Issuer{i}, Profiles: scep.Fixed{}, Log: log, Now: now})
+	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Seats: []scep.Seat{{Issuer: i}}, Profiles: scep.Fixed{}, Log: log, Now: now})
 	s := must(scep.New(scep.Config{Store: db.SCEP(), Keeper: keeper, Profiles: scep.Fixed{}, URL: "https://mdm.example.com/scep", Log: log, Now: now,
 		Authorities: []scep.Authority{{Issuer: i.Public}}}))(b)
 	return s, keeper

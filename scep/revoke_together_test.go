@@ -18,7 +18,6 @@ import (
 	"github.com/signet-mdm/signet/internal/store/mariadbtest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep"
-	"github.com/signet-mdm/signet/scep/ca"
 )
 
 // Two servers on one database revoke at once. When one has answered, the other
@@ -70,7 +69,7 @@ func TestRevokedTogether(t *testing.T) {
 func publisher(t *testing.T, db *store.DB) *scep.Service {
 	i := theHouse().mail.Issuer
 	w := &world{t: t, now: start}
-	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Issuers: []*ca.Issuer{i}, Profiles: scep.Fixed{}, Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Seats: []scep.Seat{{Issuer: i}}, Profiles: scep.Fixed{}, Log: slog.New(slog.DiscardHandler), Now: w.clock})
 	return must(scep.New(scep.Config{Store: db.SCEP(), Keeper: keeper, Profiles: scep.Fixed{}, URL: "https://mdm.example.com/scep", Log: slog.New(slog.DiscardHandler), Now: w.clock,
 		Authorities: []scep.Authority{{Issuer: i.Public}}}))(t)
 }

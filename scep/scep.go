@@ -64,9 +64,12 @@ type Keeper interface {
 	Publish(ctx context.Context, issuer string) error
 }
 
-// Application is a request as the RA hands it on.
+// Application is a request as the RA hands it on. One that a certificate of ours
+// signed comes as it is, and the keeper reads the rest from it: the holder of
+// that certificate asked, and not whoever knows it.
 type Application struct {
 	Profile     string
+	Message     []byte // pkiMessage; nil: as follows
 	Type        string // messageType, in digits
 	Transaction string
 	CSR         []byte // DER of the PKCS#10 request; nil when the client polls
@@ -116,7 +119,7 @@ type RA struct {
 // Service answers SCEP.
 type Service struct {
 	Config
-	authorities atomic.Pointer[map[string]Authority] // by the name of the issuer
+	authorities atomic.Pointer[authorities] // by the name of the issuer
 	work        *work
 	guesses     *guesses
 }
@@ -178,12 +181,12 @@ func (s *Service) lineOf(p Profile) (*line, error) {
 	if p.Issuer == Upstream {
 		return s.beyond(p)
 	}
-	a, known := s.standing(p.Issuer, Current)
+	a, known := s.authorities.Load().standing(p.Issuer, Current)
 	if !known || !a.RA.complete() {
 		return nil, fmt.Errorf("certificate profile %s: there is no issuer %s with an RA", p.Name, p.Issuer)
 	}
 	p.Legacy = p.Legacy || s.AllowLegacy
-	return &line{p, a.Issuer, a.RA, s.desks(p.Issuer, s.Now())}, nil
+	return &line{p, a.Issuer, a.RA, s.authorities.Load().desks(p.Issuer, s.Now())}, nil
 }
 
 func (s *Service) issuer(name string) (*ca.Public, error) {

@@ -3,6 +3,7 @@ package scep
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cms"
@@ -48,7 +49,7 @@ type Former struct {
 // Succeed replaces the CAs and RAs that are known. When it fails, those of
 // before stay.
 func (s *Service) Succeed(list []Authority) error {
-	known := map[string]Authority{}
+	known := authorities{}
 	for _, a := range list {
 		if ra := a.RA.Certificate; ra != nil && !a.Issuer.Made(ra) {
 			return fmt.Errorf("the RA's certificate is not of issuer %s", a.Issuer.Name())
@@ -59,9 +60,12 @@ func (s *Service) Succeed(list []Authority) error {
 	return nil
 }
 
+// authorities are the CAs that are known, by their names.
+type authorities map[string]Authority
+
 // generations gives the CAs that an authority has had, and the next.
-func (s *Service) generations(authority string) (list []Authority) {
-	for name, a := range *s.authorities.Load() {
+func (m authorities) generations(authority string) (list []Authority) {
+	for name, a := range m {
 		if a.of(name) == authority {
 			list = append(list, a)
 		}
@@ -70,8 +74,8 @@ func (s *Service) generations(authority string) (list []Authority) {
 }
 
 // standing finds the CA of an authority that stands there.
-func (s *Service) standing(authority string, where Standing) (Authority, bool) {
-	for _, a := range s.generations(authority) {
+func (m authorities) standing(authority string, where Standing) (Authority, bool) {
+	for _, a := range m.generations(authority) {
 		if a.Standing == where {
 			return a, true
 		}
@@ -87,8 +91,8 @@ type desk struct {
 
 // desks gives those where requests to an authority are opened at a time, the
 // usual one first.
-func (s *Service) desks(authority string, now time.Time) (list []desk) {
-	for _, a := range s.generations(authority) {
+func (m authorities) desks(authority string, now time.Time) (list []desk) {
+	for _, a := range m.generations(authority) {
 		late := a.Standing == Past && !now.Before(a.Since.Add(raGrace))
 		if a.Standing == Next || late || !a.RA.complete() {
 			continue
@@ -108,30 +112,43 @@ func (s *Service) desks(authority string, now time.Time) (list []desk) {
 	return list
 }
 
+// made tells whether a CA that an authority has, or had, issued c.
+func (m authorities) made(authority string, c *x509.Certificate) bool {
+	return slices.ContainsFunc(m.generations(authority), func(a Authority) bool { return a.Issuer.Made(c) })
+}
+
+// addressed gives the desk that an envelope is encrypted to, which everybody
+// can see; the usual one when it is none of them.
+func addressed(list []desk, envelope []byte) desk {
+	if len(list) < 2 {
+		return list[0]
+	}
+	certs := make([]*x509.Certificate, len(list))
+	for i, d := range list {
+		certs[i] = d.ra.Certificate
+	}
+	return list[max(0, cms.Addressee(envelope, MaxMessage, certs...))]
+}
+
 func (r RA) complete() bool { return r.Certificate != nil && r.Signer != nil && r.Decrypter != nil }
 
 // to is the line as the sender of an envelope knows it: with the RA that it is
-// encrypted to, which answers as well. Which one that is everybody can see.
+// encrypted to, which answers as well.
 func (l *line) to(envelope []byte) *line {
 	if len(l.desks) < 2 {
 		return l
 	}
-	certs := make([]*x509.Certificate, len(l.desks))
-	for i, d := range l.desks {
-		certs[i] = d.ra.Certificate
-	}
-	i := cms.Addressee(envelope, MaxMessage, certs...)
-	if i <= 0 {
-		return l
-	}
-	other := *l
-	other.issuer, other.ra = l.desks[i].issuer, l.desks[i].ra
+	other, d := *l, addressed(l.desks, envelope)
+	other.issuer, other.ra = d.issuer, d.ra
 	return &other
 }
 
-// Seat is a CA with its key, and its place.
+// Seat is a CA with its key, and its place. With its RAs the keeper opens
+// renewals for itself; without, none is given.
 type Seat struct {
 	*ca.Issuer
+	RA     RA
+	Former []Former
 	Place
 }
 
@@ -154,12 +171,11 @@ func (v *Certifier) current(authority string) (*ca.Issuer, error) {
 	return nil, ErrIssuerUnknown
 }
 
-// made tells whether a CA that an authority has, or had, issued c.
-func (v *Certifier) made(authority string, c *x509.Certificate) bool {
+// known are the CAs as the other half knows them.
+func (v *Certifier) known() authorities {
+	known := authorities{}
 	for name, s := range *v.seats.Load() {
-		if s.of(name) == authority && s.Made(c) {
-			return true
-		}
+		known[name] = Authority{Issuer: s.Public, RA: s.RA, Former: s.Former, Place: s.Place}
 	}
-	return false
+	return known
 }

@@ -33,7 +33,7 @@ func (w *world) stand(first, then scep.Place) {
 	if err := w.s.Succeed([]scep.Authority{h.device.public(), old, next, {Issuer: h.root.Public}}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.keeper.Succeed([]scep.Seat{{Issuer: h.device.Issuer}, {Issuer: h.mail.Issuer, Place: first}, {Issuer: n.Issuer, Place: then}, {Issuer: h.root}})
+	w.keeper.Succeed([]scep.Seat{h.device.seat(), {Issuer: h.mail.Issuer, RA: h.mail.RA, Place: first}, {Issuer: n.Issuer, RA: n.RA, Place: then}, {Issuer: h.root}})
 }
 
 // announced is before the roll-over, rolled after it.

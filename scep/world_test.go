@@ -86,7 +86,7 @@ func (w *world) restart() {
 	w.t.Helper()
 	h, c := theHouse(), w.config
 	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, Lab: w.lab, Outside: w.outside,
-		Issuers: []*ca.Issuer{h.device.Issuer, h.mail.Issuer, h.root}, Log: c.Log, Now: c.Now})
+		Seats: []scep.Seat{h.device.seat(), h.mail.seat(), {Issuer: h.root}}, Log: c.Log, Now: c.Now})
 	if c.Keeper == nil {
 		c.Keeper = w.keeper
 	}
@@ -174,6 +174,8 @@ type authority struct {
 }
 
 func (a authority) public() scep.Authority { return scep.Authority{Issuer: a.Issuer.Public, RA: a.RA} }
+
+func (a authority) seat() scep.Seat { return scep.Seat{Issuer: a.Issuer, RA: a.RA} }
 
 func newAuthority(root *ca.Issuer, name string, key crypto.Signer,
 	newCA func(*ca.Issuer, crypto.PublicKey, ca.Names, time.Time) (*x509.Certificate, error), raKey *rsa.PrivateKey) authority {

@@ -133,7 +133,7 @@ func issuing(t *testing.T, db *store.DB) (*scep.Service, []admin.Authority) {
 		t.Fatal(err)
 	}
 	profiles, log := scep.Fixed(scep.Shipped(deviceKey, mailKey)[1:]), slog.New(slog.DiscardHandler)
-	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Issuers: []*ca.Issuer{root, mail}, Profiles: profiles, Log: log, Now: time.Now})
+	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Seats: []scep.Seat{{Issuer: root}, {Issuer: mail}}, Profiles: profiles, Log: log, Now: time.Now})
 	s, err := scep.New(scep.Config{Store: db.SCEP(), Keeper: keeper, Profiles: profiles, URL: "https://mdm.example.org/scep", Log: log, Now: time.Now,
 		Authorities: []scep.Authority{{Issuer: mail.Public, RA: scep.RA{Certificate: ra, Signer: key, Decrypter: key}}}})
 	if err != nil {

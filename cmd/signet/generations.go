@@ -190,15 +190,12 @@ func (s *server) add(u *generations, g rollover.Generation) error {
 	if err != nil {
 		return err
 	}
+	var own *ca.Issuer
 	if s.cfg.Plays(config.KeeperRole) && !(g.Line == rootKey && s.cfg.CA.OfflineRoot) {
-		own, err := s.seat(u, g)
-		if err != nil {
+		if own, err = s.seat(u, g); own == nil {
 			return err
 		}
-		if own == nil {
-			return nil
-		}
-		u.seats, public = append(u.seats, scep.Seat{Issuer: own, Place: place}), own.Public
+		public = own.Public
 	}
 	a := scep.Authority{Issuer: public, Place: place}
 	switch g.Line {
@@ -211,6 +208,9 @@ func (s *server) add(u *generations, g rollover.Generation) error {
 		return err
 	}
 	u.authorities = append(u.authorities, a)
+	if own != nil {
+		u.seats = append(u.seats, scep.Seat{Issuer: own, RA: a.RA, Former: a.Former, Place: place})
+	}
 	return nil
 }
 

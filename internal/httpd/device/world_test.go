@@ -106,7 +106,7 @@ func newServer(t testing.TB, o options) *server {
 	ra := must(ca.NewRA(deviceCA, k.ra.Public(), ca.Names{CommonName: "Example RA", Organization: "Example"}, time.Now()))
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	profiles := scep.Fixed(scep.Shipped("device", "mail")[:1])
-	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Issuers: []*ca.Issuer{rootCA, deviceCA}, Profiles: profiles, Log: log, Now: s.now})
+	keeper := scep.NewCertifier(scep.CertifierConfig{Store: db.SCEP(), Seats: []scep.Seat{{Issuer: rootCA}, {Issuer: deviceCA, RA: scep.RA{Certificate: ra, Signer: k.ra, Decrypter: k.ra}}}, Profiles: profiles, Log: log, Now: s.now})
 	s.scep = must(scep.New(scep.Config{Store: db.SCEP(), Keeper: keeper, Profiles: profiles, URL: s.url + "/scep", Log: log, Now: s.now,
 		Authorities: []scep.Authority{{Issuer: rootCA.Public}, {Issuer: deviceCA.Public, RA: scep.RA{Certificate: ra, Signer: k.ra, Decrypter: k.ra}}}}))
 	s.mdm = mdm.New(mdm.Config{Store: db.MDM(must(seal.NewBox(seal.RandomRoot(), "enrollment"))), BaseURL: s.url,

@@ -60,7 +60,7 @@ func serve(t *testing.T, k scep.Keeper) *peer.Client {
 	return peer.Dial("unix:"+path, nil)
 }
 
-var asked = scep.Application{Profile: "smime-signing", Type: "19", Transaction: "T-1", CSR: []byte{0, 0xff}, Signer: []byte{1}, Remote: "192.0.2.1"}
+var asked = scep.Application{Profile: "smime-signing", Message: []byte{2}, Type: "19", Transaction: "T-1", CSR: []byte{0, 0xff}, Signer: []byte{1}, Remote: "192.0.2.1"}
 
 func TestCallsArriveWhole(t *testing.T) {
 	now := time.Now().UTC()
