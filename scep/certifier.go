@@ -51,8 +51,6 @@ type issuing struct {
 	Application
 	profile Profile
 	issuer  signing
-	signer  *x509.Certificate
-	wanted  csr
 	proven  bool // we saw that the signer asked
 }
 
@@ -73,28 +71,29 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	if err != nil {
 		return cert.Record{}, fmt.Errorf("certificate profile %s: %w", p.Name, err)
 	}
-	proven := a.Message != nil
-	if proven {
-		if a, err = v.read(a, p); err != nil {
+	i := issuing{Application: a, profile: p, issuer: issuer, proven: a.Message != nil}
+	if i.proven {
+		if i.Application, err = v.read(a, p); err != nil {
 			return cert.Record{}, err
 		}
 	}
-	signer, err := x509.ParseCertificate(a.Signer)
-	if err != nil {
-		return cert.Record{}, ErrMessage.With(err)
+	if i.signer == nil {
+		if i.signer, err = x509.ParseCertificate(i.Signer); err != nil {
+			return cert.Record{}, ErrMessage.With(err)
+		}
 	}
-	if a.Type == certPoll {
-		return v.poll(ctx, issuing{Application: a, profile: p, issuer: issuer, signer: signer})
+	if i.Type == certPoll {
+		return v.poll(ctx, i)
 	}
-	wanted, err := readCSR(a.CSR, p.Legacy)
-	if err != nil {
-		return cert.Record{}, err
+	if i.wanted == nil {
+		if i.wanted, err = readCSR(i.CSR, p.Legacy); err != nil {
+			return cert.Record{}, err
+		}
 	}
-	i := issuing{a, p, issuer, signer, wanted, proven}
 	switch {
-	case a.Type == renewalReq, a.Type == pkcsReq && v.known().made(p.Issuer, signer) && wanted.renews(signer):
+	case i.Type == renewalReq, i.Type == pkcsReq && v.known().made(p.Issuer, i.signer) && i.wanted.renews(i.signer):
 		return v.renew(ctx, i)
-	case a.Type == pkcsReq:
+	case i.Type == pkcsReq:
 		return v.enroll(ctx, i)
 	}
 	return cert.Record{}, ErrMessageType
@@ -120,7 +119,7 @@ func (v *Certifier) read(a Application, p Profile) (Application, error) {
 	if err != nil {
 		return a, err
 	}
-	return Application{Profile: a.Profile, Type: r.kind, Transaction: string(r.transaction.Bytes), CSR: plain, Signer: r.signer.Raw, Remote: a.Remote}, nil
+	return Application{Profile: a.Profile, Type: r.kind, Transaction: string(r.transaction.Bytes), CSR: plain, Signer: r.signer.Raw, Remote: a.Remote, signer: r.signer}, nil
 }
 
 // signing is the bottom of issuance: a CA of ours, or somebody else's.

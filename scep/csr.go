@@ -28,30 +28,30 @@ const maxVerifiedBits = 8192
 // failure is ErrUnreadable, as if it had not decrypted.
 //
 // Spec: RFC 2986; RFC 8894 section 3.3.1
-func readCSR(der []byte, legacy bool) (csr, error) {
+func readCSR(der []byte, legacy bool) (*csr, error) {
 	r, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return csr{}, ErrUnreadable
+		return nil, ErrUnreadable
 	}
 	if key, ok := r.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxVerifiedBits {
-		return csr{}, ErrUnreadable
+		return nil, ErrUnreadable
 	}
 	if r.CheckSignature() != nil {
-		return csr{}, ErrUnreadable
+		return nil, ErrUnreadable
 	}
 	switch {
 	case !legacy && (r.SignatureAlgorithm == x509.SHA1WithRSA || r.SignatureAlgorithm == x509.ECDSAWithSHA1):
-		return csr{}, ErrAlgorithm
+		return nil, ErrAlgorithm
 	case !ca.GoodKey(r.PublicKey):
-		return csr{}, ErrKey
+		return nil, ErrKey
 	case wantsCA(r):
-		return csr{}, ErrWantsCA
+		return nil, ErrWantsCA
 	}
 	challenge, err := x509util.ParseChallengePassword(der)
 	if err != nil {
 		challenge = "" // no challenge that we made
 	}
-	return csr{r.PublicKey, cert.FingerprintOf(r.RawSubjectPublicKeyInfo), seal.SecretString(challenge)}, nil
+	return &csr{r.PublicKey, cert.FingerprintOf(r.RawSubjectPublicKeyInfo), seal.SecretString(challenge)}, nil
 }
 
 var oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
@@ -74,10 +74,12 @@ func wantsCA(r *x509.CertificateRequest) bool {
 }
 
 // provenBy tells whether the message was signed with the key that asks.
-func (c csr) provenBy(signer *x509.Certificate) bool { return cert.SameKey(c.key, signer.PublicKey) }
+func (c *csr) provenBy(signer *x509.Certificate) bool { return cert.SameKey(c.key, signer.PublicKey) }
 
 // renews tells whether a PKCSReq that a certificate of ours signed asks for the
 // next one: it has no challenge, or brings a new key.
 //
 // Quirk: certmonger and macOS renew so, and send the old challenge again.
-func (c csr) renews(signer *x509.Certificate) bool { return c.challenge.Empty() || !c.provenBy(signer) }
+func (c *csr) renews(signer *x509.Certificate) bool {
+	return c.challenge.Empty() || !c.provenBy(signer)
+}

@@ -107,13 +107,13 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	if err != nil {
 		return cert.Record{}, err
 	}
-	a := Application{Profile: l.Name, Type: r.kind, Transaction: string(r.transaction.Bytes), Signer: r.signer.Raw, Remote: remote}
+	a := Application{Profile: l.Name, Type: r.kind, Transaction: string(r.transaction.Bytes), Signer: r.signer.Raw, Remote: remote, signer: r.signer}
 	// Told apart before the keeper is asked, which takes time.
 	if r.kind == certPoll {
 		err = readPoll(plain)
 	} else {
 		a.CSR = plain
-		_, err = readCSR(plain, l.Legacy)
+		a.wanted, err = readCSR(plain, l.Legacy)
 	}
 	if err != nil {
 		return cert.Record{}, err

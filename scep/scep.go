@@ -75,6 +75,10 @@ type Application struct {
 	CSR         []byte // DER of the PKCS#10 request; nil when the client polls
 	Signer      []byte // DER of the certificate that signed the message
 	Remote      string // address of the client
+
+	// What of it this process has read already; over no wire.
+	wanted *csr
+	signer *x509.Certificate
 }
 
 // Catalogue knows the certificate profiles.

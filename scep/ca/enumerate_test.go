@@ -15,14 +15,12 @@ import (
 // CA, or writes a certificate, is listed here with the reason why it may. One
 // who adds to the list says how it is checked.
 var signers = map[string]string{
-	"Issue.Sign":                "signs a Prepared, whose fields nobody outside sets and which check has passed",
-	"build.CreateCertificate":   "with a stand-in; whoever makes a Prepared of it calls check",
-	"NewRoot.CreateCertificate": "with a stand-in; check and Issue follow",
-	"CRL.CreateRevocationList":  "a list, no certificate",
+	"Issue.Sign":               "signs a Prepared, whose fields nobody outside sets and which check has passed",
+	"write.CreateCertificate":  "without a key, so it signs nothing; whoever makes a Prepared of it calls check",
+	"CRL.CreateRevocationList": "a list, no certificate",
 
-	"wantedExtensions.CreateCertificate": "with a stand-in; only its extensions go on, into a request",
-	"NewCSR.CreateCertificateRequest":    "a request, no certificate",
-	"Answer.CreateResponse":              "an answer, no certificate",
+	"NewCSR.CreateCertificateRequest": "a request, no certificate",
+	"Answer.CreateResponse":           "an answer, no certificate",
 }
 
 func TestNothingUncheckedIsSigned(t *testing.T) {
@@ -60,8 +58,8 @@ func TestNothingUncheckedIsSigned(t *testing.T) {
 				if signers[what] == "" {
 					t.Errorf("%s: %s signs and is not listed", set.Position(call.Pos()), what)
 				}
-				if last, _ := call.Args[len(call.Args)-1].(*ast.Ident); sel.Sel.Name == "CreateCertificate" && (last == nil || last.Name != "standIn") {
-					t.Errorf("%s: %s writes a certificate with something else than a stand-in", set.Position(call.Pos()), what)
+				if last, _ := call.Args[len(call.Args)-1].(*ast.Ident); sel.Sel.Name == "CreateCertificate" && (last == nil || last.Name != "captured") {
+					t.Errorf("%s: %s writes a certificate with a key that signs", set.Position(call.Pos()), what)
 				}
 				return true
 			})
@@ -71,7 +69,7 @@ func TestNothingUncheckedIsSigned(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"Issue.Sign", "build.CreateCertificate"} {
+	for _, what := range []string{"Issue.Sign", "write.CreateCertificate"} {
 		if !found[what] {
 			t.Errorf("%s is not found: this test does not look where it should", what)
 		}

@@ -2,7 +2,6 @@ package ca
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -16,17 +15,13 @@ func NewRoot(key crypto.Signer, names Names, now time.Time) (*x509.Certificate, 
 		return nil, fmt.Errorf("ca: making root: %w", err)
 	}
 	t.AuthorityKeyId = t.SubjectKeyId
-	standIn, err := standIn(key.Public())
-	if err != nil {
-		return nil, fmt.Errorf("ca: making root: %w", err)
-	}
 	parent := *t
-	parent.PublicKey = standIn.Public()
-	der, err := x509.CreateCertificate(rand.Reader, t, &parent, key.Public(), standIn)
+	parent.PublicKey = key.Public()
+	tbs, err := write(t, &parent, key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("ca: making root: %w", err)
 	}
-	c, algorithm, err := dissect(der)
+	c, algorithm, err := drafted(tbs)
 	if err != nil {
 		return nil, fmt.Errorf("ca: reading the draft of a root: %w", err)
 	}

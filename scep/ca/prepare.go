@@ -1,14 +1,15 @@
 package ca
 
 import (
+	"bytes"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"strconv"
 	"strings"
@@ -47,7 +48,7 @@ type Keys struct {
 
 // Prepared is a certificate that kept all rules and is not signed yet.
 type Prepared struct {
-	Draft *x509.Certificate // as it will be, but with a signature of nobody
+	Draft *x509.Certificate // as it will be, but without a signature
 
 	issuer    *Issuer
 	kind      Kind
@@ -82,12 +83,12 @@ func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
 	if !known {
 		return nil, fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
 	}
-	der, err := i.build(r, f, now)
+	tbs, err := i.build(r, f, now)
 	if err != nil {
 		return nil, err
 	}
 	p := &Prepared{issuer: i, kind: r.Kind}
-	if p.Draft, p.algorithm, err = dissect(der); err != nil {
+	if p.Draft, p.algorithm, err = drafted(tbs); err != nil {
 		return nil, fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
 	}
 	return p, check(draft{p.Draft, i.cert, f, r.Kind, r.Keys, now})
@@ -97,7 +98,7 @@ func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
 // [*BrokenRule], or why it cannot be built. It needs no key of the CA, and
 // ignores the one in r.
 func (p *Public) Rehearse(r Request, now time.Time) error {
-	key, err := standIn(&rsa.PublicKey{}) // RSA fits every kind
+	key, err := someKey() // RSA fits every kind
 	if err != nil {
 		return fmt.Errorf("ca: rehearsing %s: %w", r.Kind, err)
 	}
@@ -106,34 +107,28 @@ func (p *Public) Rehearse(r Request, now time.Time) error {
 	if !known {
 		return fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
 	}
-	der, err := p.build(r, f, now)
+	tbs, err := p.build(r, f, now)
 	if err != nil {
 		return err
 	}
-	c, _, err := dissect(der)
+	c, _, err := drafted(tbs)
 	if err != nil {
 		return fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
 	}
 	return check(draft{c, p.cert, f, r.Kind, r.Keys, now})
 }
 
-// build writes a certificate that nobody has signed.
+// build writes what is to be signed.
 func (p *Public) build(r Request, f form, now time.Time) ([]byte, error) {
 	template, err := p.template(r, f, now)
 	if err != nil {
 		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
 	}
-	standIn, err := standIn(p.cert.PublicKey)
-	if err != nil {
-		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
-	}
-	parent := *p.cert
-	parent.PublicKey = standIn.Public()
-	der, err := x509.CreateCertificate(rand.Reader, template, &parent, r.Key, standIn)
+	tbs, err := write(template, p.cert, r.Key)
 	if err != nil {
 		return nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
 	}
-	return der, nil
+	return tbs, nil
 }
 
 func (p *Public) template(r Request, f form, now time.Time) (*x509.Certificate, error) {
@@ -246,39 +241,51 @@ func newSerial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
-// standIns sign drafts, one for each sort of issuer's key; making one per draft
-// would take too long. Their signatures are worth nothing and leave the process
-// never.
-var standIns sync.Map
-
-// standIn gives a key of the same sort as pub, so that the draft names the
-// same signature algorithm.
-func standIn(pub crypto.PublicKey) (crypto.Signer, error) {
-	switch pub := pub.(type) {
-	case *rsa.PublicKey:
-		return standInOf("RSA", func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
-	case *ecdsa.PublicKey:
-		return standInOf(pub.Curve.Params().Name, func() (crypto.Signer, error) { return ecdsa.GenerateKey(pub.Curve, rand.Reader) })
+// write gives what is to be signed for a certificate below parent.
+func write(template, parent *x509.Certificate, pub crypto.PublicKey) ([]byte, error) {
+	captured := &captor{of: parent.PublicKey}
+	if _, err := x509.CreateCertificate(rand.Reader, template, parent, pub, captured); !errors.Is(err, errCaptured) {
+		return nil, err
 	}
-	return nil, fmt.Errorf("no certificates are signed with %T", pub)
+	return captured.tbs, nil
 }
 
-func standInOf(sort string, generate func() (crypto.Signer, error)) (crypto.Signer, error) {
-	once, _ := standIns.LoadOrStore(sort, sync.OnceValues(generate))
-	return once.(func() (crypto.Signer, error))()
+// errCaptured ends the building of a certificate before anything is signed.
+var errCaptured = errors.New("ca: captured")
+
+// captor stands for the key of a CA while a certificate is built: it keeps what
+// is to be signed, and signs nothing.
+type captor struct {
+	of  crypto.PublicKey
+	tbs []byte
 }
 
-// dissect reads a certificate and gives its signature algorithm apart.
-func dissect(der []byte) (*x509.Certificate, []byte, error) {
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, nil, err
-	}
-	outer := cryptobyte.String(der)
-	var body, tbs, algorithm cryptobyte.String
-	if !outer.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1Element(&tbs, cbasn1.SEQUENCE) ||
-		!body.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) {
+// Public implements [crypto.Signer].
+func (c *captor) Public() crypto.PublicKey { return c.of }
+
+// Sign implements [crypto.Signer].
+func (c *captor) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("ca: there is no digest to sign yet")
+}
+
+// SignMessage implements [crypto.MessageSigner].
+func (c *captor) SignMessage(_ io.Reader, tbs []byte, _ crypto.SignerOpts) ([]byte, error) {
+	c.tbs = bytes.Clone(tbs)
+	return nil, errCaptured
+}
+
+// someKey is a good key for certificates that are never issued.
+var someKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// drafted reads what is to be signed as the certificate that it will be, and
+// gives its signature algorithm apart.
+func drafted(tbs []byte) (*x509.Certificate, []byte, error) {
+	outer := cryptobyte.String(tbs)
+	var body, algorithm cryptobyte.String
+	if !outer.ReadASN1(&body, cbasn1.SEQUENCE) || !body.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) ||
+		!body.SkipASN1(cbasn1.INTEGER) || !body.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) {
 		return nil, nil, errors.New("not a certificate")
 	}
-	return c, algorithm, nil
+	c, err := assemble(tbs, algorithm, nil)
+	return c, algorithm, err
 }

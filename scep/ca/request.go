@@ -47,15 +47,12 @@ func wantedExtensions(kind Kind, pub crypto.PublicKey, names Names) (*x509.Certi
 	if err != nil {
 		return nil, err
 	}
-	standIn, err := standIn(pub)
-	if err != nil {
-		return nil, err
-	}
 	parent := *t
-	parent.PublicKey = standIn.Public()
-	der, err := x509.CreateCertificate(rand.Reader, t, &parent, pub, standIn)
+	parent.PublicKey = pub
+	tbs, err := write(t, &parent, pub)
 	if err != nil {
 		return nil, err
 	}
-	return x509.ParseCertificate(der)
+	c, _, err := drafted(tbs)
+	return c, err
 }
