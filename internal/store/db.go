@@ -48,12 +48,12 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	write, err := openPrepared(sqliteDSN(path) + "&_txlock=immediate")
+	write, err := openPrepared(sqliteDSN(path)+"&_txlock=immediate", true)
 	if err != nil {
 		return nil, fmt.Errorf("opening database %s: %w", path, err)
 	}
 	write.SetMaxOpenConns(1)
-	read, err := openPrepared(sqliteDSN(path) + "&_pragma=query_only(1)")
+	read, err := openPrepared(sqliteDSN(path)+"&_pragma=query_only(1)", false)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), write.Close())
 	}

@@ -14,16 +14,21 @@ import (
 const maxPrepared = 200
 
 // openPrepared is sql.Open for SQLite whose connections keep statements
-// prepared: preparing one takes longer than most of them run.
-func openPrepared(dsn string) (*sql.DB, error) {
+// prepared: preparing one takes longer than most of them run. Those of a writer
+// are short and not interrupted: being ready to would take a goroutine each
+// time.
+func openPrepared(dsn string, writer bool) (*sql.DB, error) {
 	c, err := modernc.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(preparing{c}), nil
+	return sql.OpenDB(preparing{c, writer}), nil
 }
 
-type preparing struct{ driver.Connector }
+type preparing struct {
+	driver.Connector
+	writer bool
+}
 
 // Connect implements [driver.Connector].
 func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
@@ -31,7 +36,7 @@ func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &prepared{conn: c.(conn), by: map[string]*statement{}}, nil
+	return &prepared{conn: c.(conn), writer: p.writer, by: map[string]*statement{}}, nil
 }
 
 // conn is what SQLite's connections can do.
@@ -50,7 +55,21 @@ type conn interface {
 // used by one goroutine at a time.
 type prepared struct {
 	conn
-	by map[string]*statement
+	writer bool
+	by     map[string]*statement
+}
+
+// patient is ctx without its end, for a writer.
+func (p *prepared) patient(ctx context.Context) context.Context {
+	if p.writer {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+// BeginTx implements [driver.ConnBeginTx].
+func (p *prepared) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	return p.conn.BeginTx(p.patient(ctx), o)
 }
 
 type statement struct {
@@ -58,8 +77,7 @@ type statement struct {
 	read bool // its rows are still being read
 }
 
-// ExecContext implements [driver.ExecerContext]. What writes is short and not
-// interrupted: being ready to would take a goroutine each time.
+// ExecContext implements [driver.ExecerContext].
 func (p *prepared) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	s, err := p.statement(ctx, query, args)
 	switch {
@@ -68,7 +86,7 @@ func (p *prepared) ExecContext(ctx context.Context, query string, args []driver.
 	case s == nil:
 		return p.conn.ExecContext(ctx, query, args)
 	}
-	return s.Stmt.(driver.StmtExecContext).ExecContext(context.WithoutCancel(ctx), args)
+	return s.Stmt.(driver.StmtExecContext).ExecContext(p.patient(ctx), args)
 }
 
 // QueryContext implements [driver.QueryerContext].
@@ -80,7 +98,7 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args []driver
 	case s == nil:
 		return p.conn.QueryContext(ctx, query, args)
 	}
-	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(p.patient(ctx), args)
 	if err != nil {
 		return nil, err
 	}

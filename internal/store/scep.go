@@ -219,22 +219,11 @@ func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error
 // refuseGone holds user and device: who ends one of them now waits, and finds
 // the certificate.
 func (s SCEP) refuseGone(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
-	if _, err := s.db.hold(ctx, tx, `users WHERE id = ?`, i.Holder.User); err != nil {
-		return err
+	here, err := s.db.hold(ctx, tx, `users u LEFT JOIN device d ON d.id = ? WHERE u.id = ? AND `+holderHere, i.Holder.Device, i.Holder.User)
+	if err == nil && !here {
+		err = scep.ErrHolder
 	}
-	if _, err := s.db.hold(ctx, tx, `device WHERE id = ?`, i.Holder.Device); err != nil {
-		return err
-	}
-	n := 0
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM users u LEFT JOIN device d ON d.id = ?
-		WHERE u.id = ? AND `+holderHere, i.Holder.Device, i.Holder.User).Scan(&n)
-	if err != nil {
-		return fmt.Errorf("looking for the holder: %w", err)
-	}
-	if n == 0 {
-		return scep.ErrHolder
-	}
-	return nil
+	return err
 }
 
 // Repeated implements [scep.IssuanceStore].
