@@ -281,6 +281,50 @@ func TestApprovedRenewal(t *testing.T) {
 	}
 }
 
+// Between the question and the answer there are days: the certificate that was
+// to be renewed may be revoked meanwhile, before or after somebody approved.
+func TestRenewalOfTheRevokedWaits(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		w := approving(t)
+		w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
+		w.approve()
+		first := w.poll(ask{})
+		w.sleep(300 * 24 * time.Hour)
+		renewal := ask{kind: "17", from: client{newClient(1).key, first.cert}, key: rsaKey(2), transaction: "T-2"}
+		if got := w.send(renewal); got.status != "3" {
+			t.Fatalf("got %v, want PENDING", got)
+		}
+		revoke := func() {
+			if err := w.s.Revoke(t.Context(), approvers, cert.FingerprintOf(first.cert.Raw), "keyCompromise"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if early {
+			revoke()
+			w.approve()
+		} else {
+			w.approve()
+			revoke()
+		}
+		for what, got := range map[string]answer{"asked again": w.poll(renewal), "sent again": w.send(renewal)} {
+			if !got.refused("2", scep.ErrRenewalOver) || w.certificates() != 1 {
+				t.Errorf("revoked early %v, %s: got %v and %d certificates", early, what, got, w.certificates())
+			}
+		}
+	}
+}
+
+// What was approved for an address is nothing when that is another's by then.
+func TestApprovedForAnotherAddress(t *testing.T) {
+	w := approving(t)
+	w.send(ask{challenge: w.challenge(scep.MailSigning).RevealString()})
+	w.approve()
+	w.moves()
+	if got := w.poll(ask{}); !got.refused("2", scep.ErrAddressGone) || w.certificates() != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
 // Of many polls at once, each gets the one certificate.
 func TestPollRace(t *testing.T) {
 	w := approving(t)

@@ -153,6 +153,10 @@ func TestDocumentRefuses(t *testing.T) {
 		"key usage":           {"name: x\nkey_usage: [certSign]", "key_usage is one of"},
 		"encrypting signer":   {"name: x\nkey_usage: [keyEncipherment]", "key-usage"},
 		"TLS server":          {"name: x\nextended_key_usage: [serverAuth]", "extended-key-usage"},
+		"Kerberos KDC":        {"name: x\nextended_key_usage: [1.3.6.1.5.2.3.5]", "extended-key-usage"},
+		"enrollment agent":    {"name: x\nextended_key_usage: [1.3.6.1.4.1.311.20.2.1]", "extended-key-usage"},
+		"key recovery":        {"name: x\nextended_key_usage: [1.3.6.1.4.1.311.21.6]", "extended-key-usage"},
+		"old TLS server":      {"name: x\nextended_key_usage: [2.16.840.1.113730.4.1]", "extended-key-usage"},
 		"any usage":           {"name: x\nextended_key_usage: [anyExtendedKeyUsage]", "extended-key-usage"},
 		"no usage":            {"name: x\nextended_key_usage: [mail]", "is an OID or one of"},
 		"policy of the forum": {"name: x\npolicy: 2.23.140.1.5.1.3", "rule policy"},
@@ -273,16 +277,25 @@ func FuzzProfileDocument(f *testing.F) {
 	})
 }
 
-// A profile chooses among the addresses of a user. It gives nobody another's.
+// A profile chooses among the addresses of a user. It gives nobody another's,
+// nor the account of another.
 func TestAddressesAreTheUsersOwn(t *testing.T) {
 	w := newWorld(t)
 	b := w.newBook()
 	const head = "kind: CertificateProfile\nname: partners\nfor: signing\nsan:\n"
+	const sid = "  mail: ['{{mail}}']\n  uri: ['tag:microsoft.com,2022-09-14:sid:"
 	for san, want := range map[string]error{
-		"  mail: [boss@example.com]\n":                             scep.ErrAddressForeign,
-		"  mail: ['{{mail}}', 'x{{mail}}']\n":                      scep.ErrAddressForeign,
-		"  mail: ['{{mail}}']\n  upn: [boss@example.com]\n":        scep.ErrAddressForeign,
-		"  mail: ['{{mail}}']\n  upn: ['{{userPrincipalName}}']\n": nil,
+		"  mail: [boss@example.com]\n":                                                           scep.ErrAddressForeign,
+		"  mail: ['{{mail}}', 'x{{mail}}']\n":                                                    scep.ErrAddressForeign,
+		"  mail: ['{{mail}}']\n  upn: [boss@example.com]\n":                                      scep.ErrAddressForeign,
+		"  mail: ['{{mail}}']\n  upn: ['{{userPrincipalName}}']\n":                               nil,
+		"  mail: ['{{mail}}']\nsubject: CN=boss@example.com\n":                                   scep.ErrAddressForeign,
+		"  mail: ['{{mail}}']\nsubject: 'CN={{userName}}@a.org'\n":                               scep.ErrAddressForeign,
+		"  mail: ['{{mail}}']\nsubject: 'CN={{mail}}'\n":                                         nil,
+		sid + "S-1-5-21-1-2-3-500']\n":                                                           scep.ErrSIDForeign,
+		sid + "{{userId}}']\n":                                                                   scep.ErrSIDForeign,
+		"  mail: ['{{mail}}']\n  uri: ['TAG:microsoft.com,2022-09-14:SID:S-1-5-21-1-2-3-500']\n": scep.ErrSIDForeign,
+		"  mail: ['{{mail}}']\n  uri: ['{{OnPremisesSecurityIdentifier}}']\n":                    nil,
 	} {
 		if err := write(t, b, head+san); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", san, err, want)

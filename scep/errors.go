@@ -123,6 +123,10 @@ var (
 		"No common name of the profile has a value that fits.", "Give the user a display name of at most 64 characters.")
 	ErrAddressForeign = fault.New(fault.Invalid, "scep_address_foreign",
 		"The certificate profile gives an address that is none of the user's.", "Use variables such as {{mail}}; what they give comes from the user's record.")
+	ErrSIDForeign = fault.New(fault.Invalid, "scep_sid_foreign",
+		"The certificate profile gives a security identifier that is not the user's.", "Use the variable {{OnPremisesSecurityIdentifier}} alone; what it gives comes from the user's record.")
+	ErrAddressGone = fault.New(fault.Denied, "scep_address_gone",
+		"An address that the certificate would name is not the user's any more.", "Make a new challenge: it takes the addresses that he has now.")
 	ErrDomain = fault.New(fault.Denied, "scep_domain",
 		"The CA may not certify the user's mail address.", "It is constrained to the domains of ca.mail_domains, as they were when it was made.")
 	ErrProfileEncryption = fault.New(fault.Invalid, "scep_profile_encryption",

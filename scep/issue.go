@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -88,6 +89,9 @@ func (a about) Unwrap() error { return a.error }
 // give issues i, or has a person decide first. Refused says why neither; nil
 // when nothing is against it so far.
 func (v *Certifier) give(ctx context.Context, a issuing, i Issuance, refused error) (cert.Record, error) {
+	if refused == nil {
+		refused = v.unowned(ctx, i.Grant)
+	}
 	if refused == nil && a.profile.MatchNames {
 		refused = v.unmatched(a, i)
 	}
@@ -95,6 +99,22 @@ func (v *Certifier) give(ctx context.Context, a issuing, i Issuance, refused err
 		return v.await(ctx, a, i, refused)
 	}
 	return v.once(ctx, a, i, refused)
+}
+
+// unowned tells why the addresses of a grant, which may be years old, are not
+// certified; nil when they are the user's still. Another may have them by now.
+//
+// Spec: CA/Browser Forum S/MIME BR 3.2.2, 4.9.1.1
+func (v *Certifier) unowned(ctx context.Context, g Grant) error {
+	named := slices.Concat(g.Names.Mail, g.Names.UPN)
+	if len(named) == 0 {
+		return nil
+	}
+	his, err := v.Store.Addresses(ctx, g.Holder.User)
+	if err == nil && slices.ContainsFunc(named, func(addr string) bool { return !owns(his, addr) }) {
+		err = ErrAddressGone
+	}
+	return err
 }
 
 // refusal tells why a certificate cannot be renewed now; nil when it can.

@@ -88,8 +88,8 @@ func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Reco
 	var over error
 	switch r.stateAt(v.Now()) {
 	case RequestApproved:
-		if r.Gone { // told before a serial number is taken: a client asks often
-			return cert.Record{}, ErrHolder
+		if err := v.lapsed(ctx, r); err != nil { // told before a serial number is taken: a client asks often
+			return cert.Record{}, err
 		}
 	case RequestIssued:
 		over = ErrChallengeUsed
@@ -109,6 +109,22 @@ func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Reco
 	}
 	i := Issuance{Grant: r.Grant, Challenge: r.Challenge, Renews: r.Renews, Request: r.ID, Transaction: r.Transaction, SPKI: r.SPKI}
 	return v.once(ctx, a, i, over)
+}
+
+// lapsed tells why an approved request earns nothing any more; nil when it does.
+// Days may be between the question and the answer.
+func (v *Certifier) lapsed(ctx context.Context, r Request) error {
+	if r.Gone {
+		return ErrHolder
+	}
+	if err := v.unowned(ctx, r.Grant); err != nil || r.Renews.IsZero() {
+		return err
+	}
+	old, err := v.Store.Issued(ctx, r.Renews)
+	if err == nil && old.Record.Revoked() {
+		err = ErrRenewalOver
+	}
+	return err
 }
 
 // readPoll holds the content of a CertPoll against its form. What is in it

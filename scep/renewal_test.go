@@ -76,6 +76,37 @@ func TestRenewalRenamesNobody(t *testing.T) {
 	}
 }
 
+// moves gives the world's user other addresses; somebody else may have his.
+func (w *world) moves() {
+	w.t.Helper()
+	u := w.user
+	u.Mail, u.UPN = "alice@example.org", "alice@example.org"
+	if err := w.db.Directory().UserSaved(w.t.Context(), u, journal.Entry{At: w.clock(), Actor: worker, Action: journal.UserChanged}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// An address is certified while it is the user's, and not a day longer.
+func TestAddressThatIsAnothers(t *testing.T) {
+	w := newWorld(t)
+	old := w.enrolled(scep.MailSigning, 1)
+	identity := w.enrolled(scep.DeviceIdentity, 3)
+	w.moves()
+	w.untilRenewal()
+	if got := w.send(ask{kind: "17", from: old, key: newClient(2).key}); !got.refused("2", scep.ErrAddressGone) {
+		t.Errorf("renewal: got %v", got)
+	}
+	if got := w.send(ask{profile: scep.DeviceIdentity, kind: "17", from: identity, key: newClient(4).key}); got.cert == nil {
+		t.Errorf("an identity, which names no address: got %v", got)
+	}
+	w = newWorld(t)
+	challenge := w.challenge(scep.MailSigning)
+	w.moves()
+	if got := w.send(ask{challenge: challenge.RevealString()}); !got.refused("2", scep.ErrAddressGone) {
+		t.Errorf("challenge: got %v", got)
+	}
+}
+
 func TestRenewalThatIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		ask  func(w *world, old client) ask

@@ -132,7 +132,7 @@ type IssuanceStore interface {
 	// stores the record. The serial number and the end of the record take the
 	// place of those that were written down, which another CA did not know. All
 	// or nothing: ErrChallengeUsed or ErrRenewalOver when
-	// another request was faster, ErrRequestDecided when the approval was
+	// another request was faster or the renewed one was revoked, ErrRequestDecided when the approval was
 	// withdrawn, ErrHolder when the holder is gone.
 	CertificateIssued(ctx context.Context, i Issuance, r cert.Record, e journal.Entry) error
 	// CertificateUnwanted writes down that another CA made a certificate which
@@ -141,6 +141,9 @@ type IssuanceStore interface {
 	// Repeated finds what the same challenge or renewed certificate gave to
 	// the same transaction and key, not before since.
 	Repeated(ctx context.Context, i Issuance, since time.Time) (r cert.Record, found bool, err error)
+	// Addresses gives all that our records have for a user now; none when there
+	// is no such user.
+	Addresses(ctx context.Context, id subject.UserID) ([]string, error)
 	// Issued finds one. ErrCertificateUnknown when there is none.
 	Issued(ctx context.Context, f cert.Fingerprint) (Issued, error)
 	// IssuedAs finds the one with that serial number. ErrCertificateUnknown

@@ -3,6 +3,7 @@ package scep
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -22,6 +23,9 @@ func (p Profile) names(u subject.User, d subject.Device) (n ca.Names, err error)
 		return n, err
 	}
 	n.CommonName, n.Subject = commonNameOf(name), name
+	if foreign(u, n.CommonName) {
+		return n, ErrAddressForeign
+	}
 	if len(name) == 1 && len(name[0]) == 1 && n.CommonName != "" {
 		n.Subject = nil // it says no more
 	}
@@ -41,20 +45,35 @@ func (p Profile) names(u subject.User, d subject.Device) (n ca.Names, err error)
 		}
 	}
 	for _, addr := range slices.Concat(n.Mail, n.UPN) {
-		if !owns(u, addr) {
+		if !owns(addressesOf(u), addr) {
 			return n, ErrAddressForeign
+		}
+	}
+	for _, uri := range n.URIs {
+		if sidForm.MatchString(uri) && uri != sidURI+u.SID {
+			return n, ErrSIDForeign
 		}
 	}
 	return n, nil
 }
 
-// owns tells whether our records have the address for the user: a profile may
-// choose among his, not give him another's.
-func owns(u subject.User, addr string) bool {
-	return slices.ContainsFunc(append(slices.Clone(u.Aliases), u.Mail, u.UPN, u.OnPremisesUPN), func(own string) bool {
+// owns tells whether an address is among those that our records have for a
+// user: a profile may choose among his, not give him another's.
+func owns(his []string, addr string) bool {
+	return slices.ContainsFunc(his, func(own string) bool {
 		normal, err := subject.NormalizeMail(own)
 		return err == nil && strings.EqualFold(normal, addr)
 	})
+}
+
+func addressesOf(u subject.User) []string {
+	return append(slices.Clone(u.Aliases), u.Mail, u.UPN, u.OnPremisesUPN)
+}
+
+// foreign tells whether a text is an address, and none of the user's.
+func foreign(u subject.User, text string) bool {
+	addr, err := subject.NormalizeMail(text)
+	return err == nil && !owns(addressesOf(u), addr)
 }
 
 func commonNameOf(name cert.DN) string {
@@ -101,7 +120,7 @@ func (p Part) expand(u subject.User, d subject.Device) (cert.Attribute, error) {
 			none = err
 		case err != nil:
 			return a, err
-		case fits(a):
+		case fits(a) && !(a.Type == "CN" && len(p.Values) > 1 && foreign(u, value)):
 			return a, nil
 		}
 	}
@@ -141,6 +160,9 @@ func expandHost(template string, u subject.User, d subject.Device) (string, erro
 //
 // Spec: Microsoft KB5014754, SAN-based strong mapping
 const sidURI = "tag:microsoft.com,2022-09-14:sid:"
+
+// sidForm is whatever could be taken for one, of any date.
+var sidForm = regexp.MustCompile(`(?i)^tag:microsoft\.com,.*sid`)
 
 // expandURI escapes values, so that none can begin a path or a query of its own.
 func expandURI(template string, u subject.User, d subject.Device) (string, error) {

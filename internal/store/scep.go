@@ -11,6 +11,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -203,7 +204,8 @@ func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error
 	query, key, lost := `UPDATE scep_challenge SET used_at = ? WHERE hash = ? AND used_at = 0 AND voided_at = 0`,
 		hashOf(i.Challenge), scep.ErrChallengeUsed
 	if !i.Renews.IsZero() {
-		query, key, lost = `UPDATE issuance SET superseded_at = ? WHERE fingerprint = ? AND state = 'issued' AND superseded_at = 0`,
+		query, key, lost = `UPDATE issuance SET superseded_at = ? WHERE fingerprint = ? AND state = 'issued' AND superseded_at = 0
+			AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.fingerprint = issuance.fingerprint AND c.source = 'issued' AND c.revoked_at > 0)`,
 			fingerprint(i.Renews), scep.ErrRenewalOver
 	}
 	n, err := changed(ctx, tx, query, micros(at), key)
@@ -239,6 +241,26 @@ func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (c
 		return r, false, fmt.Errorf("looking for the same request: %w", err)
 	}
 	return r, true, nil
+}
+
+// Addresses implements [scep.IssuanceStore].
+func (s SCEP) Addresses(ctx context.Context, id subject.UserID) (list []string, err error) {
+	rows, err := all(ctx, s.db.read, func(row scanner) (a [4]string, err error) {
+		return a, row.Scan(&a[0], &a[1], &a[2], &a[3])
+	}, `SELECT u.mail, u.upn, u.on_premises_upn, COALESCE(a.address, '') FROM users u LEFT JOIN user_alias a ON a.user_id = u.id
+		WHERE u.id = ?`, id)
+	if err != nil {
+		return nil, fmt.Errorf("reading the addresses of %s: %w", id, err)
+	}
+	for n, r := range rows {
+		if n == 0 {
+			list = append(list, r[:3]...)
+		}
+		if r[3] != "" {
+			list = append(list, r[3])
+		}
+	}
+	return list, nil
 }
 
 // Issued implements [scep.IssuanceStore].

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"net/url"
 	"slices"
 	"strings"
@@ -128,7 +129,13 @@ func within(parts, whole []string) bool {
 // barred are usages that no certificate of a profile has: they would make a TLS
 // server, a maker of programs or a witness of time out of a person or a phone.
 var barred = []x509.ExtKeyUsage{x509.ExtKeyUsageAny, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageCodeSigning,
-	x509.ExtKeyUsageTimeStamping, x509.ExtKeyUsageOCSPSigning}
+	x509.ExtKeyUsageTimeStamping, x509.ExtKeyUsageOCSPSigning, x509.ExtKeyUsageMicrosoftServerGatedCrypto,
+	x509.ExtKeyUsageNetscapeServerGatedCrypto, x509.ExtKeyUsageMicrosoftCommercialCodeSigning, x509.ExtKeyUsageMicrosoftKernelCodeSigning}
+
+// barredToo have no name in crypto/x509: a Kerberos KDC, who requests for others,
+// who recovers others' keys, who signs lists of roots, a CA that keys are sent to.
+var barredToo = []string{"1.3.6.1.5.2.3.5", "1.3.6.1.4.1.311.20.2.1", "1.3.6.1.4.1.311.21.6", "1.3.6.1.4.1.311.10.3.1",
+	"1.3.6.1.4.1.311.10.3.9", "1.3.6.1.4.1.311.21.5"}
 
 // goodExtended wants the usages of the kind and, unless a profile may add some,
 // no others. Whoever proves to be a device never signs mail.
@@ -140,7 +147,9 @@ func (d draft) goodExtended() bool {
 		return slices.Equal(d.c.ExtKeyUsage, d.form.extended) && len(d.c.UnknownExtKeyUsage) == 0
 	}
 	return !slices.ContainsFunc(d.form.extended, func(u x509.ExtKeyUsage) bool { return !has(u) }) &&
-		!slices.ContainsFunc(barred, has) && !(d.kind == DeviceIdentity && has(x509.ExtKeyUsageEmailProtection))
+		!slices.ContainsFunc(barred, has) &&
+		!slices.ContainsFunc(d.c.UnknownExtKeyUsage, func(u asn1.ObjectIdentifier) bool { return slices.Contains(barredToo, u.String()) }) &&
+		!(d.kind == DeviceIdentity && has(x509.ExtKeyUsageEmailProtection))
 }
 
 func isWeb(s string) bool {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -259,6 +260,30 @@ func testSCEP(t *testing.T, open Open) {
 		}
 		if _, found, err := s.Repeated(t.Context(), i, at.Add(time.Second)); found || err != nil {
 			t.Errorf("too late: found %v, %v", found, err)
+		}
+	})
+
+	t.Run("a revoked certificate is not renewed", func(t *testing.T) {
+		s := scepFacetOf(t, open(t))
+		first := s.issue(s.by(s.challenge(s.holder("alice@example.com"), "p")))
+		s.must(s.CertificateRevoked(t.Context(), first.Fingerprint, "keyCompromise", entry(journal.CertificateRevoked)))
+		s.refused(s.after(first), scep.ErrRenewalOver)
+	})
+
+	t.Run("the addresses of a user", func(t *testing.T) {
+		db := open(t)
+		u := subject.User{ID: subject.NewUserID(), Mail: "a@example.com", UPN: "b@example.com", Aliases: []string{"c@example.com", "d@example.com"},
+			OnPremises: subject.OnPremises{OnPremisesUPN: "e@example.com"}, CreatedAt: at}
+		if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserAdded)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.SCEP().Addresses(t.Context(), u.ID)
+		slices.Sort(got)
+		if want := []string{"a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+		if got, err := db.SCEP().Addresses(t.Context(), "nobody"); err != nil || len(got) != 0 {
+			t.Errorf("nobody: got %v, %v", got, err)
 		}
 	})
 
