@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -20,9 +21,18 @@ type CertifierConfig struct {
 	Profiles    Catalogue
 	Outside     *Outside // the CA of profiles with the issuer [Upstream]; nil when there is none
 	AllowLegacy bool     // as in [Config]
-	Lab         *Lab     // nil, as it should be: no static challenge
+	MaxSkew     time.Duration
+	Rate        Rate // zero: 50 and 500
+	Lab         *Lab // nil, as it should be: no static challenge
 	Log         *slog.Logger
 	Now         func() time.Time
+}
+
+// Rate is how many certificates are made within any hour. A device needs a few
+// a year; whoever has the RA, or writes challenges of his own, is slowed down.
+type Rate struct {
+	PerDevice int
+	PerUser   int // of all his devices
 }
 
 // Certifier implements [Keeper]. It believes an RA that a client sent the
@@ -34,6 +44,7 @@ type Certifier struct {
 	seats      atomic.Pointer[map[string]Seat] // by the name of the issuer
 	responders map[string]*ca.Responder
 	publishing sync.Mutex // also of responders
+	guesses    *guesses   // of the static challenge
 }
 
 // NewCertifier panics on a missing dependency.
@@ -41,7 +52,11 @@ func NewCertifier(c CertifierConfig) *Certifier {
 	if c.Store == nil || c.Profiles == nil || c.Log == nil || c.Now == nil {
 		panic("scep: nil dependency")
 	}
-	v := &Certifier{CertifierConfig: c, responders: map[string]*ca.Responder{}}
+	if c.MaxSkew == 0 {
+		c.MaxSkew = day
+	}
+	c.Rate.PerDevice, c.Rate.PerUser = cmp.Or(c.Rate.PerDevice, 50), cmp.Or(c.Rate.PerUser, 500)
+	v := &Certifier{CertifierConfig: c, responders: map[string]*ca.Responder{}, guesses: newGuesses()}
 	v.Succeed(c.Seats)
 	return v
 }
@@ -61,6 +76,9 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 		return cert.Record{}, err
 	}
 	if err := p.overSCEP(); err != nil {
+		return cert.Record{}, err
+	}
+	if err := a.bounded(); err != nil {
 		return cert.Record{}, err
 	}
 	p.Legacy = p.Legacy || v.AllowLegacy
@@ -99,16 +117,28 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 	return cert.Record{}, ErrMessageType
 }
 
+// maxRemote is more than an address of any kind is long, in bytes.
+const maxRemote = 64
+
+// bounded tells whether an application is of a size, and its texts of the kind,
+// that is logged and stored: an RA in other hands says what it likes.
+func (a Application) bounded() error {
+	switch {
+	case max(len(a.Message), len(a.CSR), len(a.Signer)) > MaxMessage:
+		return ErrTooLarge
+	case a.Message == nil && a.Transaction == "", !isPlain(a.Transaction, maxTransaction), !isPlain(a.Remote, maxRemote):
+		return ErrMessage
+	}
+	return nil
+}
+
 // read takes from a message what the RA would otherwise say of it.
 func (v *Certifier) read(a Application, p Profile) (Application, error) {
-	if len(a.Message) > MaxMessage {
-		return a, ErrTooLarge
-	}
 	r, err := parseSafely(a.Message)
 	if err != nil {
 		return a, err
 	}
-	if err := r.digested(p.Legacy); err != nil {
+	if err := r.acceptable(p.Legacy, v.MaxSkew, v.Now()); err != nil {
 		return a, err
 	}
 	desks := v.known().desks(p.Issuer, v.Now())

@@ -102,6 +102,8 @@ var (
 		"The certificate has expired, was revoked or was replaced.", "Enroll with a challenge.")
 	ErrRenewalUnproven = fault.New(fault.Denied, "scep_renewal_unproven",
 		"The keeper was not shown that the old certificate's key asks for the renewal.", "Run the same version of Signet in all roles; otherwise look at the front end: it may be in other hands.")
+	ErrCertificatesMany = fault.New(fault.Unavailable, "scep_certificates_many",
+		"So many certificates were made for the device or its user within the hour that none is made now.", "If that was expected, raise limits.certificates_per_hour; otherwise look at the journal and the front end.")
 	ErrRenewalSealed = fault.New(fault.Unavailable, "scep_renewal_sealed",
 		"The keeper has no RA key to open renewals with.", "The keeper's key directory must hold the keys of the RAs too.")
 )

@@ -138,7 +138,7 @@ func (o Issued) refusal(p Profile, now time.Time) error {
 func (v *Certifier) once(ctx context.Context, a issuing, i Issuance, refused error) (cert.Record, error) {
 	if refused == nil {
 		c, err := v.issue(ctx, a, i)
-		if !errors.Is(err, ErrChallengeUsed) && !errors.Is(err, ErrRenewalOver) {
+		if !errors.Is(err, ErrChallengeUsed) && !errors.Is(err, ErrRenewalOver) && !errors.Is(err, ErrCertificatesMany) {
 			return c, err
 		}
 		refused = err // another request was faster: perhaps the same one
@@ -162,8 +162,12 @@ func (v *Certifier) once(ctx context.Context, a issuing, i Issuance, refused err
 func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTime)
 	defer cancel()
-	i.Issuer, i.At = a.issuer.Name(), v.Now()
+	i.Issuer, i.At, i.Rate = a.issuer.Name(), v.Now(), v.Rate
 	i, c, err := a.issuer.make(ctx, a, i)
+	if errors.Is(err, ErrCertificatesMany) {
+		v.Log.ErrorContext(ctx, "no more certificates within the hour", logx.Profile, a.Profile, logx.User, i.Holder.User,
+			logx.Device, i.Holder.Device, logx.Code, fault.Code(err), logx.Remote, a.Remote)
+	}
 	if err != nil {
 		return cert.Record{}, err
 	}

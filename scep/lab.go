@@ -10,6 +10,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 )
@@ -71,8 +72,15 @@ func (v *Certifier) CheckLab(ctx context.Context) error {
 // of this transaction and key, so that all that holds for a challenge holds for
 // it: one certificate, also when it is sent again.
 func (v *Certifier) ticket(ctx context.Context, a issuing) (Ticket, error) {
+	if v.guessing(a.profile) {
+		return Ticket{}, ErrTooMany
+	}
 	if !v.Lab.is(a.profile, a.wanted.challenge) {
-		return v.Store.Ticket(ctx, a.wanted.challenge.Hash())
+		t, err := v.Store.Ticket(ctx, a.wanted.challenge.Hash())
+		if errors.Is(err, ErrChallengeUnknown) {
+			v.guessed(ctx, a)
+		}
+		return t, err
 	}
 	hash := seal.Hash(sha256.Sum256([]byte("lab\x00" + a.Profile + "\x00" + a.Transaction + "\x00" + a.wanted.spki.String())))
 	t, err := v.Store.Ticket(ctx, hash)
@@ -86,6 +94,27 @@ func (v *Certifier) ticket(ctx context.Context, a issuing) (Ticket, error) {
 		return t, err
 	}
 	return v.Store.Ticket(ctx, hash)
+}
+
+// maxGuesses is how many wrong challenges a profile with a static one takes in
+// a minute, from whatever address: an RA may say any. Other challenges have 128
+// random bits, and counting guesses at them would only lock people out.
+const maxGuesses = 100
+
+// guessing tells whether the static challenge of a profile is being guessed.
+func (v *Certifier) guessing(p Profile) (is bool) {
+	if v.Lab == nil || v.Lab.Profile != p.Name {
+		return false
+	}
+	v.guesses.with(p.Name, v.Now(), func(n *int) { is = *n >= maxGuesses })
+	return is
+}
+
+// guessed counts a wrong challenge, and says once a minute that there are many.
+func (v *Certifier) guessed(ctx context.Context, a issuing) {
+	if v.Lab != nil && v.Lab.Profile == a.Profile && v.guesses.another(a.Profile, v.Now()) == maxGuesses {
+		v.Log.ErrorContext(ctx, "the static challenge is being guessed", logx.Profile, a.Profile, logx.Remote, a.Remote)
+	}
 }
 
 func (v *Certifier) labTicket(ctx context.Context, a issuing, hash seal.Hash) error {

@@ -3,10 +3,14 @@ package scep_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/micromdm/scep/v2/cryptoutil/x509util"
 
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -58,6 +62,36 @@ func TestLab(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), static) {
 		t.Error("the challenge is in the log")
+	}
+}
+
+// The keeper counts guesses itself, whatever address the RA says; a challenge
+// that cannot be guessed is as good as ever at all other profiles.
+func TestLabIsGuessed(t *testing.T) {
+	w := laboratory(t, scep.MailSigning, static)
+	certify := func(profile, challenge string, key, n int) error {
+		csr := must(x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{ChallengePassword: challenge}, newClient(key).key))(t)
+		_, err := w.keeper.Certify(t.Context(), scep.Application{Profile: profile, Type: "19", Transaction: fmt.Sprint("T-", n), CSR: csr,
+			Signer: newClient(key).cert.Raw, Remote: fmt.Sprint("192.0.2.", n)})
+		return err
+	}
+	for n := range 100 {
+		if err := certify(scep.MailSigning, "a guess", 1, n); !errors.Is(err, scep.ErrChallengeUnknown) {
+			t.Fatalf("guess %d: got %v", n, err)
+		}
+	}
+	if err := certify(scep.MailSigning, static, 1, 100); !errors.Is(err, scep.ErrTooMany) {
+		t.Errorf("right after a hundred guesses: got %v, want ErrTooMany", err)
+	}
+	if strings.Count(w.log.String(), "being guessed") != 1 {
+		t.Errorf("the log says %s", w.log)
+	}
+	if err := certify(scep.DeviceIdentity, w.challenge(scep.DeviceIdentity).RevealString(), 1, 101); err != nil {
+		t.Errorf("another profile: %v", err)
+	}
+	w.sleep(time.Minute)
+	if err := certify(scep.MailSigning, static, 2, 102); err != nil {
+		t.Errorf("a minute later: %v", err)
 	}
 }
 

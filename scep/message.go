@@ -1,7 +1,6 @@
 package scep
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
@@ -16,6 +15,9 @@ import (
 
 // MaxMessage is how large a message may be, in bytes; iOS sends 2.5 kB.
 const MaxMessage = 64 << 10
+
+// maxTransaction is how long a transactionID may be.
+const maxTransaction = 255
 
 // maxSignerBits bounds the work of checking a message. No key that we certify
 // is larger.
@@ -101,7 +103,7 @@ func parse(message []byte) (*request, error) {
 			return nil, ErrMessage.With(err)
 		}
 	}
-	if !isText(kind, 2) || !isText(r.transaction, 255) || len(r.nonce) == 0 || len(r.nonce) > 64 {
+	if !isText(kind, 2) || !isText(r.transaction, maxTransaction) || len(r.nonce) == 0 || len(r.nonce) > 64 {
 		return nil, ErrMessage.With(errors.New("attributes out of bounds"))
 	}
 	r.kind = string(kind.Bytes)
@@ -119,29 +121,26 @@ func isText(v asn1.RawValue, most int) bool {
 	default:
 		return false
 	}
-	return v.Class == asn1.ClassUniversal && !v.IsCompound && len(v.Bytes) > 0 && len(v.Bytes) <= most &&
-		!bytes.ContainsFunc(v.Bytes, func(r rune) bool { return r < ' ' || r > '~' })
+	return v.Class == asn1.ClassUniversal && !v.IsCompound && len(v.Bytes) > 0 && isPlain(string(v.Bytes), most)
+}
+
+// isPlain tells whether s is printable ASCII of that length at most.
+func isPlain(s string, most int) bool {
+	return len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // acceptable tells what anybody can see: the digest, a recipient key to which
-// a reply can be encrypted, the clock.
-func (s *Service) acceptable(l *line, r *request) error {
+// a reply can be encrypted, the clock, which must not be off by more than skew
+// unless that is negative.
+func (r *request) acceptable(legacy bool, skew time.Duration, now time.Time) error {
 	if _, ok := r.signer.PublicKey.(*rsa.PublicKey); !ok {
 		return ErrAlgorithm
 	}
-	if err := r.digested(l.Legacy); err != nil {
-		return err
-	}
-	if !r.signedAt.IsZero() && s.MaxSkew > 0 && s.Now().Sub(r.signedAt).Abs() > s.MaxSkew {
-		return ErrClock
-	}
-	return nil
-}
-
-// digested tells whether what was signed is a digest that means something.
-func (r *request) digested(legacy bool) error {
 	if r.digest == crypto.SHA1 && !legacy {
 		return ErrAlgorithm
+	}
+	if !r.signedAt.IsZero() && skew > 0 && now.Sub(r.signedAt).Abs() > skew {
+		return ErrClock
 	}
 	return nil
 }

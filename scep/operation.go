@@ -100,7 +100,7 @@ func (s *Service) serve(ctx context.Context, l *line, remote string, r *request)
 	default:
 		return cert.Record{}, ErrMessageType
 	}
-	if err := s.acceptable(l, r); err != nil {
+	if err := r.acceptable(l.Legacy, s.MaxSkew, s.Now()); err != nil {
 		return cert.Record{}, err
 	}
 	plain, err := l.ra.open(r.envelope, l.Legacy)

@@ -72,6 +72,7 @@ type Issuance struct {
 	Request     string // that a person approved; empty where nobody has to
 	Transaction string
 	SPKI        cert.Fingerprint
+	Rate        Rate // zero: as many as one likes
 	TBS         []byte
 	NotAfter    time.Time
 	At          time.Time
@@ -125,7 +126,8 @@ func StateOf(r cert.Record, now time.Time) State {
 type IssuanceStore interface {
 	// SerialReserved writes down what is about to be signed. ErrKeyKnown when
 	// the key is in an imported or a revoked certificate, or in another
-	// holder's.
+	// holder's; ErrCertificatesMany when as many as the rate allows were written
+	// down for the device, or for its user, within the hour.
 	SerialReserved(ctx context.Context, i Issuance) error
 	// CertificateIssued completes a reservation: it consumes the challenge or
 	// ends the renewed certificate's turn, and the approval if there is one, and

@@ -42,6 +42,7 @@ type world struct {
 	s      *scep.Service
 	keeper *scep.Certifier
 	lab    *scep.Lab
+	rate   scep.Rate
 	config scep.Config
 	log    *bytes.Buffer
 	user   subject.User
@@ -85,7 +86,7 @@ func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	h, c := theHouse(), w.config
-	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, Lab: w.lab, Outside: w.outside,
+	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, MaxSkew: c.MaxSkew, Rate: w.rate, Lab: w.lab, Outside: w.outside,
 		Seats: []scep.Seat{h.device.seat(), h.mail.seat(), {Issuer: h.root}}, Log: c.Log, Now: c.Now})
 	if c.Keeper == nil {
 		c.Keeper = w.keeper

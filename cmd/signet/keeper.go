@@ -29,8 +29,9 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 	if err != nil {
 		return err
 	}
+	most := s.cfg.Limits.CertificatesPerHour
 	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Profiles: profiles, Outside: s.asking(),
-		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Lab: lab, Log: s.log, Now: time.Now})
+		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Rate: scep.Rate{PerDevice: most, PerUser: 10 * most}, Lab: lab, Log: s.log, Now: time.Now})
 	s.certifier.Succeed(s.keys.Load().seats)
 	s.keeper = s.certifier
 	return s.warnOfLab()

@@ -112,6 +112,7 @@ func (c Config) checkNumbers() (list []Problem) {
 		{"enroll.invitation_days", c.Enroll.InvitationDays, 90},
 		{"ca.crl_shards", c.CA.CRLShards, 4096},
 		{"limits.openings_per_hour", c.Limits.OpeningsPerHour, 100_000},
+		{"limits.certificates_per_hour", c.Limits.CertificatesPerHour, 100_000},
 		{"limits.import_file_kib", c.Limits.ImportFileKiB, 65_536},
 	} {
 		if n.value < 1 || n.value > n.max {

@@ -103,8 +103,9 @@ type Log struct {
 
 // Limits bound what strangers and broken clients can cost.
 type Limits struct {
-	OpeningsPerHour int `toml:"openings_per_hour" default:"200" doc:"How many private keys may be opened for one device in an hour."`
-	ImportFileKiB   int `toml:"import_file_kib" default:"1024" doc:"Largest PKCS#12 file that is imported, in KiB."`
+	OpeningsPerHour     int `toml:"openings_per_hour" default:"200" doc:"How many private keys may be opened for one device in an hour."`
+	CertificatesPerHour int `toml:"certificates_per_hour" default:"50" doc:"How many certificates may be made over SCEP for one device in an hour; for all devices of one user together, ten times as many."`
+	ImportFileKiB       int `toml:"import_file_kib" default:"1024" doc:"Largest PKCS#12 file that is imported, in KiB."`
 }
 
 // In gives the path of a file in the data directory.

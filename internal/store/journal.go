@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -77,6 +78,18 @@ func (db *DB) Journal() Journal { return Journal{db} }
 // is about to be opened.
 func (j Journal) Record(ctx context.Context, e journal.Entry) error {
 	return j.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
+}
+
+// Opened counts the private keys that were opened since, those for a device and
+// all. The journal is where that stands first, whoever opens.
+func (j Journal) Opened(ctx context.Context, device subject.DeviceID, since time.Time) (ofDevice, all int, err error) {
+	const opened = `'` + string(journal.KeyOpened) + `'` // as the index names it
+	err = j.db.read.QueryRowContext(ctx, `SELECT COALESCE(SUM(CASE WHEN device_id = ? THEN 1 ELSE 0 END), 0), COUNT(*) FROM journal
+		WHERE action = `+opened+` AND at > ?`, device, micros(since)).Scan(&ofDevice, &all)
+	if err != nil {
+		return 0, 0, fmt.Errorf("counting opened keys: %w", err)
+	}
+	return ofDevice, all, nil
 }
 
 // Lines lists what a query asks for; never nil.

@@ -121,6 +121,9 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 		return fmt.Errorf("encoding names: %w", err)
 	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.refuseMany(ctx, tx, i); err != nil {
+			return err
+		}
 		if err := refuseKnownKey(ctx, tx, i); err != nil {
 			return err
 		}
@@ -145,6 +148,28 @@ func hashOf(h seal.Hash) string {
 		return ""
 	}
 	return h.String()
+}
+
+// refuseMany counts what was written down for the holder within the hour, also
+// what came to nothing: that is what costs. It holds the user before it counts,
+// so that nobody adds meanwhile.
+func (s SCEP) refuseMany(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
+	if i.Rate == (scep.Rate{}) {
+		return nil
+	}
+	if _, err := s.db.hold(ctx, tx, `users WHERE id = ?`, i.Holder.User); err != nil {
+		return err
+	}
+	var ofUser, ofDevice int
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN device_id = ? THEN 1 ELSE 0 END), 0) FROM issuance
+		WHERE user_id = ? AND created_at > ?`, i.Holder.Device, i.Holder.User, micros(i.At.Add(-time.Hour))).Scan(&ofUser, &ofDevice)
+	if err != nil {
+		return fmt.Errorf("counting certificates of the hour: %w", err)
+	}
+	if ofDevice >= i.Rate.PerDevice || ofUser >= i.Rate.PerUser {
+		return scep.ErrCertificatesMany
+	}
+	return nil
 }
 
 func refuseKnownKey(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {

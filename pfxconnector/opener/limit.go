@@ -1,6 +1,7 @@
 package opener
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -12,8 +13,26 @@ const (
 	defaultTotal     = 10_000
 )
 
-// limiter counts the keys opened within the last hour. It lives in memory, for
-// its only reader is this process, and a database is what may be tampered with.
+// spend takes so many keys from what is left of the hour, or none: ErrLimit.
+// The journal knows what other processes opened, and this one before it was
+// started. Several may ask it at once and then open together, so each also
+// counts for itself, which nobody who has the database can undo.
+func (o *Opener) spend(ctx context.Context, device subject.DeviceID, keys int) error {
+	if keys == 0 {
+		return nil
+	}
+	now := o.Now()
+	ofDevice, all, err := o.Journal.Opened(ctx, device, now.Add(-time.Hour))
+	switch {
+	case err != nil:
+		return ErrJournal.With(err)
+	case ofDevice+keys > o.limit.PerDevice, all+keys > o.limit.Total, !o.limit.take(device, keys, now):
+		return ErrLimit
+	}
+	return nil
+}
+
+// limiter counts the keys that this process opened within the last hour.
 type limiter struct {
 	Limits
 	mu    sync.Mutex
@@ -43,9 +62,6 @@ func (l *limiter) take(device subject.DeviceID, keys int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(now.Add(-time.Hour))
-	if keys == 0 {
-		return true
-	}
 	if l.by[device]+keys > l.PerDevice || l.all+keys > l.Total {
 		return false
 	}

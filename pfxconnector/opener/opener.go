@@ -6,7 +6,7 @@
 // device's identity certificate itself, verifies it, reads the owner out of
 // it, and opens no key that does not belong to that owner. Before each opening
 // the journal is written; when that cannot be, nothing is opened. How many keys
-// leave in an hour is limited.
+// leave in an hour is limited, over restarts and several processes.
 //
 // It promises that a key leaves as a PKCS#12 file under a random password in a
 // profile encrypted to the device, or not at all. Start at [Opener.Seal].
@@ -66,6 +66,9 @@ type Deposits interface {
 type Journal interface {
 	// Record stores the entry durably, or fails.
 	Record(ctx context.Context, e journal.Entry) error
+	// Opened counts the openings recorded since, those for a device and all, by
+	// whichever process.
+	Opened(ctx context.Context, device subject.DeviceID, since time.Time) (ofDevice, all int, err error)
 }
 
 // Keys has the escrow keys.

@@ -44,8 +44,8 @@ func (o *Opener) seal(ctx context.Context, device subject.DeviceID, frame profil
 	if err != nil {
 		return nil, err
 	}
-	if !o.limit.take(device, len(payloads), o.Now()) {
-		return nil, ErrLimit
+	if err := o.spend(ctx, device, len(payloads)); err != nil {
+		return nil, err
 	}
 	for i, p := range payloads {
 		if err := o.fill(ctx, p, owner, deposits[i], iosMajor); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 )
@@ -99,6 +100,10 @@ type quick struct{}
 
 func (quick) Record(context.Context, journal.Entry) error { return nil }
 
+func (quick) Opened(context.Context, subject.DeviceID, time.Time) (int, int, error) {
+	return 0, 0, nil
+}
+
 // A wrap for a key that is not here is no tampering, but opens nothing.
 func TestOfflineWrapsOpenNothing(t *testing.T) {
 	w := newWorld(t)
@@ -156,6 +161,57 @@ func TestRowsMovedToAnotherUser(t *testing.T) {
 	if len(list) != 1 || list[0].Detail["code"] != "escrow_tampered" {
 		t.Errorf("the journal says %+v", list)
 	}
+}
+
+// What other processes opened counts, and what this one did before it was
+// started; and when the database forgets, it knows what it opened itself.
+func TestHourlyLimitOfAllProcesses(t *testing.T) {
+	w := newWorld(t)
+	w.config.Limits = opener.Limits{PerDevice: 2, Total: 3}
+	one, other, restarted := opener.New(w.config), opener.New(w.config), opener.New(w.config)
+	w.config.Journal = forgetful{w.config.Journal}
+	amnesiac := opener.New(w.config)
+	for _, step := range []struct {
+		name   string
+		by     *opener.Opener
+		device subject.DeviceID
+		key    cert.Fingerprint
+		refuse bool
+	}{
+		{"hers, by one", one, w.alicePhone, w.aliceNew, false},
+		{"hers, by another", other, w.alicePhone, w.aliceOld, false},
+		{"hers, by one again", one, w.alicePhone, w.aliceNew, true},
+		{"hers, after a restart", restarted, w.alicePhone, w.aliceNew, true},
+		{"the third of all", one, w.bobPhone, w.his, false},
+		{"the fourth of all", restarted, w.bobPhone, w.his, true},
+		{"the entries are gone", amnesiac, w.bobPhone, w.his, false},
+		{"they are still gone", amnesiac, w.bobPhone, w.his, false},
+		{"but it has opened two", amnesiac, w.bobPhone, w.his, true},
+	} {
+		opened := w.keys.asked
+		_, err := step.by.Seal(t.Context(), step.device, frame(step.key), 18)
+		if step.refuse != errors.Is(err, opener.ErrLimit) || (!step.refuse && err != nil) || step.refuse && w.keys.asked != opened {
+			t.Errorf("%s: got %v, %d keys opened, refuse %v", step.name, err, w.keys.asked-opened, step.refuse)
+		}
+	}
+	w.config.Journal = broken{w.diary}
+	if _, err := opener.New(w.config).Seal(t.Context(), w.bobPhone, frame(w.his), 18); !errors.Is(err, opener.ErrJournal) {
+		t.Errorf("a journal that cannot be read: got %v, want ErrJournal", err)
+	}
+}
+
+// forgetful is a journal whose entries were deleted.
+type forgetful struct{ opener.Journal }
+
+func (forgetful) Opened(context.Context, subject.DeviceID, time.Time) (int, int, error) {
+	return 0, 0, nil
+}
+
+// broken is one that cannot be read.
+type broken struct{ opener.Journal }
+
+func (broken) Opened(context.Context, subject.DeviceID, time.Time) (int, int, error) {
+	return 0, 0, errors.New("no database")
 }
 
 func TestHourlyLimit(t *testing.T) {

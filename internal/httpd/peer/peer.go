@@ -11,6 +11,8 @@ package peer
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 
 	"github.com/gorilla/mux"
@@ -48,8 +50,13 @@ func known(_ *http.Request, remote string) (httpd.Caller, error) { return access
 func certify(k scep.Keeper) httpd.Handler {
 	return func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
 		var a scep.Application
-		if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+		d := json.NewDecoder(r.Body)
+		d.DisallowUnknownFields() // what we do not know may be what matters
+		if err := d.Decode(&a); err != nil {
 			return ErrCall.With(err)
+		}
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return ErrCall
 		}
 		c, err := k.Certify(r.Context(), a)
 		if err != nil {

@@ -137,7 +137,7 @@ func TestCallsThatAreNone(t *testing.T) {
 	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}}
-	for body, want := range map[string]int{"": 400, "[]": 400, `{"CSR":"%"}`: 400, "{}": 200, `{"CSR":"` + strings.Repeat("A", 1<<20) + `"}`: 413} {
+	for body, want := range map[string]int{"": 400, "[]": 400, `{"CSR":"%"}`: 400, `{"Proven":true}`: 400, "{}{}": 400, "{": 400, "{} ": 200, "{}": 200, `{"CSR":"` + strings.Repeat("A", 1<<20) + `"}`: 413} {
 		r, err := c.Post("http://keeper/keeper/v1/certificates", "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

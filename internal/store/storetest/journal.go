@@ -2,11 +2,14 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/store"
+	"github.com/signet-mdm/signet/internal/subject"
 )
 
 func testJournal(t *testing.T, open Open) {
@@ -34,6 +37,33 @@ func testJournal(t *testing.T, open Open) {
 	for name, q := range map[string]journal.Query{"another user": {User: "u-2", Limit: 10}, "another device": {Device: "d-2", Limit: 10}} {
 		if got, err := db.Journal().Lines(t.Context(), q); err != nil || got == nil || len(got) != 0 {
 			t.Errorf("%s: got %v, %v; want an empty list", name, got, err)
+		}
+	}
+	testOpened(t, db)
+}
+
+// testOpened counts after one key was opened for d-1.
+func testOpened(t *testing.T, db *store.DB) {
+	for _, e := range []journal.Entry{entry(journal.KeyOpened), entry(journal.KeyOpened), entry(journal.KeyRefused)} {
+		e.Device = "d-2"
+		if err := db.Journal().Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		device        subject.DeviceID
+		since         time.Time
+		ofDevice, all int
+	}{
+		"one":            {"d-1", at.Add(-time.Hour), 1, 3},
+		"another":        {"d-2", at.Add(-time.Microsecond), 2, 3},
+		"none":           {"d-3", at.Add(-time.Hour), 0, 3},
+		"none since":     {"d-2", at, 0, 0},
+		"letters differ": {"D-1", at.Add(-time.Hour), 0, 3},
+	} {
+		ofDevice, all, err := db.Journal().Opened(t.Context(), c.device, c.since)
+		if err != nil || ofDevice != c.ofDevice || all != c.all {
+			t.Errorf("%s: got %d of %d, %v; want %d of %d", name, ofDevice, all, err, c.ofDevice, c.all)
 		}
 	}
 }

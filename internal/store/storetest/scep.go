@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,6 +141,65 @@ func testSCEP(t *testing.T, open Open) {
 		s.must(s.CertificateUnwanted(t.Context(), entry(journal.CertificateRefused)))
 		if got := entries(t, db) - before; got != 1 {
 			t.Errorf("%d entries for one that nobody gets, want 1", got)
+		}
+	})
+
+	t.Run("so many in an hour", func(t *testing.T) {
+		s := scepFacetOf(t, open(t))
+		alice, bob := s.holder("alice@example.com"), s.holder("bob@example.com")
+		tablet := cert.Holder{User: alice.User, Device: subject.NewDeviceID()}
+		reserve := func(h cert.Holder, at time.Time, rate scep.Rate) error {
+			i := s.by(scep.Ticket{Grant: scep.Grant{Profile: "p", Holder: h}, Hash: seal.Random().Hash()})
+			i.At, i.Rate = at, rate
+			return s.SerialReserved(t.Context(), i)
+		}
+		few := scep.Rate{PerDevice: 2, PerUser: 3}
+		for _, step := range []struct {
+			name  string
+			who   cert.Holder
+			after time.Duration
+			rate  scep.Rate
+			want  error
+		}{
+			{"first", alice, 0, few, nil},
+			{"second", alice, time.Minute, few, nil},
+			{"third of the device", alice, time.Minute, few, scep.ErrCertificatesMany},
+			{"third of the user", tablet, time.Minute, few, nil},
+			{"fourth of the user", tablet, time.Minute, few, scep.ErrCertificatesMany},
+			{"another's", bob, time.Minute, few, nil},
+			{"without a rate", alice, -time.Hour, scep.Rate{}, nil},
+			{"within the hour", alice, time.Hour - time.Microsecond, few, scep.ErrCertificatesMany},
+			{"the first is an hour old", alice, time.Hour, few, nil},
+			{"but not the second", tablet, time.Hour, few, scep.ErrCertificatesMany},
+		} {
+			if err := reserve(step.who, at.Add(step.after), step.rate); !errors.Is(err, step.want) {
+				t.Errorf("%s: got %v, want %v", step.name, err, step.want)
+			}
+		}
+	})
+
+	t.Run("so many at once", func(t *testing.T) {
+		s := scepFacetOf(t, open(t))
+		h := s.holder("alice@example.com")
+		requests := make([]scep.Issuance, 12)
+		for n := range requests {
+			requests[n] = s.by(scep.Ticket{Grant: scep.Grant{Profile: "p", Holder: h}})
+			requests[n].Rate = scep.Rate{PerDevice: 5, PerUser: 12}
+		}
+		var wg sync.WaitGroup
+		var given atomic.Int32
+		for _, i := range requests {
+			wg.Go(func() {
+				if err := s.SerialReserved(t.Context(), i); err == nil {
+					given.Add(1)
+				} else if !errors.Is(err, scep.ErrCertificatesMany) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if given.Load() != 5 {
+			t.Errorf("%d of 12 were given, want 5", given.Load())
 		}
 	})
 
