@@ -55,6 +55,8 @@ var rooms = map[string]string{
 
 	"scep/upstream":              "internal/fault internal/seal internal/cms",
 	"scep/upstream/upstreamtest": "internal/cms",
+	"scep/intune":                "internal/fault internal/logx internal/seal internal/cert",
+	"scep/intune/intunetest":     "",
 
 	"internal/metrics": "",
 	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
@@ -92,7 +94,7 @@ var doors = map[string]string{
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
-	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/peer internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest",
+	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/peer internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "cmd/signet",
