@@ -195,12 +195,15 @@ func (d document) setUsage(p *Profile) error {
 	}
 	if d.Extended != nil {
 		p.Extended = nil
+		if len(*d.Extended) > maxNames {
+			return invalid(fmt.Sprintf("extended_key_usage has more than %d values", maxNames))
+		}
 		for _, name := range *d.Extended {
 			oid, known := extendedUsages[name]
 			if !known {
 				oid = name
 			}
-			if !dotted(oid) {
+			if !dotted(oid) || hugeArc.MatchString(oid) {
 				return invalid("extended_key_usage is an OID or one of " + strings.Join(slices.Sorted(maps.Keys(extendedUsages)), ", "))
 			}
 			if oid != extendedUsages[ofUse[p.Use]] {
@@ -225,6 +228,10 @@ func set(into, written *bool, contrary bool) {
 		*into = *written != contrary
 	}
 }
+
+// hugeArc is a number in an OID that crypto/x509 cannot write into an extended
+// key usage.
+var hugeArc = regexp.MustCompile(`[0-9]{10}`)
 
 func dotted(text string) bool {
 	_, err := x509.ParseOID(text)

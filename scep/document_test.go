@@ -158,6 +158,8 @@ func TestDocumentRefuses(t *testing.T) {
 		"key recovery":        {"name: x\nextended_key_usage: [1.3.6.1.4.1.311.21.6]", "extended-key-usage"},
 		"old TLS server":      {"name: x\nextended_key_usage: [2.16.840.1.113730.4.1]", "extended-key-usage"},
 		"any usage":           {"name: x\nextended_key_usage: [anyExtendedKeyUsage]", "extended-key-usage"},
+		"many usages":         {"name: x\nextended_key_usage: [" + strings.Repeat("'1.2.3.4', ", 51) + "]", "more than 50"},
+		"huge usage":          {"name: x\nextended_key_usage: ['1.2.99999999999999999999']", "is an OID or one of"},
 		"no usage":            {"name: x\nextended_key_usage: [mail]", "is an OID or one of"},
 		"policy of the forum": {"name: x\npolicy: 2.23.140.1.5.1.3", "rule policy"},
 		"no policy":           {"name: x\npolicy: one", "policy is an OID"},

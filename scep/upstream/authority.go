@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"slices"
 	"strings"
 
@@ -76,7 +77,7 @@ func (c *Client) choose(list []*x509.Certificate) (*x509.Certificate, error) {
 		case !isRSA:
 		case bytes.Equal(x.Raw, c.CA[0].Raw):
 			own = x
-		case !x.IsCA && c.vouches(x) && can(x, x509.KeyUsageKeyEncipherment):
+		case !x.IsCA && c.vouches(x) && can(x, x509.KeyUsageKeyEncipherment) && serves(x):
 			return x, nil
 		}
 	}
@@ -89,6 +90,18 @@ func (c *Client) choose(list []*x509.Certificate) (*x509.Certificate, error) {
 // can tells whether c may be used so; without the extension, for anything.
 func can(c *x509.Certificate, usage x509.KeyUsage) bool {
 	return c.KeyUsage == 0 || c.KeyUsage&usage != 0
+}
+
+// agents are the extended usages of an RA: Microsoft's certificate request
+// agent, and id-kp-cmcRA.
+var agents = []asn1.ObjectIdentifier{{1, 3, 6, 1, 4, 1, 311, 20, 2, 1}, {1, 3, 6, 1, 5, 5, 7, 3, 28}}
+
+// serves tells whether x may be the certificate of an RA. One that is for
+// something else, such as mail or a web server, is that of anybody for whom the
+// CA made one: whoever sits on the way would be told challenges by it.
+func serves(x *x509.Certificate) bool {
+	return len(x.ExtKeyUsage)+len(x.UnknownExtKeyUsage) == 0 || slices.Contains(x.ExtKeyUsage, x509.ExtKeyUsageAny) ||
+		slices.ContainsFunc(x.UnknownExtKeyUsage, func(u asn1.ObjectIdentifier) bool { return slices.ContainsFunc(agents, u.Equal) })
 }
 
 // vouches tells whether x is the CA itself, or a valid certificate that it or

@@ -149,7 +149,7 @@ func (t *transaction) read(body, nonce []byte) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, ErrAnswer.With(err)
 	}
-	if !t.vouches(reply.Signer) || !reply.Signer.IsCA && !can(reply.Signer, x509.KeyUsageDigitalSignature) {
+	if !t.vouches(reply.Signer) || !reply.Signer.IsCA && !(can(reply.Signer, x509.KeyUsageDigitalSignature) && serves(reply.Signer)) {
 		return nil, ErrUntrusted
 	}
 	r, err := readAttributes(reply)

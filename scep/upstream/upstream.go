@@ -34,7 +34,7 @@ var (
 	ErrAnswer = fault.New(fault.Unavailable, "upstream_answer",
 		"The other certification authority answered with something that is no SCEP.", "Check upstream.url: it is the address to which ?operation=GetCACaps is added.")
 	ErrUntrusted = fault.New(fault.Denied, "upstream_untrusted",
-		"The answer is not from the certification authority that is configured.", "Compare upstream.ca with what the other server's GetCACert gives.")
+		"The answer is not from the certification authority that is configured.", "Compare upstream.ca with what the other server's GetCACert gives. The certificate of an RA has no extended key usage, or that of a certificate request agent.")
 	ErrAlgorithms = fault.New(fault.Denied, "upstream_algorithms",
 		"The other certification authority speaks old algorithms only.", "Let it offer AES and SHA-256, or set upstream.legacy.")
 	ErrRefused = fault.New(fault.Denied, "upstream_refused",

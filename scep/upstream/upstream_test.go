@@ -147,6 +147,7 @@ func TestHostile(t *testing.T) {
 		"down":                 {upstreamtest.Scene{HTTP: status(503)}, upstream.ErrUnreachable},
 		"not there":            {upstreamtest.Scene{HTTP: status(404)}, upstream.ErrAnswer},
 		"redirects":            {upstreamtest.Scene{HTTP: redirect}, upstream.ErrAnswer},
+		"one of its users":     {upstreamtest.Scene{HTTP: body("GetCACert", bagOf(t, s.Person(otherKey().Public())))}, upstream.ErrUntrusted},
 		"certificates of none": {upstreamtest.Scene{HTTP: body("GetCACert", strangers(t))}, upstream.ErrUntrusted},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,6 +199,11 @@ func strangers(t *testing.T) []byte {
 		}
 		list = append(list, c)
 	}
+	return bagOf(t, list...)
+}
+
+func bagOf(t *testing.T, list ...*x509.Certificate) []byte {
+	t.Helper()
 	bag, err := cms.CertsOnly(list...)
 	if err != nil {
 		t.Fatal(err)

@@ -327,6 +327,13 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
+// Person gives what somebody else has from the CA, to be sent mail with.
+func (a *Authority) Person(key crypto.PublicKey) *x509.Certificate {
+	t := template("Mallory", x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment)
+	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}
+	return sign(t, a.CA, key, a.caKey)
+}
+
 // Certify gives an RA's certificate, as the server's administrator would.
 func (a *Authority) Certify(key crypto.PublicKey, name string) *x509.Certificate {
 	return sign(template(name, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment), a.CA, key, a.caKey)
