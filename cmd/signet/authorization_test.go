@@ -96,7 +96,21 @@ func (a *assembled) meet() {
 		_, secret, err := a.access.CreateTokenOf(a.t.Context(), tester, string(u.ID), string(role), string(role), time.Hour)
 		a.must(err)
 		a.token[role] = secret.RevealString()
-		a.callers = append(a.callers, caller{string(role), bearer(a.token[role])})
+		a.callers = append(a.callers, caller{string(role), a.tokenAndConsole(a.token[role])})
+	}
+}
+
+// tokenAndConsole shows an API token, and the session of the console that was
+// opened with it: each where it counts.
+func (a *assembled) tokenAndConsole(token string) func(*http.Request) {
+	a.t.Helper()
+	by, err := a.access.Token(a.t.Context(), token, "")
+	a.must(err)
+	session, err := a.access.OpenConsole(a.t.Context(), by)
+	a.must(err)
+	return func(r *http.Request) {
+		bearer(token)(r)
+		r.AddCookie(&http.Cookie{Name: "__Host-signet-console", Value: session.RevealString()})
 	}
 }
 
@@ -225,7 +239,8 @@ Made by a test that calls every route of every listener with every kind of calle
 assembled; a new route does not pass it without a row here. "yes" is: let in, whatever comes of it. *anyone*
 is: the answer is public, or the handler proves the caller by itself, by a device's signature, a one-time
 challenge, an invitation or a link. A *device* shows its identity certificate, *enrolling* has redeemed an
-invitation, *person* has opened the link to the own page; the others are API tokens, which name a user here.
+invitation, *person* has opened the link to the own page; the others are API tokens, which name a user here, and
+sessions of the console that were opened with them.
 
 The socket belongs to the user that the server runs as: whoever reaches it is the administrator of this machine,
 whatever else he shows. What every role may do is in ` + "`internal/access/role.go`" + `.

@@ -21,6 +21,7 @@ import (
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
+	"github.com/signet-mdm/signet/internal/httpd/console"
 	"github.com/signet-mdm/signet/internal/httpd/device"
 	"github.com/signet-mdm/signet/internal/httpd/landing"
 	"github.com/signet-mdm/signet/internal/logx"
@@ -165,6 +166,20 @@ func (s *server) landing() httpd.Area {
 	}
 	c.Powers.Can, c.Powers.Cannot = s.mdm.Rights.Words()
 	return landing.Area(c)
+}
+
+// console gives the administrators' pages, and what they load where no other
+// page is; nothing when they are off.
+func (s *server) console(api *admin.API) []httpd.Area {
+	if !s.cfg.Console.On {
+		return nil
+	}
+	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.access,
+		House: httpd.House{Organization: s.cfg.Organization}})}
+	if !s.cfg.Plays(config.FrontRole) {
+		areas = append(areas, httpd.Static())
+	}
+	return areas
 }
 
 // help is whom people turn to.

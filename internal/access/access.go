@@ -12,6 +12,7 @@ import (
 type Store interface {
 	TokenStore
 	PageStore
+	ConsoleStore
 	RequestStore
 }
 
@@ -46,7 +47,7 @@ type PageStore interface {
 	// PagesEnded ends the sessions of a user, save the one of that hash, and
 	// forgets the links to his page; it fills in the user of e.
 	PagesEnded(ctx context.Context, user string, keep seal.Hash, e journal.Entry) error
-	// PagesTidied forgets the sessions and links that have expired, and tells
+	// PagesTidied forgets the sessions, the console's too, and links that have expired, and tells
 	// how many that were.
 	PagesTidied(ctx context.Context, now time.Time) (int, error)
 	// LinkOpened uses the link up and opens the session for its user, both or

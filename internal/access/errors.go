@@ -9,6 +9,8 @@ var (
 		"This needs a valid token.", "Make one with signet token create, and give it with --token-file.")
 	ErrSession = fault.New(fault.Unauthenticated, "session_expired",
 		"This page has expired.", "Open the link from your mail again, or ask for a new one.")
+	ErrConsole = fault.New(fault.Unauthenticated, "console_session_ended",
+		"You are not signed in, or that has ended.", "Sign in with an API token: signet token create makes one.")
 	ErrDenied = fault.New(fault.Denied, "denied",
 		"Your role does not allow this.", "Ask somebody with the admin role.")
 	ErrPerson = fault.New(fault.Denied, "person_needed",

@@ -67,9 +67,10 @@ const (
 	PushRead       Permission = "push.read"
 	PushManage     Permission = "push.manage" // the certificate by which Apple knows us
 	BackupMake     Permission = "backup.make"
-	OwnPage        Permission = "own.page"   // one's own devices and certificates
-	OwnEnroll      Permission = "own.enroll" // go on with the enrollment begun here
-	AskKeeper      Permission = "keeper.ask" // have certificates issued and revocations published
+	OwnPage        Permission = "own.page"    // one's own devices and certificates
+	OwnEnroll      Permission = "own.enroll"  // go on with the enrollment begun here
+	ConsoleUse     Permission = "console.use" // have a session in the console, which allows nothing by itself
+	AskKeeper      Permission = "keeper.ask"  // have certificates issued and revocations published
 )
 
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead}
@@ -79,12 +80,12 @@ var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvit
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{
-	Admin: managing,
+	Admin: append(slices.Clone(managing), ConsoleUse),
 	// Not InviteSeen: with link and code together one could enroll a device of
 	// one's own and be given the user's keys.
-	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead},
-	Auditor:   reading,
-	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide},
+	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead, ConsoleUse},
+	Auditor:   append(slices.Clone(reading), ConsoleUse),
+	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide, ConsoleUse},
 	Socket:    managing,
 	Person:    {OwnPage},
 	Enrolling: {OwnEnroll, OwnPage},
@@ -93,7 +94,7 @@ var matrix = map[Role][]Permission{
 
 // Permissions lists every permission.
 func Permissions() []Permission {
-	return append(slices.Clone(managing), RequestDecide, Anyone, OwnPage, OwnEnroll, AskKeeper)
+	return append(slices.Clone(managing), RequestDecide, ConsoleUse, Anyone, OwnPage, OwnEnroll, AskKeeper)
 }
 
 // Caller is who makes a request. The zero value is a stranger.

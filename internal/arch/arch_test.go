@@ -73,6 +73,7 @@ var rooms = map[string]string{
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
 	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector scep mdm notify",
 	"internal/httpd/peer":    "internal/httpd internal/fault internal/access internal/cert scep",
+	"internal/httpd/console": "internal/httpd internal/httpd/admin internal/fault internal/access internal/seal",
 	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",
 
 	"internal/phone":  "",
@@ -94,7 +95,7 @@ var doors = map[string]string{
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
-	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/peer internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest",
+	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "cmd/signet",

@@ -41,6 +41,8 @@ type Config struct {
 
 	Upstream Upstream `toml:"upstream"`
 
+	Console Console `toml:"console"`
+
 	Log    Log    `toml:"log"`
 	Limits Limits `toml:"limits"`
 }
@@ -99,6 +101,11 @@ type Keys struct {
 type Log struct {
 	Level  string `toml:"level" default:"info" doc:"The least that is logged: debug, info, warn or error."`
 	Format string `toml:"format" default:"text" doc:"text or json."`
+}
+
+// Console is the administrators' pages.
+type Console struct {
+	On bool `toml:"on" default:"true" doc:"Whether the role admin serves the administrators' pages under /console/, on the HTTPS listener as the API."`
 }
 
 // Limits bound what strangers and broken clients can cost.

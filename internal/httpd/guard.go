@@ -29,14 +29,28 @@ type Sessions interface {
 // Bearer is the guard of an API: a token in the Authorization header, never in
 // a cookie or an address. Guessing is bounded: [ErrAttempts].
 func Bearer(tokens Tokens) Guard {
-	var t tries
+	tokens = Bounded(tokens)
 	return func(r *http.Request, remote string) (Caller, error) {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") || token == "" {
 			return Caller{}, access.ErrUnauthenticated
 		}
-		return t.look(token, remote, func() (Caller, error) { return tokens.Token(r.Context(), token, remote) })
+		return tokens.Token(r.Context(), token, remote)
 	}
+}
+
+// Bounded bounds the guessing of tokens: who has shown too much that opens
+// nothing gets [ErrAttempts].
+func Bounded(tokens Tokens) Tokens { return &bounded{next: tokens} }
+
+type bounded struct {
+	next  Tokens
+	tries tries
+}
+
+// Token implements [Tokens].
+func (b *bounded) Token(ctx context.Context, presented, remote string) (Caller, error) {
+	return b.tries.look(presented, remote, func() (Caller, error) { return b.next.Token(ctx, presented, remote) })
 }
 
 // Local is the guard of the socket that only the server's own user can reach.

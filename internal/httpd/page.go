@@ -61,17 +61,25 @@ type Pages struct {
 type View struct {
 	Title string
 	Live  string // what a page that changes listens to, by [Address]; "" for one that does not
+	Nav   any    // for the area's template "nav"; nil for none
 	Data  any
 }
 
 // NewPages parses every web/*.html of files, each of which defines the template
-// "main"; it is known by its name without ".html". A template draws a file
-// web/NAME.svg, or one of our icons, with {{drawing "NAME"}}. It panics on a
-// template that does not parse: a programmer's mistake found at start.
+// "main"; it is known by its name without ".html". What all of them share
+// stands in web/part/*.html: templates that they call, and "nav" and "foot",
+// which the layout does. A template draws a file web/NAME.svg, or one of our
+// icons, with {{drawing "NAME"}}. It panics on a template that does not parse: a
+// programmer's mistake found at start.
 func NewPages(files fs.FS, house House) *Pages {
 	p := &Pages{house, map[string]*template.Template{}}
 	layout := template.New("layout.html").Funcs(template.FuncMap{"drawing": drawings(files)})
 	layout = template.Must(layout.ParseFS(web, "web/layout.html", "web/help.html", "web/powers.html"))
+	if parts, err := fs.Glob(files, "web/part/*.html"); err != nil {
+		panic(err)
+	} else if len(parts) > 0 {
+		layout = template.Must(layout.ParseFS(files, parts...))
+	}
 	p.pages["error"] = template.Must(template.Must(layout.Clone()).ParseFS(web, "web/error.html"))
 	names, err := fs.Glob(files, "web/*.html")
 	if err != nil {
@@ -104,7 +112,7 @@ func (p *Pages) Write(w http.ResponseWriter, status int, name string, v View) er
 	}
 	var out bytes.Buffer
 	err := page.ExecuteTemplate(&out, "layout.html", map[string]any{
-		"Title": v.Title, "Live": v.Live, "Refresh": refresh, "Data": v.Data, "House": p.house,
+		"Title": v.Title, "Live": v.Live, "Refresh": refresh, "Nav": v.Nav, "Data": v.Data, "House": p.house,
 		"Style": assetURL("signet.css"), "Script": assetURL("signet.js"),
 	})
 	if err != nil {

@@ -44,8 +44,10 @@ const (
 	GroupChanged       Action = "group.changed"
 	TokenCreated       Action = "token.created"
 	TokenRevoked       Action = "token.revoked"
-	PagesEnded         Action = "page.ended"  // all of a user's sessions but the one he is in, and his links
-	PageOpened         Action = "page.opened" // a user followed the link to his page
+	PagesEnded         Action = "page.ended"     // all of a user's sessions but the one he is in, and his links
+	PageOpened         Action = "page.opened"    // a user followed the link to his page
+	ConsoleOpened      Action = "console.opened" // an administrator signed in with his token
+	ConsoleClosed      Action = "console.closed" // and out
 	ProfilesApplied    Action = "scep.profiles_applied"
 	ChallengeFailed    Action = "scep.challenge_failed" // a name that the profile wants has no value
 	PolicyApplied      Action = "policy.applied"

@@ -36,6 +36,9 @@ func (s Access) TokenCreated(ctx context.Context, t access.Token, hash seal.Hash
 
 const selectToken = `SELECT id, name, role, user_id, created_at, expires_at, used_at, revoked_at FROM token`
 
+// ofEnabled leaves out the tokens of users who are disabled.
+const ofEnabled = ` AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = token.user_id AND users.disabled <> 0)`
+
 func scanToken(row scanner) (access.Token, error) {
 	var t access.Token
 	var created, expires, used, revoked int64
@@ -46,8 +49,7 @@ func scanToken(row scanner) (access.Token, error) {
 
 // Token implements [access.TokenStore].
 func (s Access) Token(ctx context.Context, hash seal.Hash) (access.Token, error) {
-	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+` WHERE hash = ?
-		AND NOT EXISTS (SELECT 1 FROM users WHERE users.id = token.user_id AND users.disabled <> 0)`, hash.String()))
+	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+` WHERE hash = ?`+ofEnabled, hash.String()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, access.ErrTokenUnknown
 	}
@@ -159,7 +161,7 @@ func (s Access) PagesEnded(ctx context.Context, user string, keep seal.Hash, e j
 func (s Access) PagesTidied(ctx context.Context, now time.Time) (n int, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		n = 0 // f may run again
-		for _, table := range []string{"session", "link"} {
+		for _, table := range []string{"session", "console_session", "link"} {
 			gone, err := changed(ctx, tx, `DELETE FROM `+table+` WHERE expires_at <= ?`, micros(now))
 			if err != nil {
 				return fmt.Errorf("forgetting what has expired: %w", err)

@@ -50,6 +50,7 @@ type API struct {
 	Config
 	huma   huma.API
 	routes []httpd.Route
+	needs  map[string]httpd.Permission // by operation
 }
 
 // New builds the API. It panics on a missing service.
@@ -63,7 +64,7 @@ func New(c Config) *API {
 
 // build makes the routes and their description.
 func (a *API) build() *API {
-	a.huma = newHuma(a)
+	a.huma, a.needs = newHuma(a), map[string]httpd.Permission{}
 	a.users()
 	a.tokens()
 	a.devices()

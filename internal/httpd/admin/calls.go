@@ -157,6 +157,12 @@ func (c *Client) Certificates(ctx context.Context, f CertificateFilter, limit in
 	return atMost[Certificate](ctx, c, limit, "/certificates", "user", f.User, "device", f.Device, "profile", f.Profile, "state", f.State)
 }
 
+// CertificatePart is that part of the certificates which follows after, of 50
+// at most; next is where it goes on, empty at the end.
+func (c *Client) CertificatePart(ctx context.Context, f CertificateFilter, after string) (part []Certificate, next string, err error) {
+	return partial[Certificate](ctx, c, "/certificates", after, "user", f.User, "device", f.Device, "profile", f.Profile, "state", f.State)
+}
+
 // Certificate shows one that we issued, by SHA-256 or serial number.
 func (c *Client) Certificate(ctx context.Context, key string) (CertificateDetail, error) {
 	return get[CertificateDetail](ctx, c, at("certificates", key))

@@ -201,6 +201,15 @@ func atMost[T any](ctx context.Context, c *Client, n int, path string, pairs ...
 	}
 }
 
+// perPage is how much of a list a page shows.
+const perPage = "50"
+
+// partial reads the part of a list that follows after.
+func partial[T any](ctx context.Context, c *Client, path, after string, pairs ...string) ([]T, string, error) {
+	part, err := get[list[T]](ctx, c, with(path, append(pairs, "limit", perPage, "after", after)...))
+	return part.Items, part.Next, err
+}
+
 // send posts or puts in and reads what came of it.
 func send[T any](ctx context.Context, c *Client, method, path string, in any) (T, error) {
 	var out T

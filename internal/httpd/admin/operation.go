@@ -44,6 +44,7 @@ func register[I, O any](a *API, op operation, handle func(ctx context.Context, b
 	if op.permission == "" {
 		panic("admin: operation " + op.id + " does not say who may call it")
 	}
+	a.needs[op.id] = op.permission
 	huma.Register(a.huma, a.operation(op), func(ctx context.Context, in *I) (*O, error) {
 		c := callOf(ctx)
 		out, err := handle(ctx, c.caller.Actor, in)

@@ -122,6 +122,12 @@ func (c *Client) Requests(ctx context.Context, user, state string, limit int) ([
 	return atMost[Request](ctx, c, limit, "/certificate-requests", "user", user, "state", state)
 }
 
+// RequestPart is that part of the requests which follows after, of 50 at most;
+// next is where it goes on, empty at the end.
+func (c *Client) RequestPart(ctx context.Context, state, after string) (part []Request, next string, err error) {
+	return partial[Request](ctx, c, "/certificate-requests", after, "state", state)
+}
+
 // Request shows a certificate request.
 func (c *Client) Request(ctx context.Context, id string) (Request, error) {
 	return get[Request](ctx, c, at("certificate-requests", id))

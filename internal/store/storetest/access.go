@@ -253,6 +253,48 @@ func testAccess(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("a session of the console has its token until it is closed", func(t *testing.T) {
+		db, secret, token := open(t), seal.Random(), seal.Random()
+		s := db.Access()
+		u := addUser(t, db, "alice@example.com")
+		tok := access.Token{ID: "t-1", Name: "Alice", Role: access.Approver, User: string(u.ID), Created: at, Expires: at.Add(time.Hour)}
+		if err := s.TokenCreated(t.Context(), tok, token.Hash(), entry(journal.TokenCreated)); err != nil {
+			t.Fatal(err)
+		}
+		old := access.ConsoleSession{Token: "t-1", Opened: at.Add(-time.Hour), Used: at.Add(-time.Hour), Expires: at}
+		want := access.ConsoleSession{Token: "t-1", Opened: at, Used: at, Expires: at.Add(time.Hour)}
+		older := seal.Random()
+		if err := errors.Join(s.ConsoleOpened(t.Context(), old, older.Hash(), entry(journal.ConsoleOpened)),
+			s.ConsoleOpened(t.Context(), want, secret.Hash(), entry(journal.ConsoleOpened))); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Console(t.Context(), older.Hash()); !errors.Is(err, access.ErrConsole) {
+			t.Errorf("the ended one: got %v, want ErrConsole", err)
+		}
+		want.Used, tok.Used = at.Add(time.Minute), at.Add(time.Minute)
+		for _, used := range []time.Time{want.Used, at} { // the later use stays
+			if err := s.ConsoleUsed(t.Context(), secret.Hash(), used); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, gotToken, err := s.Console(t.Context(), secret.Hash())
+		if diff := cmp.Diff(want, got) + cmp.Diff(tok, gotToken); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		u.Disabled = true
+		if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserChanged)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Console(t.Context(), secret.Hash()); !errors.Is(err, access.ErrConsole) {
+			t.Errorf("disabled: got %v, want ErrConsole", err)
+		}
+		for i, want := range []error{nil, access.ErrConsole} {
+			if err := s.ConsoleClosed(t.Context(), secret.Hash(), entry(journal.ConsoleClosed)); !errors.Is(err, want) {
+				t.Errorf("closing, %d: got %v, want %v", i, err, want)
+			}
+		}
+	})
+
 	t.Run("an expired link opens nothing", func(t *testing.T) {
 		db, link := open(t), seal.Random()
 		if err := db.Access().LinkMade(t.Context(), access.Link{User: "u-1", Expires: at}, link.Hash()); err != nil {
