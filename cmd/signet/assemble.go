@@ -150,6 +150,9 @@ func (s *server) issuing(authority string) (*ca.Public, bool) {
 // openRA gives an RA of the ring.
 func openRA(ring *keyring.Ring, name string) (scep.RA, error) {
 	signer, err := ring.Signer(name)
+	if errors.Is(err, keyring.ErrKeyUnknown) {
+		err = keyring.ErrKeyUnknown.Saying("The key " + name + ", which opens certificate requests, is not here.")
+	}
 	if err != nil {
 		return scep.RA{}, fmt.Errorf("opening key of RA %s: %w", name, err)
 	}
