@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,10 +40,9 @@ type Rate struct {
 // old key asks for a renewal, it sees for itself.
 type Certifier struct {
 	CertifierConfig
-	seats      atomic.Pointer[map[string]Seat] // by the name of the issuer
-	responders map[string]*ca.Responder
-	publishing sync.Mutex // also of responders
-	guesses    *guesses   // of the static challenge
+	seats   atomic.Pointer[map[string]Seat] // by the name of the issuer
+	presses presses
+	guesses *guesses // of the static challenge
 }
 
 // NewCertifier panics on a missing dependency.
@@ -56,7 +54,7 @@ func NewCertifier(c CertifierConfig) *Certifier {
 		c.MaxSkew = day
 	}
 	c.Rate.PerDevice, c.Rate.PerUser = cmp.Or(c.Rate.PerDevice, 50), cmp.Or(c.Rate.PerUser, 500)
-	v := &Certifier{CertifierConfig: c, responders: map[string]*ca.Responder{}, guesses: newGuesses()}
+	v := &Certifier{CertifierConfig: c, guesses: newGuesses()}
 	v.Succeed(c.Seats)
 	return v
 }

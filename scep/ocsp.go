@@ -97,7 +97,7 @@ func (s *Service) signed(ctx context.Context, issuer string, q Question) (Answer
 	if err := s.Store.AnswerWanted(ctx, issuer, q, s.Now()); err != nil {
 		return Answer{}, err
 	}
-	if err := s.Keeper.Publish(ctx, issuer); err != nil {
+	if err := s.publish(ctx, issuer); err != nil {
 		return Answer{}, err
 	}
 	a, err := s.Store.Answer(ctx, issuer, q)
@@ -113,13 +113,13 @@ func (a Answer) stale(now time.Time) bool {
 
 // answer signs the answers that are wanted until there are none, so that one
 // which was outdated meanwhile is signed as well.
-func (v *Certifier) answer(ctx context.Context, i *ca.Issuer) (n int, err error) {
+func (v *Certifier) answer(ctx context.Context, p *press, i *ca.Issuer) (n int, err error) {
 	for n < maxAnswers {
 		wanted, err := v.Store.AnswersWanted(ctx, i.Name(), ocspBatch)
 		if err != nil || len(wanted) == 0 {
 			return n, err
 		}
-		r, err := v.responder(i)
+		r, err := v.responder(p, i)
 		if err != nil {
 			return n, err
 		}
@@ -139,26 +139,29 @@ func (v *Certifier) answer(ctx context.Context, i *ca.Issuer) (n int, err error)
 }
 
 // responder gives the OCSP signer of an issuer, a new one when it is due.
-func (v *Certifier) responder(i *ca.Issuer) (*ca.Responder, error) {
-	r := v.responders[i.Name()]
-	if r != nil && !r.Due(v.Now()) {
+func (v *Certifier) responder(p *press, i *ca.Issuer) (*ca.Responder, error) {
+	if r := p.current(v.Now()); r != nil {
 		return r, nil
 	}
 	r, err := ca.NewResponder(i, v.Now())
 	if err != nil {
 		return nil, fmt.Errorf("making the OCSP signer of %s: %w", i.Name(), err)
 	}
-	v.responders[i.Name()] = r
+	p.follow(r)
 	return r, nil
 }
 
 // SignerEnds gives the end of each OCSP signer's certificate, by issuer.
 func (v *Certifier) SignerEnds() map[string]time.Time {
-	v.publishing.Lock()
-	defer v.publishing.Unlock()
+	v.presses.mu.Lock()
+	defer v.presses.mu.Unlock()
 	ends := map[string]time.Time{}
-	for name, r := range v.responders {
-		ends[name] = r.Certificate().NotAfter
+	for name, p := range v.presses.of {
+		p.mu.Lock()
+		if p.responder != nil {
+			ends[name] = p.responder.Certificate().NotAfter
+		}
+		p.mu.Unlock()
 	}
 	return ends
 }

@@ -111,7 +111,8 @@ func revoke(ctx context.Context, to Store, now time.Time, by journal.Actor, f ce
 
 // CRL gives a list of an issuer, of type [TypeCRL]: the whole list, or that of a
 // shard. A list that does not hold everything any more, or is a day old,
-// is replaced first. ErrIssuerUnknown, ErrCRLUnknown.
+// is replaced first, unless that takes long: then the last good one is served.
+// ErrIssuerUnknown, ErrCRLUnknown.
 func (s *Service) CRL(ctx context.Context, issuer, shard string) (CRL, error) {
 	if _, err := s.issuer(issuer); err != nil {
 		return CRL{}, err
@@ -123,7 +124,7 @@ func (s *Service) CRL(ctx context.Context, issuer, shard string) (CRL, error) {
 	if err != nil || !c.stale(s.Now()) {
 		return c, err
 	}
-	if err := s.Keeper.Publish(ctx, issuer); err != nil {
+	if err := s.publish(ctx, issuer); err != nil {
 		if len(c.DER) == 0 || !s.Now().Before(c.ThisUpdate.Add(ca.CRLLife)) {
 			return CRL{}, err
 		}
@@ -131,6 +132,13 @@ func (s *Service) CRL(ctx context.Context, issuer, shard string) (CRL, error) {
 		return c, nil
 	}
 	return s.Store.CRL(ctx, issuer, shard)
+}
+
+// publish has the keeper publish, for a reader who does not wait long.
+func (s *Service) publish(ctx context.Context, issuer string) error {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	return s.Keeper.Publish(ctx, issuer)
 }
 
 func (c CRL) stale(now time.Time) bool {
@@ -143,7 +151,7 @@ func (v *Certifier) Refresh(ctx context.Context) (n int, err error) {
 	err = errors.Join(v.forsake(ctx), v.Store.AnswersForgotten(ctx, v.Now().Add(-ca.OCSPLife)))
 	for name, i := range *v.seats.Load() {
 		err = errors.Join(err, v.Store.ReservationsAbandoned(ctx, name, v.Now().Add(-abandonAfter)))
-		published, failed := v.refresh(ctx, i.Issuer)
+		published, failed := v.inTime(ctx, i.Issuer, refreshTime)
 		n += published
 		err = errors.Join(err, failed)
 	}
@@ -170,19 +178,15 @@ func (v *Certifier) Publish(ctx context.Context, issuer string) error {
 	if err != nil {
 		return err
 	}
-	_, err = v.refresh(ctx, i)
+	_, err = v.inTime(ctx, i, publishTime)
 	return err
 }
 
 // refresh publishes the lists that are due, each alone, and signs the answers
 // that are wanted.
-func (v *Certifier) refresh(ctx context.Context, i *ca.Issuer) (n int, err error) {
-	v.publishing.Lock()
-	defer v.publishing.Unlock()
+func (v *Certifier) refresh(ctx context.Context, p *press, i *ca.Issuer) (n int, err error) {
 	now := v.Now()
-	if r := v.responders[i.Name()]; r != nil && r.Due(now) {
-		delete(v.responders, i.Name()) // there is another once somebody asks
-	}
+	p.current(now) // there is another once somebody asks
 	due, err := v.Store.CRLsDue(ctx, i.Name(), now.Add(-crlRefresh), now.Add(crlRefresh))
 	for _, shard := range due {
 		failed := v.publish(ctx, i, shard)
@@ -191,7 +195,7 @@ func (v *Certifier) refresh(ctx context.Context, i *ca.Issuer) (n int, err error
 		}
 		err = errors.Join(err, failed)
 	}
-	signed, failed := v.answer(ctx, i)
+	signed, failed := v.answer(ctx, p, i)
 	return n + signed, errors.Join(err, failed)
 }
 
