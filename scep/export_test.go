@@ -1,6 +1,9 @@
 package scep
 
 import (
+	"net/netip"
+	"time"
+
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/scep/ca"
 )
@@ -24,4 +27,13 @@ func ReadProfile(text []byte) (Profile, error) {
 		return Profile{}, err
 	}
 	return d.over(Shipped("device", "smime")[1])
+}
+
+// Fill has that many networks make us work once, and one more what it can.
+func (s *Service) Fill(networks int, greedy string, now time.Time) {
+	for n := range networks {
+		s.work.allow(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}).String(), now)
+	}
+	for s.work.allow(greedy, now) {
+	}
 }

@@ -1,7 +1,9 @@
 package scep
 
 import (
+	"hash/maphash"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -9,7 +11,8 @@ import (
 )
 
 // perAddress keeps one T an address for a minute. It is bounded: when there
-// are too many addresses, the rest share one.
+// are too many addresses, each of the rest shares with some, nobody knows whom.
+// So whoever has that many addresses does not use up what all others have.
 type perAddress[T any] struct {
 	create func() T
 
@@ -21,7 +24,11 @@ type perAddress[T any] struct {
 const (
 	window       = time.Minute
 	maxAddresses = 10_000
+	maxShared    = 1000
 )
+
+// seed keeps strangers from choosing with whom they share.
+var seed = maphash.MakeSeed()
 
 // with calls f with what the address has.
 func (p *perAddress[T]) with(remote string, now time.Time, f func(T)) {
@@ -32,7 +39,7 @@ func (p *perAddress[T]) with(remote string, now time.Time, f func(T)) {
 	}
 	key := network(remote)
 	if _, known := p.of[key]; !known && len(p.of) >= maxAddresses {
-		key = "others"
+		key = strconv.FormatUint(maphash.String(seed, key)%maxShared, 10)
 	}
 	t, known := p.of[key]
 	if !known {

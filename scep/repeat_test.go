@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -179,6 +180,22 @@ func TestWorkByAddress(t *testing.T) {
 		if got := send("2001:db8::1"); errors.Is(got.err, scep.ErrTooMany) != (n == 10) {
 			t.Errorf("request %d a second later: got %v", n, got)
 		}
+	}
+}
+
+// Whoever has more addresses than are counted does not use up what all others
+// share.
+func TestWorkOfManyAddresses(t *testing.T) {
+	w := newWorld(t)
+	w.s.Fill(10_000, "192.0.2.1", w.clock())
+	message, refused := w.message(ask{challenge: "WRONG"}), 0
+	for n := range 8 {
+		if got := w.deliver(ask{remote: fmt.Sprintf("198.51.100.%d", n)}, message); errors.Is(got.err, scep.ErrTooMany) {
+			refused++
+		}
+	}
+	if refused > 3 {
+		t.Errorf("%d of 8 strangers are refused", refused)
 	}
 }
 
