@@ -83,6 +83,7 @@ type stocked struct {
 	plain        string // address of the listener without TLS
 	api          *admin.Client
 	ra           *x509.Certificate
+	users        int
 	from         int // addresses that asked
 	took         []time.Duration
 }
@@ -91,7 +92,6 @@ func stock(b *testing.B, keys *phone.Siblings, n int) *stocked {
 	plain := freeAddress(b)
 	s := &stocked{server: install(b, "SIGNET_HTTP_LISTEN="+plain, "SIGNET_LIMITS_CERTIFICATES_PER_HOUR=100000"), keys: keys, certificates: n, plain: plain}
 	s.start()
-	s.signet("user", "add", "alice@example.com", "--name", "Alice Example")
 	s.api = admin.Dial(filepath.Join(s.data, "signet.sock"))
 	s.findRA(b)
 	s.enroll(b, s.messages(b, 1))
@@ -126,18 +126,35 @@ func (s *stocked) findRA(b *testing.B) {
 	s.ra = list[0]
 }
 
-// messages makes requests, each with a challenge and a key of its own.
+// messages makes requests, each with a challenge and a key of its own. A user
+// has perUser of them, few enough for the limit of an hour.
 func (s *stocked) messages(b *testing.B, n int) [][]byte {
 	b.Helper()
+	const perUser = 10
 	list := make([][]byte, n)
+	var address string
 	for i := range list {
-		c, err := s.api.CreateChallenge(b.Context(), admin.NewChallenge{Profile: "smime-signing", User: "alice@example.com"})
+		if i%perUser == 0 {
+			address = s.user(b)
+		}
+		c, err := s.api.CreateChallenge(b.Context(), admin.NewChallenge{Profile: "smime-signing", User: address})
 		if err != nil {
 			b.Fatal(err)
 		}
 		list[i] = s.message(b, c.Challenge, s.keys.Next())
 	}
 	return list
+}
+
+// user adds a user and gives the address.
+func (s *stocked) user(b *testing.B) string {
+	b.Helper()
+	s.users++
+	address := fmt.Sprintf("user%d@example.com", s.users)
+	if _, err := s.api.AddUser(b.Context(), admin.NewUser{Mail: address, Name: "User Example"}); err != nil {
+		b.Fatal(err)
+	}
+	return address
 }
 
 func (s *stocked) message(b *testing.B, challenge string, key *rsa.PrivateKey) []byte {
