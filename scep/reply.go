@@ -51,11 +51,7 @@ func failInfo(err error) string {
 // Spec: RFC 8894 section 3.3.2.1
 // Quirk: iOS pairs its key with the first certificate inside, so there is one.
 func (s *Service) success(l *line, r *request, c cert.Record) ([]byte, error) {
-	issued, err := c.Certificate()
-	if err != nil {
-		return nil, fmt.Errorf("reading certificate %s: %w", c.Fingerprint, err)
-	}
-	bag, err := cms.CertsOnly(issued)
+	bag, err := cms.CertsOnly(&x509.Certificate{Raw: c.DER})
 	if err != nil {
 		return nil, fmt.Errorf("packing certificate %s: %w", c.Fingerprint, err)
 	}

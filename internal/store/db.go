@@ -58,7 +58,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("opening database %s: %w", path, err), write.Close())
 	}
 	read.SetMaxOpenConns(8)
-	db := &DB{write: write, read: reader{read}, dia: sqlite}
+	db := &DB{write: write, read: reader{read, true}, dia: sqlite}
 	if err := db.migrate(ctx, write); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -38,7 +38,7 @@ func InspectMySQL(ctx context.Context, dsn string) (Inspection, error) {
 }
 
 func inspect(ctx context.Context, pool *sql.DB, d dialect) (Inspection, error) {
-	i := Inspection{Operations{&DB{read: reader{pool}, dia: d}}}
+	i := Inspection{Operations{&DB{read: reader{DB: pool}, dia: d}}}
 	if _, _, err := i.Schema(ctx); err != nil {
 		return i, errors.Join(explain(err), pool.Close())
 	}

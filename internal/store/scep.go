@@ -33,7 +33,7 @@ func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry)
 		return fmt.Errorf("encoding names: %w", err)
 	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := s.db.hold(ctx, tx, `device WHERE id = ?`, t.Holder.Device); err != nil { // one at a time
+		if err := s.db.lock(ctx, tx, `device WHERE id = ?`, t.Holder.Device); err != nil { // one at a time
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE scep_challenge SET voided_at = ?
@@ -81,7 +81,7 @@ func (s SCEP) Ticket(ctx context.Context, hash seal.Hash) (scep.Ticket, error) {
 	t := scep.Ticket{Hash: hash}
 	var names string
 	var created, expires, voided, used int64
-	err := s.db.read.QueryRowContext(ctx, `SELECT x.profile, x.user_id, x.device_id, x.names, x.created_at, x.expires_at,
+	err := s.db.read.row(ctx, `SELECT x.profile, x.user_id, x.device_id, x.names, x.created_at, x.expires_at,
 		x.voided_at, x.used_at, x.attempts, `+holderGone+` FROM scep_challenge x`+holderJoin+` WHERE x.hash = ?`, hash.String()).
 		Scan(&t.Profile, &t.Holder.User, &t.Holder.Device, &names, &created, &expires, &voided, &used, &t.Attempts, &t.Gone)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -121,14 +121,14 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 		return fmt.Errorf("encoding names: %w", err)
 	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := s.refuseMany(ctx, tx, i); err != nil {
+		open, err := s.mayReserve(ctx, tx, i)
+		if err != nil {
 			return err
 		}
-		if err := refuseKnownKey(ctx, tx, i); err != nil {
-			return err
-		}
-		if err := openCRL(ctx, tx, i.Issuer, i.Shard); err != nil {
-			return fmt.Errorf("opening the list of the certificate: %w", err)
+		if !open {
+			if err := raiseCRL(ctx, tx, i.Issuer, i.Shard, 0); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO issuance (issuer, serial, shard, state, profile, user_id, device_id, names, challenge,
 			renews, transaction_id, spki, tbs, fingerprint, not_after, created_at, issued_at, abandoned_at, superseded_at)
@@ -150,40 +150,37 @@ func hashOf(h seal.Hash) string {
 	return h.String()
 }
 
-// refuseMany counts what was written down for the holder within the hour, also
-// what came to nothing: that is what costs. It holds the user before it counts,
-// so that nobody adds meanwhile.
-func (s SCEP) refuseMany(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
-	if i.Rate == (scep.Rate{}) {
-		return nil
-	}
-	if _, err := s.db.hold(ctx, tx, `users WHERE id = ?`, i.Holder.User); err != nil {
-		return err
-	}
-	var ofUser, ofDevice int
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN device_id = ? THEN 1 ELSE 0 END), 0) FROM issuance
-		WHERE user_id = ? AND created_at > ?`, i.Holder.Device, i.Holder.User, micros(i.At.Add(-time.Hour))).Scan(&ofUser, &ofDevice)
-	if err != nil {
-		return fmt.Errorf("counting certificates of the hour: %w", err)
-	}
-	if ofDevice >= i.Rate.PerDevice || ofUser >= i.Rate.PerUser {
-		return scep.ErrCertificatesMany
-	}
-	return nil
-}
+// reservation asks all that stands against an issuance: keys that somebody
+// else has or that were revoked, what was written down within the hour for user
+// and device; and whether the list that the certificate will name has its row.
+const reservation = `SELECT
+	(SELECT COUNT(*) FROM certificate WHERE spki = ? AND (source <> ? OR revoked_at > 0 OR user_id <> ? OR device_id <> ?)),
+	(SELECT COUNT(*) FROM issuance WHERE user_id = ? AND created_at > ?),
+	(SELECT COUNT(*) FROM issuance WHERE user_id = ? AND created_at > ? AND device_id = ?),
+	(SELECT COUNT(*) FROM crl WHERE issuer = ? AND shard = ?)`
 
-func refuseKnownKey(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
-	n := 0
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM certificate WHERE spki = ?
-		AND (source <> ? OR revoked_at > 0 OR user_id <> ? OR device_id <> ?)`,
-		fingerprint(i.SPKI), cert.Issued, i.Holder.User, i.Holder.Device).Scan(&n)
-	if err != nil {
-		return fmt.Errorf("looking for the key: %w", err)
+// mayReserve tells whether the list that the certificate will name has its
+// row, so that it is published before anybody looks for it. It counts what was
+// written down for the holder within the hour, also what came to nothing: that
+// is what costs. It holds the user before it counts, so that nobody adds
+// meanwhile.
+func (s SCEP) mayReserve(ctx context.Context, tx *sql.Tx, i scep.Issuance) (open bool, err error) {
+	if err := s.db.lock(ctx, tx, `users WHERE id = ?`, i.Holder.User); err != nil {
+		return false, err
 	}
-	if n > 0 {
-		return scep.ErrKeyKnown
+	hour := micros(i.At.Add(-time.Hour))
+	var known, ofUser, ofDevice, lists int
+	err = tx.QueryRowContext(ctx, reservation, fingerprint(i.SPKI), cert.Issued, i.Holder.User, i.Holder.Device,
+		i.Holder.User, hour, i.Holder.User, hour, i.Holder.Device, i.Issuer, i.Shard).Scan(&known, &ofUser, &ofDevice, &lists)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("looking for what stands against a certificate: %w", err)
+	case i.Rate != (scep.Rate{}) && (ofDevice >= i.Rate.PerDevice || ofUser >= i.Rate.PerUser):
+		return false, scep.ErrCertificatesMany
+	case known > 0:
+		return false, scep.ErrKeyKnown
 	}
-	return nil
+	return lists > 0, nil
 }
 
 // CertificateIssued implements [scep.IssuanceStore].

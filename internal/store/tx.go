@@ -116,6 +116,15 @@ func (db *DB) hold(ctx context.Context, tx *sql.Tx, from string, args ...any) (b
 	return there, nil
 }
 
+// lock is hold for who need not know whether there are any.
+func (db *DB) lock(ctx context.Context, tx *sql.Tx, from string, args ...any) error {
+	if db.dia.locking == "" {
+		return nil
+	}
+	_, err := db.hold(ctx, tx, from, args...)
+	return err
+}
+
 // none tells whether a query that answers yes or no says no. Steps ask often
 // and mostly in vain, which must cost no writer.
 func (db *DB) none(ctx context.Context, query string, args ...any) (bool, error) {
@@ -132,7 +141,10 @@ func (db *DB) none(ctx context.Context, query string, args ...any) (bool, error)
 func (db *DB) upsert(key, set string) string { return db.dia.upsert(key, set) }
 
 // reader is a pool for reading. What was interrupted is read again.
-type reader struct{ *sql.DB }
+type reader struct {
+	*sql.DB
+	quick bool // a row that is found by its key is there at once, as in a file
+}
 
 // readTries bounds how often that is.
 const readTries = 3
@@ -150,6 +162,23 @@ func (r reader) QueryContext(ctx context.Context, query string, args ...any) (ro
 func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) scanner {
 	return scanFunc(func(dest ...any) error {
 		return r.again(ctx, func() error { return r.DB.QueryRowContext(ctx, query, args...).Scan(dest...) })
+	})
+}
+
+// row is QueryRowContext for a row that is found by its key. On SQLite it is
+// not interrupted once there is a connection: being ready to would take two
+// goroutines each time.
+func (r reader) row(ctx context.Context, query string, args ...any) scanner {
+	if !r.quick {
+		return r.QueryRowContext(ctx, query, args...)
+	}
+	return scanFunc(func(dest ...any) error {
+		c, err := r.Conn(ctx)
+		if err != nil {
+			return explain(err)
+		}
+		defer c.Close()
+		return explain(c.QueryRowContext(context.WithoutCancel(ctx), query, args...).Scan(dest...))
 	})
 }
 
