@@ -95,6 +95,7 @@ func logLevel(cfg config.Config) slog.Level {
 // run listens, works and serves until ctx ends, then drains. It tells ready
 // when every address is taken.
 func (s *server) run(ctx context.Context, ready func(net.Addr)) error {
+	defer ballast()()
 	listeners, err := s.listen()
 	if err != nil {
 		return err
