@@ -15,11 +15,12 @@ import (
 // RequestState is how far a request is on which a person decides.
 type RequestState string
 
-// The states. Store writes all but RequestExpired, which is RequestOpen or
-// RequestApproved whose time is over.
+// The states. Store writes all but RequestExpired, which is RequestOpen,
+// RequestApproved or RequestUpstream whose time is over.
 const (
 	RequestOpen     RequestState = "open"
 	RequestApproved RequestState = "approved" // the client gets its certificate when it asks next
+	RequestUpstream RequestState = "upstream" // a person decides at the CA that is not ours, which is asked when the client asks
 	RequestIssued   RequestState = "issued"
 	RequestDenied   RequestState = "denied"
 	RequestVoid     RequestState = "void" // a newer challenge took the place of its own
@@ -51,7 +52,7 @@ type Request struct {
 
 // stateAt is its state for people.
 func (r Request) stateAt(now time.Time) RequestState {
-	if (r.State == RequestOpen || r.State == RequestApproved) && !now.Before(r.Expires) {
+	if (r.State == RequestOpen || r.State == RequestApproved || r.State == RequestUpstream) && !now.Before(r.Expires) {
 		return RequestExpired
 	}
 	return r.State
@@ -86,10 +87,10 @@ type RequestQuery struct {
 
 // ApprovalStore keeps the requests on which people decide.
 type ApprovalStore interface {
-	// RequestMade stores an open request and reserves what allowed it, which it
+	// RequestMade stores a request that waits, here or at another CA, and reserves what allowed it, which it
 	// does not spend, and forgets what expired long ago. ErrChallengeUsed or
 	// ErrRenewalOver when that is spent, void or another request's;
-	// ErrRequestsMany when MaxRequests are open.
+	// ErrRequestsMany when MaxRequests wait there.
 	RequestMade(ctx context.Context, r Request, e journal.Entry) error
 	// RequestOf finds the newest of a transaction whose messages that key
 	// signs. ErrTransaction when there is none.
@@ -99,9 +100,12 @@ type ApprovalStore interface {
 	// Requests lists those that are asked for; never nil.
 	Requests(ctx context.Context, q RequestQuery) ([]Request, error)
 	// RequestDecided writes a decision down: an open request is approved or
-	// denied, an approved one denied until the certificate is issued.
-	// ErrRequestDecided when it is past that, or expired.
+	// denied, an approved one, or one that waits at another CA, denied until the
+	// certificate is issued. ErrRequestDecided when it is past that, or expired.
 	RequestDecided(ctx context.Context, d Decision, e journal.Entry) error
+	// RequestHandedOn has an approved request wait at another CA.
+	// ErrRequestDecided when it is not approved any more, or expired.
+	RequestHandedOn(ctx context.Context, id string, e journal.Entry) error
 }
 
 // Requests lists the requests that wait for people, or did; newest first.
@@ -128,8 +132,8 @@ func (s *Service) Approve(ctx context.Context, by journal.Actor, person subject.
 	return s.decide(ctx, Decision{ID: id, State: RequestApproved, Person: person, By: by}, journal.RequestApproved)
 }
 
-// Deny refuses a request, also one that was approved and got no certificate
-// yet. Reason is for people; it may be empty. Errors are those of Approve, and
+// Deny refuses a request, also one that was approved, or waits at another CA,
+// and got no certificate yet. Reason is for people; it may be empty. Errors are those of Approve, and
 // ErrRequestReason.
 func (s *Service) Deny(ctx context.Context, by journal.Actor, person subject.UserID, id, reason string) error {
 	return s.decide(ctx, Decision{ID: id, State: RequestDenied, Person: person, By: by, Reason: reason}, journal.RequestDenied)

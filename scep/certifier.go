@@ -62,9 +62,10 @@ func NewCertifier(c CertifierConfig) *Certifier {
 // issuing is an application with all that is needed to decide about it.
 type issuing struct {
 	Application
-	profile Profile
-	issuer  signing
-	proven  bool // we saw that the signer asked
+	profile  Profile
+	issuer   signing
+	proven   bool // we saw that the signer asked
+	handedOn bool // to another CA, where it waits
 }
 
 // Certify implements [Keeper].

@@ -95,7 +95,7 @@ func (v *Certifier) give(ctx context.Context, a issuing, i Issuance, refused err
 	if refused == nil && a.profile.MatchNames {
 		refused = v.unmatched(a, i)
 	}
-	if a.profile.Approval {
+	if a.profile.Approval || a.profile.Issuer == Upstream {
 		return v.await(ctx, a, i, refused)
 	}
 	return v.once(ctx, a, i, refused)
@@ -175,7 +175,7 @@ func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Reco
 	e := entry(i.At, device(i.Grant, a.Remote), journal.CertificateIssued, i.Grant)
 	e.Cert, e.Due.Devices, e.Detail["serial"] = r.Fingerprint, append(e.Due.Devices, i.Holder.Device), string(r.Serial)
 	if err := v.Store.CertificateIssued(ctx, i, r, e); err != nil {
-		if i.Issuer == Upstream {
+		if i.Issuer == Upstream && fault.Of(err) != nil { // of what failed it can be asked again
 			v.unwanted(ctx, a, i, c, err)
 		}
 		return cert.Record{}, fmt.Errorf("storing certificate %s: %w", r.Serial, err)

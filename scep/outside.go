@@ -47,8 +47,13 @@ type Outside struct {
 type Enroller interface {
 	// Enroll hands a certificate request on and gives what came back: of the
 	// key of the request and signed by the CA, and nobody's word for more.
-	// Every refusal is a fault. It ends when ctx does.
-	Enroll(ctx context.Context, csr []byte) (*x509.Certificate, error)
+	// Decided tells whether that, or the error, is the CA's last word; with
+	// neither, a person there decides first. Errors are faults. It ends when ctx
+	// does.
+	Enroll(ctx context.Context, csr []byte) (c *x509.Certificate, decided bool, err error)
+	// Poll asks what became of a request that was handed on, and answers as
+	// Enroll does. Not every CA knows this question.
+	Poll(ctx context.Context, csr []byte) (c *x509.Certificate, decided bool, err error)
 }
 
 // Beyond is a CA that is not ours, as the RA sees it.
@@ -79,24 +84,101 @@ func (h handingOn) Name() string { return Upstream }
 // make hands the request on as it is: it is signed by its key, so that neither
 // we nor anybody else can change it. That is why it must ask for the right
 // names. What comes back and is not right is written into the journal, and
-// goes nowhere.
+// goes nowhere. It is written down before that it is handed on, so that
+// afterwards only its outcome is asked for: a challenge there is good once.
 func (h handingOn) make(ctx context.Context, a issuing, i Issuance) (Issuance, *x509.Certificate, error) {
 	if err := asksFor(a.CSR, i.Names); err != nil {
 		return i, nil, err
 	}
 	i.Serial, i.TBS, i.NotAfter = unknownSerial(), a.CSR, i.At.Add(a.profile.Life)
-	if err := h.Store.SerialReserved(ctx, i); err != nil {
-		return i, nil, fmt.Errorf("writing down a request to the other CA: %w", err)
-	}
-	c, err := h.SCEP.Enroll(ctx, a.CSR)
-	if err != nil {
-		return i, nil, fmt.Errorf("asking the other CA: %w", err)
+	c, decided, err := h.question(ctx, a, i)
+	switch {
+	case err != nil && decided:
+		return i, nil, h.over(ctx, i, err)
+	case err != nil:
+		return i, nil, err
+	case !decided:
+		return i, nil, h.wait(ctx, a, i)
 	}
 	if err := h.fits(a, i, c); err != nil {
 		h.unwanted(ctx, a, i, c, err)
-		return i, nil, err
+		return i, nil, h.over(ctx, i, err)
+	}
+	if a.handedOn { // a client asks often, and each of these counts
+		if err := h.Store.SerialReserved(ctx, i); err != nil {
+			return i, nil, fmt.Errorf("writing down a certificate of the other CA: %w", err)
+		}
 	}
 	return i, c, nil
+}
+
+// question hands a request on, or asks what became of it.
+func (h handingOn) question(ctx context.Context, a issuing, i Issuance) (*x509.Certificate, bool, error) {
+	asked := a.handedOn
+	if !asked {
+		var err error
+		if asked, err = h.Store.Reserved(ctx, i); err != nil {
+			return nil, false, err
+		}
+		if err := h.Store.SerialReserved(ctx, i); err != nil {
+			return nil, false, fmt.Errorf("writing down a request to the other CA: %w", err)
+		}
+	}
+	if asked {
+		c, decided, err := h.SCEP.Poll(ctx, a.CSR)
+		if err == nil || a.handedOn {
+			return c, decided, asking(err)
+		}
+	} // it may not have come that far, or the other CA knows no such question
+	c, decided, err := h.SCEP.Enroll(ctx, a.CSR)
+	return c, decided, asking(err)
+}
+
+func asking(err error) error {
+	if err != nil {
+		err = fmt.Errorf("asking the other CA: %w", err)
+	}
+	return err
+}
+
+// wait writes down that a person over there decides, and gives ErrPending.
+func (h handingOn) wait(ctx context.Context, a issuing, i Issuance) error {
+	if a.handedOn {
+		return ErrPending
+	}
+	if i.Request == "" {
+		if _, err := h.ask(ctx, a, i, RequestUpstream); err != nil {
+			if _, found := h.asked(ctx, a, i); found != nil { // the same message was not faster either
+				return err
+			}
+		}
+		return ErrPending
+	}
+	e := entry(h.Now(), device(i.Grant, a.Remote), journal.RequestPending, i.Grant)
+	e.Detail["request"], e.Detail["issuer"] = i.Request, Upstream
+	if err := h.Store.RequestHandedOn(ctx, i.Request, e); err != nil && !errors.Is(err, ErrRequestDecided) {
+		return err
+	}
+	return ErrPending
+}
+
+// over ends a request to which the other CA gave its last word, and gives why.
+func (h handingOn) over(ctx context.Context, i Issuance, why error) error {
+	if i.Request == "" {
+		return why // the challenge is as good as before
+	}
+	d := Decision{ID: i.Request, State: RequestDenied, By: journal.Worker(Upstream), At: h.Now()}
+	if f := fault.Of(why); f != nil {
+		d.Reason = f.Msg
+	}
+	e := entry(d.At, d.By, journal.RequestDenied, i.Grant)
+	e.Detail["request"], e.Detail["code"] = i.Request, fault.Code(why)
+	if err := h.Store.RequestDecided(ctx, d, e); err != nil && !errors.Is(err, ErrRequestDecided) {
+		return fmt.Errorf("ending request %s: %w", i.Request, err)
+	}
+	h.Log.WarnContext(ctx, "the other CA refused a certificate request", logx.Profile, i.Profile, logx.User, i.Holder.User,
+		logx.Device, i.Holder.Device, logx.Request, i.Request, logx.Err, why)
+	return why
 }
 
 // unknownSerial stands for the serial number until the other CA has said it.
@@ -150,6 +232,9 @@ func (h handingOn) fits(a issuing, i Issuance, c *x509.Certificate) error {
 // unwanted writes down that the other CA made a certificate which nobody gets.
 func (v *Certifier) unwanted(ctx context.Context, a issuing, i Issuance, c *x509.Certificate, why error) {
 	f := cert.FingerprintOf(c.Raw)
+	if _, err := v.Store.Issued(ctx, f); err == nil { // it went to the right one, by the same message
+		return
+	}
 	e := entry(v.Now(), device(i.Grant, a.Remote), journal.CertificateRefused, i.Grant)
 	e.Cert, e.Detail["serial"], e.Detail["issuer"], e.Detail["code"] = f, string(cert.SerialOf(c.SerialNumber)), Upstream, fault.Code(why)
 	v.Log.WarnContext(ctx, "a certificate of the other CA is refused: revoke it there", logx.Profile, a.Profile, logx.User, i.Holder.User,

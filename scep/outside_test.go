@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,11 +50,14 @@ func outsideWorld(t *testing.T) (*world, *codes) {
 		p[1].Issuer = scep.Upstream
 		c.Beyond = &scep.Beyond{CA: public, Challenges: source, RA: func() (scep.RA, error) { return ra, nil }}
 	})
-	client := upstream.New(upstream.Config{URL: other.Address(), CA: other.Chain(), Pause: time.Millisecond, Now: time.Now})
+	client := upstream.New(upstream.Config{URL: other.Address(), CA: other.Chain(), Now: time.Now, Identity: identity})
 	w.outside = &scep.Outside{CA: public, SCEP: client}
 	w.restart()
 	return w, source
 }
+
+// identity is ours at the other CA, also after a restart.
+var identity = sync.OnceValues(func() (upstream.Identity, error) { return upstream.NewIdentity(time.Now()) })
 
 // alice is what the other CA must be asked for.
 var alice = x509.CertificateRequest{Subject: pkix.Name{CommonName: "Alice Example"}, EmailAddresses: []string{"alice@example.com"}}

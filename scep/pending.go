@@ -14,14 +14,17 @@ import (
 )
 
 // await gives the certificate of an approved request. A new request waits from
-// now on, unless refused says why not: [ErrPending].
+// now on where people approve, unless refused says why not: [ErrPending].
 func (v *Certifier) await(ctx context.Context, a issuing, i Issuance, refused error) (cert.Record, error) {
 	r, err := v.asked(ctx, a, i)
+	if errors.Is(err, ErrTransaction) && !a.profile.Approval {
+		return v.once(ctx, a, i, refused)
+	}
 	if errors.Is(err, ErrTransaction) {
 		if refused != nil {
 			return cert.Record{}, refused
 		}
-		if r, err = v.ask(ctx, a, i); err == nil {
+		if r, err = v.ask(ctx, a, i, RequestOpen); err == nil {
 			return cert.Record{}, ErrPending
 		}
 		if again, found := v.asked(ctx, a, i); found == nil { // the same message was faster
@@ -43,8 +46,8 @@ func (v *Certifier) asked(ctx context.Context, a issuing, i Issuance) (Request, 
 	return r, err
 }
 
-// ask stores a request for people to decide on.
-func (v *Certifier) ask(ctx context.Context, a issuing, i Issuance) (Request, error) {
+// ask stores a request on which people decide: ours, or those of another CA.
+func (v *Certifier) ask(ctx context.Context, a issuing, i Issuance, state RequestState) (Request, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Request{}, fmt.Errorf("making request id: %w", err)
@@ -53,15 +56,18 @@ func (v *Certifier) ask(ctx context.Context, a issuing, i Issuance) (Request, er
 	r := Request{
 		Grant: i.Grant, ID: id.String(), Challenge: i.Challenge, Renews: i.Renews, Transaction: a.Transaction,
 		Signer: cert.FingerprintOf(a.signer.RawSubjectPublicKeyInfo), SPKI: i.SPKI, CSR: a.CSR, Remote: a.Remote,
-		State: RequestOpen, Created: now, Expires: now.Add(requestLife),
+		State: state, Created: now, Expires: now.Add(requestLife),
 	}
 	e := entry(now, device(r.Grant, a.Remote), journal.RequestPending, r.Grant)
 	e.Detail["request"] = r.ID
+	if state == RequestUpstream {
+		e.Detail["issuer"] = Upstream
+	}
 	if err := v.Store.RequestMade(ctx, r, e); err != nil {
 		return r, err
 	}
 	v.Log.InfoContext(ctx, "certificate request waits for approval", logx.Profile, a.Profile, logx.User, r.Holder.User,
-		logx.Device, r.Holder.Device, logx.Request, r.ID, logx.Remote, a.Remote)
+		logx.Device, r.Holder.Device, logx.Request, r.ID, logx.State, string(r.State), logx.Remote, a.Remote)
 	return r, nil
 }
 
@@ -87,7 +93,7 @@ func (v *Certifier) poll(ctx context.Context, a issuing) (cert.Record, error) {
 func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Record, error) {
 	var over error
 	switch r.stateAt(v.Now()) {
-	case RequestApproved:
+	case RequestApproved, RequestUpstream:
 		if err := v.lapsed(ctx, r); err != nil { // told before a serial number is taken: a client asks often
 			return cert.Record{}, err
 		}
@@ -103,7 +109,7 @@ func (v *Certifier) settle(ctx context.Context, a issuing, r Request) (cert.Reco
 		return cert.Record{}, ErrPending
 	}
 	var err error
-	a.CSR = r.CSR
+	a.CSR, a.handedOn = r.CSR, r.State == RequestUpstream
 	if a.wanted, err = readCSR(r.CSR, a.profile.Legacy); err != nil {
 		return cert.Record{}, err
 	}

@@ -69,7 +69,7 @@ type Issuance struct {
 	Shard       string // the list that the certificate names
 	Challenge   seal.Hash
 	Renews      cert.Fingerprint
-	Request     string // that a person approved; empty where nobody has to
+	Request     string // that waited for people; empty where none did
 	Transaction string
 	SPKI        cert.Fingerprint
 	Rate        Rate // zero: as many as one likes
@@ -129,6 +129,9 @@ type IssuanceStore interface {
 	// holder's; ErrCertificatesMany when as many as the rate allows were written
 	// down for the device, or for its user, within the hour.
 	SerialReserved(ctx context.Context, i Issuance) error
+	// Reserved tells whether the same was written down before, for the same
+	// challenge, transaction and key, and nothing was stored since.
+	Reserved(ctx context.Context, i Issuance) (bool, error)
 	// CertificateIssued completes a reservation: it consumes the challenge or
 	// ends the renewed certificate's turn, and the approval if there is one, and
 	// stores the record. The serial number and the end of the record take the

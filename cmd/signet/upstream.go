@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/scep"
@@ -39,8 +42,13 @@ type outside struct {
 	failed time.Time // the last time that no RA was to be had; zero: none
 }
 
-// The keys of our RA under the other CA begin so; the newest counts.
+// The keys of our RA under the other CA begin so; the newest counts. One with a
+// certificate of its own making waits for the CA's.
 const upstreamRA = "upstream-ra"
+
+// upstreamClient is the key by which the other CA knows us again when it is
+// asked what became of a request.
+const upstreamClient = "upstream-client"
 
 const (
 	upstreamNotice = 30 * 24 * time.Hour // our RA is renewed so long before its end
@@ -65,7 +73,7 @@ func (s *server) wireUpstream() error {
 	if err != nil {
 		return fmt.Errorf("reading upstream.tls_ca: %w", err)
 	}
-	c := upstream.Config{URL: u.URL, CA: chain, TLS: pool, Legacy: u.Legacy, Now: time.Now}
+	c := upstream.Config{URL: u.URL, CA: chain, TLS: pool, Legacy: u.Legacy, Identity: s.upstreamIdentity, Now: time.Now}
 	o.client = upstream.New(c)
 	if o.source, err = challengesOf(u, c); err != nil {
 		return err
@@ -176,39 +184,112 @@ func (s *server) enrollUpstreamRA(ctx context.Context) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := s.newUpstreamRA(ctx); err != nil {
+	c, err := s.newUpstreamRA(ctx)
+	if err != nil {
 		o.failed = time.Now()
 		return 0, fmt.Errorf("getting a registration certificate of the other CA: %w", err)
+	}
+	if c == nil { // it is asked again in a minute
+		return 0, nil
 	}
 	return 1, s.openUpstreamRA()
 }
 
-func (s *server) newUpstreamRA(ctx context.Context) error {
-	o, name := s.outside, maker{cfg: s.cfg}.organization()+" Signet RA"
-	secret, _, err := o.source.Challenge(ctx, map[string]string{"profile": "registration", "commonName": name})
+// newUpstreamRA asks for the certificate of our next RA, or what became of that
+// question; nil while a person over there decides.
+func (s *server) newUpstreamRA(ctx context.Context) (*x509.Certificate, error) {
+	o, subject := s.outside, pkix.Name{CommonName: maker{cfg: s.cfg}.organization() + " Signet RA"}
+	name, key, waited, err := s.nextUpstreamRA()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	key, err := rsaKey(2048)()
-	if err != nil {
-		return err
+	c, decided, err := (*x509.Certificate)(nil), false, error(nil)
+	if waited {
+		if c, decided, err = o.ask(ctx, o.client.Poll, subject, key, ""); err == nil && !decided {
+			return nil, nil
+		}
 	}
-	csr, err := x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{
-		CertificateRequest: x509.CertificateRequest{Subject: pkix.Name{CommonName: name}, ExtraExtensions: []pkix.Extension{bothUsages}},
-		ChallengePassword:  secret.RevealString(),
-	}, key)
-	if err != nil {
-		return fmt.Errorf("making the request: %w", err)
-	}
-	c, err := o.client.Enroll(ctx, csr)
-	if err != nil {
-		return err
+	if c == nil { // never asked, refused, or the CA knows no such question
+		secret, _, err := o.source.Challenge(ctx, map[string]string{"profile": "registration", "commonName": subject.CommonName})
+		if err != nil {
+			return nil, err
+		}
+		if c, decided, err = o.ask(ctx, o.client.Enroll, subject, key, secret.RevealString()); err != nil {
+			return nil, err
+		}
+		if !decided {
+			s.log.InfoContext(ctx, "our registration certificate waits for approval at the other CA", logx.Kind, name)
+			return nil, nil
+		}
 	}
 	if both := x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment; c.KeyUsage&both != both || c.IsCA {
-		return errUpstreamUsage
+		return nil, errUpstreamUsage
 	}
 	s.log.InfoContext(ctx, "the other CA made our registration certificate", logx.Serial, c.SerialNumber.Text(16), logx.Until, c.NotAfter)
-	return s.ring.Add(s.freeName(upstreamRA), key, slices.Concat([]*x509.Certificate{c}, o.ca.Chain()))
+	return c, s.ring.Certify(name, slices.Concat([]*x509.Certificate{c}, o.ca.Chain()))
+}
+
+// ask signs a request for an RA, and hands it to the client.
+func (o *outside) ask(ctx context.Context, put func(context.Context, []byte) (*x509.Certificate, bool, error),
+	subject pkix.Name, key crypto.Signer, secret string) (*x509.Certificate, bool, error) {
+	csr, err := x509util.CreateCertificateRequest(rand.Reader, &x509util.CertificateRequest{
+		CertificateRequest: x509.CertificateRequest{Subject: subject, ExtraExtensions: []pkix.Extension{bothUsages}},
+		ChallengePassword:  secret,
+	}, key)
+	if err != nil {
+		return nil, false, fmt.Errorf("making the request: %w", err)
+	}
+	return put(ctx, csr)
+}
+
+// nextUpstreamRA gives the key of the next RA. It is kept before the CA is
+// asked, so that a request that waits over there is still ours after a restart.
+func (s *server) nextUpstreamRA() (name string, key crypto.Signer, waited bool, err error) {
+	for _, name := range s.ring.Names() {
+		if !strings.HasPrefix(name, upstreamRA) {
+			continue
+		}
+		chain, err := s.ring.Certificates(name)
+		if err != nil || len(chain) == 0 || !bytes.Equal(chain[0].RawIssuer, chain[0].RawSubject) {
+			continue // a CA made it
+		}
+		key, err := s.ring.Signer(name)
+		return name, key, true, err
+	}
+	self, err := upstream.NewIdentity(time.Now())
+	if err != nil {
+		return "", nil, false, err
+	}
+	name = s.freeName(upstreamRA)
+	return name, self.Key, false, s.ring.Add(name, self.Key, []*x509.Certificate{self.Certificate})
+}
+
+// upstreamIdentity opens the key by which the other CA knows us, made when it is
+// first needed.
+func (s *server) upstreamIdentity() (upstream.Identity, error) {
+	chain, err := s.ring.Certificates(upstreamClient)
+	if errors.Is(err, keyring.ErrKeyUnknown) {
+		self, err := upstream.NewIdentity(time.Now())
+		if err != nil {
+			return self, err
+		}
+		if err = s.ring.Add(upstreamClient, self.Key, []*x509.Certificate{self.Certificate}); !errors.Is(err, keyring.ErrKeyExists) {
+			return self, err
+		}
+		chain, err = s.ring.Certificates(upstreamClient) // two requests at once began with it
+	}
+	if err != nil {
+		return upstream.Identity{}, err
+	}
+	signer, err := s.ring.Signer(upstreamClient)
+	if err != nil {
+		return upstream.Identity{}, err
+	}
+	key, is := signer.(upstream.Key)
+	if !is {
+		return upstream.Identity{}, keyring.ErrKeyUse
+	}
+	return upstream.Identity{Certificate: chain[0], Key: key}, nil
 }
 
 // bothUsages asks for digitalSignature and keyEncipherment.

@@ -142,6 +142,17 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 	})
 }
 
+// Reserved implements [scep.IssuanceStore].
+func (s SCEP) Reserved(ctx context.Context, i scep.Issuance) (bool, error) {
+	n := 0
+	err := s.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM issuance WHERE transaction_id = ? AND spki = ? AND challenge = ? AND renews = ?
+		AND state = 'issuing'`, i.Transaction, fingerprint(i.SPKI), hashOf(i.Challenge), fingerprint(i.Renews)).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("looking for an earlier reservation: %w", err)
+	}
+	return n > 0, nil
+}
+
 // hashOf is how a challenge is stored: empty for none.
 func hashOf(h seal.Hash) string {
 	if h == (seal.Hash{}) {

@@ -30,9 +30,9 @@ func (s SCEP) RequestMade(ctx context.Context, r scep.Request, e journal.Entry) 
 		}
 		n := 0
 		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM scep_request WHERE state = ? AND expires_at > ?`,
-			scep.RequestOpen, micros(r.Created)).Scan(&n)
+			r.State, micros(r.Created)).Scan(&n)
 		if err != nil {
-			return fmt.Errorf("counting open requests: %w", err)
+			return fmt.Errorf("counting requests that wait: %w", err)
 		}
 		if n >= scep.MaxRequests {
 			return scep.ErrRequestsMany
@@ -127,10 +127,11 @@ func (s SCEP) Requests(ctx context.Context, q scep.RequestQuery) ([]scep.Request
 	}
 	switch q.State {
 	case "":
-	case scep.RequestOpen, scep.RequestApproved:
+	case scep.RequestOpen, scep.RequestApproved, scep.RequestUpstream:
 		where, values = where+` AND x.state = ? AND x.expires_at > ?`, append(values, q.State, micros(q.Now))
 	case scep.RequestExpired:
-		where, values = where+` AND x.state IN (?, ?) AND x.expires_at <= ?`, append(values, scep.RequestOpen, scep.RequestApproved, micros(q.Now))
+		where, values = where+` AND x.state IN (?, ?, ?) AND x.expires_at <= ?`,
+			append(values, scep.RequestOpen, scep.RequestApproved, scep.RequestUpstream, micros(q.Now))
 	default:
 		where, values = where+` AND x.state = ?`, append(values, q.State)
 	}
@@ -146,7 +147,7 @@ func (s SCEP) Requests(ctx context.Context, q scep.RequestQuery) ([]scep.Request
 func (s SCEP) RequestDecided(ctx context.Context, d scep.Decision, e journal.Entry) error {
 	states := []any{scep.RequestOpen}
 	if d.State == scep.RequestDenied {
-		states = append(states, scep.RequestApproved)
+		states = append(states, scep.RequestApproved, scep.RequestUpstream)
 	}
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		n, err := changed(ctx, tx, `UPDATE scep_request SET state = ?, decided_at = ?, actor_kind = ?, actor_id = ?, decider = ?, reason = ?
@@ -169,12 +170,27 @@ func (s SCEP) RequestDecided(ctx context.Context, d scep.Decision, e journal.Ent
 	})
 }
 
+// RequestHandedOn implements [scep.ApprovalStore].
+func (s SCEP) RequestHandedOn(ctx context.Context, id string, e journal.Entry) error {
+	return s.db.tx(ctx, func(tx *sql.Tx) error {
+		n, err := changed(ctx, tx, `UPDATE scep_request SET state = ? WHERE id = ? AND state = ? AND expires_at > ?`,
+			scep.RequestUpstream, id, scep.RequestApproved, micros(e.At))
+		if err != nil {
+			return fmt.Errorf("handing on request %s: %w", id, err)
+		}
+		if n == 0 {
+			return scep.ErrRequestDecided
+		}
+		return record(ctx, tx, e)
+	})
+}
+
 // voidRequests ends those that wait by the challenges which a newer one
 // replaces.
 func voidRequests(ctx context.Context, tx *sql.Tx, t scep.Ticket) error {
 	_, err := tx.ExecContext(ctx, `UPDATE scep_request SET state = ?, decided_at = ?
-		WHERE device_id = ? AND profile = ? AND challenge <> '' AND state IN (?, ?)`,
-		scep.RequestVoid, micros(t.Created), t.Holder.Device, t.Profile, scep.RequestOpen, scep.RequestApproved)
+		WHERE device_id = ? AND profile = ? AND challenge <> '' AND state IN (?, ?, ?)`,
+		scep.RequestVoid, micros(t.Created), t.Holder.Device, t.Profile, scep.RequestOpen, scep.RequestApproved, scep.RequestUpstream)
 	if err != nil {
 		return fmt.Errorf("ending requests of older challenges: %w", err)
 	}
@@ -186,8 +202,8 @@ func completeRequest(ctx context.Context, tx *sql.Tx, i scep.Issuance, f cert.Fi
 	if i.Request == "" {
 		return nil
 	}
-	n, err := changed(ctx, tx, `UPDATE scep_request SET state = ?, fingerprint = ? WHERE id = ? AND state = ? AND expires_at > ?`,
-		scep.RequestIssued, fingerprint(f), i.Request, scep.RequestApproved, micros(at))
+	n, err := changed(ctx, tx, `UPDATE scep_request SET state = ?, fingerprint = ? WHERE id = ? AND state IN (?, ?) AND expires_at > ?`,
+		scep.RequestIssued, fingerprint(f), i.Request, scep.RequestApproved, scep.RequestUpstream, micros(at))
 	if err != nil {
 		return fmt.Errorf("completing request %s: %w", i.Request, err)
 	}

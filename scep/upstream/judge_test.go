@@ -27,15 +27,15 @@ func TestScepserver(t *testing.T) {
 	port := freePort(t)
 	serve(t, "http://127.0.0.1:"+port+"/scep?operation=GetCACaps", "scepserver", "-depot", dir, "-port", port, "-challenge", "CODE-1234", "-allowrenew", "0")
 	c := upstream.Config{URL: "http://127.0.0.1:" + port + "/scep", CA: []*x509.Certificate{readPEM(t, filepath.Join(dir, "ca.pem"))}, Now: time.Now}
-	if _, err := upstream.New(c).Enroll(t.Context(), request(t, "CODE-1234")); !errors.Is(err, upstream.ErrAlgorithms) {
+	if _, err := enroll(t.Context(), upstream.New(c), request(t, "CODE-1234")); !errors.Is(err, upstream.ErrAlgorithms) {
 		t.Errorf("without legacy: got %v, want ErrAlgorithms: it replies in DES", err)
 	}
 	c.Legacy = true
-	got, err := upstream.New(c).Enroll(t.Context(), request(t, "CODE-1234"))
+	got, err := enroll(t.Context(), upstream.New(c), request(t, "CODE-1234"))
 	if err != nil || got.Subject.CommonName != "Alice Example" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if _, err := upstream.New(c).Enroll(t.Context(), request(t, "CODE-5678")); !errors.Is(err, upstream.ErrRefused) {
+	if _, err := enroll(t.Context(), upstream.New(c), request(t, "CODE-5678")); !errors.Is(err, upstream.ErrRefused) {
 		t.Errorf("wrong challenge: got %v, want ErrRefused", err)
 	}
 }

@@ -52,7 +52,7 @@ func TestNDES(t *testing.T) {
 			if life <= 0 || life >= time.Hour {
 				t.Errorf("it lives %v", life)
 			}
-			if _, err := client(s).Enroll(t.Context(), request(t, secret.RevealString())); err != nil {
+			if _, err := enroll(t.Context(), client(s), request(t, secret.RevealString())); err != nil {
 				t.Errorf("enrolling with it: %v", err)
 			}
 		})

@@ -57,8 +57,7 @@ type transaction struct {
 	wanted  *x509.CertificateRequest
 	id      string
 	subject []byte // IssuerAndSubject, by which it is asked for again
-	key     *rsa.PrivateKey
-	self    *x509.Certificate
+	self    Identity
 }
 
 func (c *Client) begin(ctx context.Context, csr []byte) (*transaction, error) {
@@ -71,11 +70,8 @@ func (c *Client) begin(ctx context.Context, csr []byte) (*transaction, error) {
 	if t.subject, err = issuerAndSubject(c.CA[0].RawSubject, wanted.RawSubject); err != nil {
 		return nil, err
 	}
-	if t.key, err = c.key(); err != nil {
-		return nil, fmt.Errorf("upstream: making the client's key: %w", err)
-	}
-	if t.self, err = selfSigned(t.key, c.Now()); err != nil {
-		return nil, err
+	if t.self, err = c.Identity(); err != nil {
+		return nil, fmt.Errorf("upstream: opening the client's key: %w", err)
 	}
 	if t.can, err = c.caps(ctx); err != nil {
 		return nil, err
@@ -95,23 +91,28 @@ func issuerAndSubject(issuer, subject []byte) ([]byte, error) {
 	return der, nil
 }
 
-// selfSigned gives the certificate by which the server sees us, for a day.
+// NewIdentity makes one that lasts ten years.
 //
 // Spec: RFC 8894 section 2.3
-func selfSigned(key *rsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
+func NewIdentity(now time.Time) (Identity, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return Identity{}, fmt.Errorf("upstream: making the client's key: %w", err)
+	}
 	serial := make([]byte, 16)
 	rand.Read(serial)
 	serial[0] &= 0x7f
 	t := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(serial), Subject: pkix.Name{CommonName: "Signet"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("upstream: making the client's certificate: %w", err)
+		return Identity{}, fmt.Errorf("upstream: making the client's certificate: %w", err)
 	}
-	return x509.ParseCertificate(der)
+	self, err := x509.ParseCertificate(der)
+	return Identity{self, key}, err
 }
 
 // ask sends one message and gives the certificate of the reply.
@@ -124,7 +125,7 @@ func (t *transaction) ask(ctx context.Context, kind string, content []byte) (*x5
 	}
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
-	message, err := cms.Sign(envelope, cms.Signer{Certificate: t.self, Key: t.key, Time: t.Now()},
+	message, err := cms.Sign(envelope, cms.Signer{Certificate: t.self.Certificate, Key: t.self.Key, Time: t.Now()},
 		cms.Attribute{Type: attrMessageType, Value: kind},
 		cms.Attribute{Type: attrTransactionID, Value: t.id},
 		cms.Attribute{Type: attrSenderNonce, Value: nonce})
@@ -163,7 +164,7 @@ func (t *transaction) read(body, nonce []byte) (*x509.Certificate, error) {
 	case success:
 		return t.certificate(reply.Content)
 	case pending:
-		return nil, ErrPending
+		return nil, errUndecided
 	case failure:
 		return nil, ErrRefused.With(fmt.Errorf("failInfo %.2q", r.failInfo))
 	}
@@ -196,7 +197,7 @@ func readAttributes(reply *cms.Signed) (s said, err error) {
 // certificate opens the envelope of a SUCCESS and takes the one certificate of
 // the key that asked.
 func (t *transaction) certificate(envelope []byte) (*x509.Certificate, error) {
-	bag, err := cms.Decrypt(envelope, t.self, t.key, cms.Policy{Allow3DES: t.Legacy, AllowDES: t.Legacy, MaxBytes: maxBody})
+	bag, err := cms.Decrypt(envelope, t.self.Certificate, t.self.Key, cms.Policy{Allow3DES: t.Legacy, AllowDES: t.Legacy, MaxBytes: maxBody})
 	if errors.Is(err, cms.ErrAlgorithm) {
 		return nil, ErrAlgorithms.With(err)
 	}

@@ -15,8 +15,7 @@ package upstream
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -39,8 +38,6 @@ var (
 		"The other certification authority speaks old algorithms only.", "Let it offer AES and SHA-256, or set upstream.legacy.")
 	ErrRefused = fault.New(fault.Denied, "upstream_refused",
 		"The other certification authority refused the request.", "Its log says why; a wrong or used challenge is the usual reason.")
-	ErrPending = fault.New(fault.Unavailable, "upstream_pending",
-		"The other certification authority has not decided yet.", "Let its template issue without approval, or approve there and let the device ask again.")
 	ErrCertificate = fault.New(fault.Denied, "upstream_certificate_foreign",
 		"The other certification authority gave a certificate of another key or another issuer.", "")
 )
@@ -55,16 +52,29 @@ type Config struct {
 	// Legacy also encrypts with triple DES, and takes replies in DES, triple
 	// DES and SHA-1.
 	Legacy bool
-	Pause  time.Duration // between two questions while it is undecided; 0: 2 s
-	Now    func() time.Time
+	// Identity gives the key that signs requests and opens replies, and a
+	// certificate of it. Another key is somebody else, who learns nothing of
+	// requests that wait over there. Nil: one that is made when it is first needed.
+	Identity func() (Identity, error)
+	Now      func() time.Time
 }
 
-// Client asks one server. It has a key of its own, made when it is first
-// needed, that signs requests and opens replies.
+// Identity is who asks.
+type Identity struct {
+	Certificate *x509.Certificate // self-signed, of an RSA key
+	Key         Key
+}
+
+// Key signs and decrypts.
+type Key interface {
+	crypto.Signer
+	crypto.Decrypter
+}
+
+// Client asks one server.
 type Client struct {
 	Config
 	http *http.Client
-	key  func() (*rsa.PrivateKey, error)
 }
 
 const (
@@ -77,12 +87,10 @@ func New(c Config) *Client {
 	if c.URL == "" || len(c.CA) == 0 || c.Now == nil {
 		panic("upstream: nil dependency")
 	}
-	if c.Pause == 0 {
-		c.Pause = 2 * time.Second
+	if c.Identity == nil {
+		c.Identity = sync.OnceValues(func() (Identity, error) { return NewIdentity(c.Now()) })
 	}
-	return &Client{Config: c, http: newHTTP(c.TLS), key: sync.OnceValues(func() (*rsa.PrivateKey, error) {
-		return rsa.GenerateKey(rand.Reader, 2048)
-	})}
+	return &Client{Config: c, http: newHTTP(c.TLS)}
 }
 
 // newHTTP follows no redirect: the address is configured, and nobody else says
@@ -104,29 +112,33 @@ func newHTTP(roots *x509.CertPool) *http.Client {
 
 // Enroll sends a certificate request on, which is its key's own word and so
 // cannot be altered, and gives the certificate: of that key, and signed by the
-// CA. While the other side is undecided it asks again until ctx ends, which
-// gives ErrPending. The same request always makes the same transaction.
-func (c *Client) Enroll(ctx context.Context, csr []byte) (*x509.Certificate, error) {
+// CA. Decided tells whether that, or the error, is the CA's last word; without
+// either a person over there decides first. The same key always makes the same
+// transaction.
+func (c *Client) Enroll(ctx context.Context, csr []byte) (got *x509.Certificate, decided bool, err error) {
 	t, err := c.begin(ctx, csr)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	got, err := t.ask(ctx, pkcsReq, csr)
-	for errors.Is(err, ErrPending) && rest(ctx, c.Pause) {
-		got, err = t.ask(ctx, certPoll, t.subject)
-		if err != nil && ctx.Err() != nil {
-			err = ErrPending.With(err)
-		}
-	}
-	return got, err
+	return verdict(t.ask(ctx, pkcsReq, csr))
 }
 
-// rest tells whether d passed before ctx ended.
-func rest(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
+// Poll asks what became of a request that was sent on, of which subject and key
+// count; it answers as Enroll does. Not every server knows this question.
+func (c *Client) Poll(ctx context.Context, csr []byte) (got *x509.Certificate, decided bool, err error) {
+	t, err := c.begin(ctx, csr)
+	if err != nil {
+		return nil, false, err
 	}
+	return verdict(t.ask(ctx, certPoll, t.subject))
 }
+
+func verdict(got *x509.Certificate, err error) (*x509.Certificate, bool, error) {
+	if errors.Is(err, errUndecided) {
+		return nil, false, nil
+	}
+	return got, err == nil || errors.Is(err, ErrRefused) || errors.Is(err, ErrCertificate), err
+}
+
+// errUndecided is the answer of a CA where a person decides.
+var errUndecided = errors.New("upstream: undecided")

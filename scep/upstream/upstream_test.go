@@ -51,7 +51,7 @@ func start(t testing.TB) *upstreamtest.Server {
 
 // client asks s, and waits briefly.
 func client(s *upstreamtest.Server, change ...func(*upstream.Config)) *upstream.Client {
-	c := upstream.Config{URL: s.Address(), CA: s.Chain(), Pause: time.Millisecond, Now: time.Now}
+	c := upstream.Config{URL: s.Address(), CA: s.Chain(), Now: time.Now}
 	for _, f := range change {
 		f(&c)
 	}
@@ -62,35 +62,71 @@ func TestEnroll(t *testing.T) {
 	s := start(t)
 	c := client(s)
 	s.Code("CODE-1234")
-	got, err := c.Enroll(t.Context(), request(t, "CODE-1234"))
+	got, err := enroll(t.Context(), c, request(t, "CODE-1234"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !deviceKey().PublicKey.Equal(got.PublicKey) || got.CheckSignatureFrom(s.CA) != nil || got.Subject.CommonName != "Alice Example" {
 		t.Errorf("got a certificate for %s, by %s", got.Subject, got.Issuer)
 	}
-	if _, err := c.Enroll(t.Context(), request(t, "CODE-1234")); !errors.Is(err, upstream.ErrRefused) {
+	if _, err := enroll(t.Context(), c, request(t, "CODE-1234")); !errors.Is(err, upstream.ErrRefused) {
 		t.Errorf("the same code again: got %v, want ErrRefused", err)
 	}
-	if _, err := c.Enroll(t.Context(), request(t, "CODE-5678")); !errors.Is(err, upstream.ErrRefused) {
+	if _, err := enroll(t.Context(), c, request(t, "CODE-5678")); !errors.Is(err, upstream.ErrRefused) {
 		t.Errorf("unknown code: got %v, want ErrRefused", err)
 	}
 }
 
+// A CA where a person decides is asked again: by the one who asked, also after
+// a restart.
 func TestPending(t *testing.T) {
-	s := start(t)
-	s.Code("CODE-1234")
-	s.Play(upstreamtest.Scene{Pending: 3})
-	c := client(s)
-	if _, err := c.Enroll(t.Context(), request(t, "CODE-1234")); err != nil {
-		t.Errorf("decided late: %v", err)
+	self, err := upstream.NewIdentity(time.Now())
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Play(upstreamtest.Scene{Pending: 1 << 30})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if _, err := c.Enroll(ctx, request(t, "CODE-5678")); !errors.Is(err, upstream.ErrPending) {
-		t.Errorf("undecided: got %v, want ErrPending", err)
+	known := func(c *upstream.Config) { c.Identity = func() (upstream.Identity, error) { return self, nil } }
+	for name, c := range map[string]struct {
+		scene upstreamtest.Scene
+		want  error
+	}{
+		"issued":      {upstreamtest.Scene{}, nil},
+		"refused":     {upstreamtest.Scene{Refuse: true}, upstream.ErrRefused},
+		"another key": {upstreamtest.Scene{Key: self.Key.Public()}, upstream.ErrCertificate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			s.Code("CODE-1234")
+			c.scene.Pending = 3
+			s.Play(c.scene)
+			csr := request(t, "CODE-1234")
+			if got, decided, err := client(s, known).Enroll(t.Context(), csr); got != nil || decided || err != nil {
+				t.Fatalf("undecided: got %v, %v, %v", got, decided, err)
+			}
+			if _, _, err := client(s).Poll(t.Context(), csr); !errors.Is(err, upstream.ErrRefused) {
+				t.Errorf("somebody else asks: got %v, want ErrRefused", err)
+			}
+			for range 2 {
+				if got, decided, err := client(s, known).Poll(t.Context(), csr); got != nil || decided || err != nil {
+					t.Fatalf("undecided: got %v, %v, %v", got, decided, err)
+				}
+			}
+			for range 2 { // the last word stays the same
+				got, decided, err := client(s, known).Poll(t.Context(), csr)
+				if !decided || !errors.Is(err, c.want) || (got != nil) != (c.want == nil) || len(s.Issued()) > 1 {
+					t.Errorf("decided: got %v, %v, %v, and %d were made; want %v", got, decided, err, len(s.Issued()), c.want)
+				}
+			}
+		})
 	}
+}
+
+// enroll takes no delay for an answer.
+func enroll(ctx context.Context, c *upstream.Client, csr []byte) (*x509.Certificate, error) {
+	got, decided, err := c.Enroll(ctx, csr)
+	if err == nil && !decided {
+		err = errors.New("undecided")
+	}
+	return got, err
 }
 
 func status(code int) func(http.ResponseWriter, *http.Request) bool {
@@ -153,7 +189,7 @@ func TestHostile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.Code("CODE-" + name)
 			s.Play(c.scene)
-			got, err := client(s).Enroll(t.Context(), request(t, "CODE-"+name))
+			got, err := enroll(t.Context(), client(s), request(t, "CODE-"+name))
 			if !errors.Is(err, c.want) || got != nil {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -215,7 +251,7 @@ func TestLegacy(t *testing.T) {
 	s := start(t)
 	s.Code("CODE-1234")
 	s.Play(upstreamtest.Scene{Caps: "POSTPKIOperation\nRenewal\nSHA-512\nSHA-256\nSHA-1\nDES3"}) // as NDES says it
-	if _, err := client(s, func(c *upstream.Config) { c.Legacy = true }).Enroll(t.Context(), request(t, "CODE-1234")); err != nil {
+	if _, err := enroll(t.Context(), client(s, func(c *upstream.Config) { c.Legacy = true }), request(t, "CODE-1234")); err != nil {
 		t.Error(err)
 	}
 }
@@ -227,7 +263,7 @@ func TestHang(t *testing.T) {
 	s.Play(upstreamtest.Scene{HTTP: func(http.ResponseWriter, *http.Request) bool { <-done; return true }})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := client(s).Enroll(ctx, request(t, "CODE-1234")); !errors.Is(err, upstream.ErrUnreachable) {
+	if _, err := enroll(ctx, client(s), request(t, "CODE-1234")); !errors.Is(err, upstream.ErrUnreachable) {
 		t.Errorf("got %v, want ErrUnreachable", err)
 	}
 }

@@ -28,7 +28,7 @@ type Approvals interface {
 // Request is a certificate request that waits for a person, or did.
 type Request struct {
 	ID          string     `json:"id" doc:"Our id"`
-	State       string     `json:"state" enum:"open,approved,issued,denied,void,expired" doc:"Approved: the client gets its certificate when it asks next. Void: a newer challenge took its place"`
+	State       string     `json:"state" enum:"open,approved,upstream,issued,denied,void,expired" doc:"Approved: the client gets its certificate when it asks next. Upstream: a person decides at the other CA. Void: a newer challenge took its place"`
 	Profile     string     `json:"profile" doc:"Certificate profile"`
 	CommonName  string     `json:"commonName" doc:"That the certificate will have, from our records"`
 	Mail        []string   `json:"mail" nullable:"false" doc:"Addresses that the certificate will have, from our records"`
@@ -81,7 +81,7 @@ func (a *API) requests() {
 func (a *API) listRequests(ctx context.Context, _ journal.Actor, in *struct {
 	Part
 	User  string `query:"user" maxLength:"320" doc:"Only those for this user"`
-	State string `query:"state" enum:"open,approved,issued,denied,void,expired" doc:"Only those in this state"`
+	State string `query:"state" enum:"open,approved,upstream,issued,denied,void,expired" doc:"Only those in this state"`
 }) (*body[list[Request]], error) {
 	before, id, err := in.position()
 	if err != nil {

@@ -103,6 +103,15 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 				return func() error { return s.RequestDecided(t.Context(), d, entry(journal.RequestDenied)) }
 			}
 		},
+		"request handed on": func(t *testing.T, db *store.DB) func(int) func() error {
+			s := scepFacetOf(t, db)
+			h := s.holder("alice@example.com")
+			return func(n int) func() error {
+				r := s.request(s.challenge(h, "p"))
+				s.decided(r, scep.RequestApproved, "")
+				return func() error { return s.RequestHandedOn(t.Context(), r.ID, entry(journal.RequestPending)) }
+			}
+		},
 		"approved certificate issued": func(t *testing.T, db *store.DB) func(int) func() error {
 			s := scepFacetOf(t, db)
 			h := s.holder("alice@example.com")

@@ -118,6 +118,63 @@ func testSCEPRequests(t *testing.T, open Open) {
 		s.undecided(r, scep.RequestDenied)
 	})
 
+	t.Run("a request waits at another CA", func(t *testing.T) {
+		s := scepFacetOf(t, open(t))
+		handOn := func(r scep.Request) error {
+			return s.RequestHandedOn(t.Context(), r.ID, entry(journal.RequestPending))
+		}
+		r, denied, given := s.request(s.challenge(s.holder("alice@example.com"), "p")), s.elsewhere("bob@example.com"), s.elsewhere("carol@example.com")
+		if err := handOn(r); !errors.Is(err, scep.ErrRequestDecided) {
+			t.Errorf("before the approval: got %v, want ErrRequestDecided", err)
+		}
+		s.decided(r, scep.RequestApproved, "")
+		s.must(handOn(r))
+		if err := handOn(r); !errors.Is(err, scep.ErrRequestDecided) {
+			t.Errorf("twice: got %v, want ErrRequestDecided", err)
+		}
+		s.undecided(r, scep.RequestApproved)
+		s.decided(denied, scep.RequestDenied, "refused there")
+		i := s.approved(given)
+		s.issue(i)
+		for _, c := range []struct {
+			scep.Request
+			want scep.RequestState
+		}{{r, scep.RequestUpstream}, {denied, scep.RequestDenied}, {given, scep.RequestIssued}} {
+			if got, err := s.Request(t.Context(), c.ID); err != nil || got.State != c.want {
+				t.Errorf("%s: got %s, %v; want %s", c.ID, got.State, err, c.want)
+			}
+		}
+		if got, err := s.Request(t.Context(), r.ID); err != nil || got.Decider != "approver" {
+			t.Errorf("who approved is %q, %v", got.Decider, err)
+		}
+		for now, want := range map[time.Time]scep.RequestState{at: scep.RequestUpstream, r.Expires: scep.RequestExpired} {
+			if list, err := s.Requests(t.Context(), scep.RequestQuery{State: want, Now: now, Limit: 9}); err != nil || len(list) != 1 || list[0].ID != r.ID {
+				t.Errorf("%s: got %d, %v", want, len(list), err)
+			}
+		}
+		s.challenge(r.Holder, "p") // a newer one
+		if got, err := s.Request(t.Context(), r.ID); err != nil || got.State != scep.RequestVoid {
+			t.Errorf("challenged anew: got %s, %v", got.State, err)
+		}
+	})
+
+	t.Run("a reservation is found until it is completed", func(t *testing.T) {
+		s := scepFacetOf(t, open(t))
+		i, other := s.by(s.challenge(s.holder("alice@example.com"), "p")), s.by(s.challenge(s.holder("bob@example.com"), "p"))
+		is := func(what string, want bool) {
+			t.Helper()
+			if got, err := s.Reserved(t.Context(), i); err != nil || got != want {
+				t.Errorf("%s: got %v, %v; want %v", what, got, err, want)
+			}
+		}
+		s.must(s.SerialReserved(t.Context(), other))
+		is("another's", false)
+		s.must(s.SerialReserved(t.Context(), i))
+		is("its own", true)
+		s.must(s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued)))
+		is("completed", false)
+	})
+
 	t.Run("of approving and denying at once one counts", func(t *testing.T) {
 		s := scepFacetOf(t, open(t))
 		for range 4 {
@@ -273,6 +330,15 @@ func (s *scepFacet) newRequest(t scep.Ticket) scep.Request {
 	return scep.Request{Grant: t.Grant, ID: fmt.Sprintf("%08d", s.serial), Challenge: t.Hash, Transaction: name,
 		Signer: cert.FingerprintOf([]byte("signer " + name)), SPKI: cert.FingerprintOf([]byte(name)), CSR: []byte{0, 1, 0xff},
 		Remote: "192.0.2.1", State: scep.RequestOpen, Created: at, Expires: at.Add(24 * time.Hour)}
+}
+
+// elsewhere stores one that waits at another CA.
+func (s *scepFacet) elsewhere(mail string) scep.Request {
+	s.t.Helper()
+	r := s.newRequest(s.challenge(s.holder(mail), "p"))
+	r.State = scep.RequestUpstream
+	s.must(s.RequestMade(s.t.Context(), r, entry(journal.RequestPending)))
+	return r
 }
 
 // request stores one.

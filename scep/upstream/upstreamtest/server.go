@@ -29,7 +29,8 @@ import (
 // Scene is how the server behaves; the zero one is right.
 type Scene struct {
 	Caps     string                                                 // in place of the right ones
-	Pending  int                                                    // answers this often that it is undecided
+	Pending  int                                                    // answers each request this often that it is undecided
+	Refuse   bool                                                   // what a person there decides
 	Certify  func(*x509.Certificate)                                // changes what will be issued
 	Key      crypto.PublicKey                                       // is certified in place of the right one
 	Reply    func(status string, a []cms.Attribute) []cms.Attribute // changes a reply
@@ -49,13 +50,24 @@ type Server struct {
 	codes  map[string]time.Time // challenges and their end; nil map: none is wanted
 	asked  []string             // operations
 	issued []*x509.Certificate
+	known  map[scep.TransactionID]*waiting
 	NDES   NDES
+}
+
+// waiting is a transaction: a request, and what was decided about it. Who asks
+// for it must have the key that sent it.
+type waiting struct {
+	*scep.CSRReqMessage
+	client  *x509.Certificate
+	asked   int
+	refused bool
+	cert    *x509.Certificate
 }
 
 // Start runs a double until Close. It wants a challenge from [Server.Code] or
 // from its administrator's page.
 func Start() *Server {
-	s := &Server{Authority: newAuthority(), codes: map[string]time.Time{}}
+	s := &Server{Authority: newAuthority(), codes: map[string]time.Time{}, known: map[scep.TransactionID]*waiting{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scep", s.serve)
 	mux.HandleFunc("/certsrv/mscep_admin/", s.admin)
@@ -161,31 +173,35 @@ func (s *Server) open(body []byte, signed *cms.Signed) (*scep.PKIMessage, error)
 		return nil, errors.New("no IssuerAndSubject")
 	}
 	m := &scep.PKIMessage{TransactionID: scep.TransactionID(transaction), MessageType: scep.MessageType(kind), SenderNonce: nonce}
-	if s.waiting != nil && string(named.Issuer.FullBytes) == string(s.CA.RawSubject) &&
-		string(named.Subject.FullBytes) == string(s.waiting.CSR.RawSubject) && s.waiting.TransactionID == m.TransactionID {
-		m.CSRReqMessage = s.waiting.CSRReqMessage
+	if w := s.known[m.TransactionID]; w != nil && string(named.Issuer.FullBytes) == string(s.CA.RawSubject) &&
+		string(named.Subject.FullBytes) == string(w.CSR.RawSubject) && string(w.client.RawSubjectPublicKeyInfo) == string(signed.Signer.RawSubjectPublicKeyInfo) {
+		m.CSRReqMessage = w.CSRReqMessage
 	}
 	return m, nil
 }
 
-// answer decides.
+// answer takes a request, once for a challenge, or says what became of one.
 func (s *Server) answer(m *scep.PKIMessage, client *x509.Certificate) []byte {
-	switch {
-	case s.scene.Pending > 0:
-		s.scene.Pending--
-		if m.MessageType == scep.PKCSReq {
-			s.waiting = m
-		}
-		return s.reply(m, nil, "3")
-	case m.MessageType != scep.PKCSReq && m.MessageType != scep.CertPoll:
-		return s.reply(m, nil, "2")
-	}
 	csr := m.CSRReqMessage
-	if csr == nil || csr.CSR == nil || csr.CSR.CheckSignature() != nil || !s.spend(csr.ChallengePassword) {
+	switch {
+	case m.MessageType == scep.PKCSReq && csr != nil && csr.CSR != nil && csr.CSR.CheckSignature() == nil && s.spend(csr.ChallengePassword):
+		s.known[m.TransactionID] = &waiting{CSRReqMessage: csr, client: client}
+	case m.MessageType != scep.CertPoll || csr == nil:
 		return s.reply(m, nil, "2")
 	}
-	c := s.certify(csr.CSR)
-	bag, err := cms.CertsOnly(c)
+	w := s.known[m.TransactionID]
+	if w.cert == nil && !w.refused {
+		if w.asked++; w.asked <= s.scene.Pending {
+			return s.reply(m, nil, "3")
+		}
+		if w.refused = s.scene.Refuse; !w.refused {
+			w.cert = s.certify(w.CSR)
+		}
+	}
+	if w.refused {
+		return s.reply(m, nil, "2")
+	}
+	bag, err := cms.CertsOnly(w.cert)
 	if err != nil {
 		panic(err)
 	}
@@ -270,7 +286,6 @@ type Authority struct {
 
 	caKey, raKey, otherKey *rsa.PrivateKey
 	stranger               *x509.Certificate
-	waiting                *scep.PKIMessage
 }
 
 // keys are made once: that takes long.
