@@ -99,7 +99,7 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 		if err == nil {
 			*opened = append(*opened, db)
 		}
-		return inspected{db, counting{db, db.Operations}}, err
+		return inspected{db, counting{db, db.Operations, nil}}, err
 	}
 	p.Served = func(ring *keyring.Ring) (*tls.Certificate, error) { return servedBy(cfg, ring) }
 	p.Fetch = func(ctx context.Context) ([]byte, error) {

@@ -48,7 +48,7 @@ func (s *server) operations() httpd.Area {
 // watch adds what is read when somebody asks.
 func (s *server) watch() {
 	s.metrics.Watch(metrics.Watched{
-		Source: counting{s.db.Operations(), s.db.Operations()}, CRLLife: ca.CRLLife, Usable: s.ring.SelfTest, Now: time.Now,
+		Source: counting{s.db.Operations(), s.db.Operations(), terms{s, s.scep.Profiles}}, CRLLife: ca.CRLLife, Usable: s.ring.SelfTest, Now: time.Now,
 		Expiries: s.expiries,
 		Space:    func() (free, size uint64, err error) { return disk.Space(s.cfg.Data) },
 	})

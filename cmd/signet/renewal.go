@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/delivery/plan"
 	"github.com/signet-mdm/signet/internal/metrics"
 	"github.com/signet-mdm/signet/internal/store"
@@ -16,14 +17,22 @@ type counting struct {
 		// Overdue counts them by what they are for.
 		Overdue(ctx context.Context, now time.Time, terms map[string]plan.Terms) (map[string]int, error)
 	}
+	terms delivery.Terms // nil: the usual ones
 }
 
 // Figures implements [metrics.Source].
 func (c counting) Figures(ctx context.Context) (metrics.Figures, error) {
 	f, err := c.Source.Figures(ctx)
-	if err == nil {
-		f.Overdue, err = c.store.Overdue(ctx, time.Now(), nil)
+	if err != nil {
+		return f, err
 	}
+	var terms map[string]plan.Terms
+	if c.terms != nil {
+		if terms, err = c.terms.Terms(ctx); err != nil {
+			return f, err
+		}
+	}
+	f.Overdue, err = c.store.Overdue(ctx, time.Now(), terms)
 	return f, err
 }
 
