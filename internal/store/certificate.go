@@ -15,7 +15,7 @@ import (
 
 // insertCertificate writes a new record. A unique-key error means that this
 // holder has it already.
-func insertCertificate(ctx context.Context, tx *sql.Tx, r cert.Record) error {
+func insertCertificate(ctx context.Context, tx statements, r cert.Record) error {
 	if r.Addresses == nil {
 		r.Addresses = []string{}
 	}

@@ -16,7 +16,7 @@ import (
 
 // record writes the journal row of e and marks its due devices, in the
 // transaction of the effect.
-func record(ctx context.Context, tx *sql.Tx, e journal.Entry) error {
+func record(ctx context.Context, tx statements, e journal.Entry) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("making journal id: %w", err)
@@ -43,7 +43,7 @@ func record(ctx context.Context, tx *sql.Tx, e journal.Entry) error {
 }
 
 // markDue makes every device in the scope due.
-func markDue(ctx context.Context, tx *sql.Tx, s subject.Scope) error {
+func markDue(ctx context.Context, tx statements, s subject.Scope) error {
 	const due = `UPDATE device SET due_rev = due_rev + 1 WHERE `
 	if s.All {
 		// Not only who is enrolled: another transaction may be enrolling a device.

@@ -73,7 +73,7 @@ func (r revocation) enter(ctx context.Context, tx *sql.Tx) error {
 
 // raiseCRL raises the revision of a list, whose row it makes when there is
 // none.
-func raiseCRL(ctx context.Context, tx *sql.Tx, issuer, shard string, by int) error {
+func raiseCRL(ctx context.Context, tx statements, issuer, shard string, by int) error {
 	n, err := changed(ctx, tx, `UPDATE crl SET revision = revision + ? WHERE issuer = ? AND shard = ?`, by, issuer, shard)
 	if err == nil && n == 0 {
 		_, err = tx.ExecContext(ctx, `INSERT INTO crl (issuer, shard, revision, published, number, this_update, der)

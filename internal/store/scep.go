@@ -120,7 +120,7 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 	if err != nil {
 		return fmt.Errorf("encoding names: %w", err)
 	}
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
+	return s.db.short(ctx, func(ctx context.Context, tx statements) error {
 		open, err := s.mayReserve(ctx, tx, i)
 		if err != nil {
 			return err
@@ -175,7 +175,7 @@ const reservation = `SELECT
 // written down for the holder within the hour, also what came to nothing: that
 // is what costs. It holds the user before it counts, so that nobody adds
 // meanwhile.
-func (s SCEP) mayReserve(ctx context.Context, tx *sql.Tx, i scep.Issuance) (open bool, err error) {
+func (s SCEP) mayReserve(ctx context.Context, tx statements, i scep.Issuance) (open bool, err error) {
 	if err := s.db.lock(ctx, tx, `users WHERE id = ?`, i.Holder.User); err != nil {
 		return false, err
 	}
@@ -196,7 +196,7 @@ func (s SCEP) mayReserve(ctx context.Context, tx *sql.Tx, i scep.Issuance) (open
 
 // CertificateIssued implements [scep.IssuanceStore].
 func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Record, e journal.Entry) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
+	return s.db.short(ctx, func(ctx context.Context, tx statements) error {
 		if err := spend(ctx, tx, i, e.At); err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (s SCEP) CertificateUnwanted(ctx context.Context, e journal.Entry) error {
 }
 
 // spend consumes what allows the issuance.
-func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error {
+func spend(ctx context.Context, tx statements, i scep.Issuance, at time.Time) error {
 	query, key, lost := `UPDATE scep_challenge SET used_at = ? WHERE hash = ? AND used_at = 0 AND voided_at = 0`,
 		hashOf(i.Challenge), scep.ErrChallengeUsed
 	if !i.Renews.IsZero() {
@@ -253,7 +253,7 @@ func spend(ctx context.Context, tx *sql.Tx, i scep.Issuance, at time.Time) error
 
 // refuseGone holds user and device: who ends one of them now waits, and finds
 // the certificate.
-func (s SCEP) refuseGone(ctx context.Context, tx *sql.Tx, i scep.Issuance) error {
+func (s SCEP) refuseGone(ctx context.Context, tx statements, i scep.Issuance) error {
 	here, err := s.db.hold(ctx, tx, `users u LEFT JOIN device d ON d.id = ? WHERE u.id = ? AND `+holderHere, i.Holder.Device, i.Holder.User)
 	if err == nil && !here {
 		err = scep.ErrHolder
@@ -278,10 +278,14 @@ func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (c
 
 // Addresses implements [scep.IssuanceStore].
 func (s SCEP) Addresses(ctx context.Context, id subject.UserID) (list []string, err error) {
-	rows, err := all(ctx, s.db.read, func(row scanner) (a [4]string, err error) {
-		return a, row.Scan(&a[0], &a[1], &a[2], &a[3])
-	}, `SELECT u.mail, u.upn, u.on_premises_upn, COALESCE(a.address, '') FROM users u LEFT JOIN user_alias a ON a.user_id = u.id
-		WHERE u.id = ?`, id)
+	var rows [][4]string
+	err = s.db.read.short(ctx, func(ctx context.Context, q statements) error {
+		rows, err = all(ctx, q, func(row scanner) (a [4]string, err error) {
+			return a, row.Scan(&a[0], &a[1], &a[2], &a[3])
+		}, `SELECT u.mail, u.upn, u.on_premises_upn, COALESCE(a.address, '') FROM users u LEFT JOIN user_alias a ON a.user_id = u.id
+			WHERE u.id = ?`, id)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the addresses of %s: %w", id, err)
 	}

@@ -198,7 +198,7 @@ func voidRequests(ctx context.Context, tx *sql.Tx, t scep.Ticket) error {
 }
 
 // completeRequest takes the approval of an issuance, if it needs one.
-func completeRequest(ctx context.Context, tx *sql.Tx, i scep.Issuance, f cert.Fingerprint, at time.Time) error {
+func completeRequest(ctx context.Context, tx statements, i scep.Issuance, f cert.Fingerprint, at time.Time) error {
 	if i.Request == "" {
 		return nil
 	}

@@ -32,9 +32,59 @@ var (
 //
 // f must have no effect outside the transaction.
 func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
+	return db.repeat(ctx, func() error { return db.once(ctx, f) })
+}
+
+// statements is what a transaction runs, whichever way it was begun.
+type statements interface {
+	queryer
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// short is tx for what is done often and takes no time. On SQLite it is not
+// interrupted once it has begun: being ready to takes goroutines, for the
+// transaction and for each question in it. f uses the context that it is given.
+func (db *DB) short(ctx context.Context, f func(context.Context, statements) error) error {
+	if !db.read.quick {
+		return db.tx(ctx, func(tx *sql.Tx) error { return f(ctx, tx) })
+	}
+	return db.repeat(ctx, func() error { return db.through(ctx, f) })
+}
+
+// through runs a transaction of SQLite that nothing interrupts.
+func (db *DB) through(ctx context.Context, f func(context.Context, statements) error) error {
+	c, err := db.write.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	defer c.Close()
+	ctx = context.WithoutCancel(ctx)
+	if _, err := c.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return fmt.Errorf("beginning transaction: %w", err)
+	}
+	over := false
+	defer func() {
+		if over {
+			return
+		}
+		if _, err := c.ExecContext(ctx, `ROLLBACK`); err != nil { // SQLite did, or it cannot: nobody goes on with this one
+			c.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	if err := f(ctx, c); err != nil {
+		return err
+	}
+	_, err = c.ExecContext(ctx, `COMMIT`)
+	over = err == nil
+	return err
+}
+
+// repeat runs a transaction until it did not lose.
+func (db *DB) repeat(ctx context.Context, once func() error) error {
 	taken := false
 	for try := 1; ; try++ {
-		err := db.once(ctx, f)
+		err := once()
 		again := err != nil && (db.dia.again(err) || away(err) && !errors.Is(err, ErrOutcomeUnknown))
 		if !taken && !again && db.dia.unique(err) {
 			taken, again = true, true
@@ -91,7 +141,7 @@ func explain(err error) error {
 }
 
 // changed runs a statement and tells how many rows it met.
-func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+func changed(ctx context.Context, tx statements, query string, args ...any) (int64, error) {
 	res, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -103,7 +153,7 @@ func changed(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64,
 // whether there are any: what is read of them afterwards stays true. It takes a
 // statement from FROM on: "device WHERE id = ?". On SQLite, which has one
 // writer, nobody would change them anyway.
-func (db *DB) hold(ctx context.Context, tx *sql.Tx, from string, args ...any) (bool, error) {
+func (db *DB) hold(ctx context.Context, tx statements, from string, args ...any) (bool, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT 1 FROM `+from+db.dia.locking, args...)
 	if err != nil {
 		return false, fmt.Errorf("locking %s: %w", from, err)
@@ -117,7 +167,7 @@ func (db *DB) hold(ctx context.Context, tx *sql.Tx, from string, args ...any) (b
 }
 
 // lock is hold for who need not know whether there are any.
-func (db *DB) lock(ctx context.Context, tx *sql.Tx, from string, args ...any) error {
+func (db *DB) lock(ctx context.Context, tx statements, from string, args ...any) error {
 	if db.dia.locking == "" {
 		return nil
 	}
@@ -165,21 +215,27 @@ func (r reader) QueryRowContext(ctx context.Context, query string, args ...any) 
 	})
 }
 
-// row is QueryRowContext for a row that is found by its key. On SQLite it is
-// not interrupted once there is a connection: being ready to would take two
-// goroutines each time.
+// row is QueryRowContext for a row that is found by its key.
 func (r reader) row(ctx context.Context, query string, args ...any) scanner {
-	if !r.quick {
-		return r.QueryRowContext(ctx, query, args...)
-	}
 	return scanFunc(func(dest ...any) error {
-		c, err := r.Conn(ctx)
-		if err != nil {
-			return explain(err)
-		}
-		defer c.Close()
-		return explain(c.QueryRowContext(context.WithoutCancel(ctx), query, args...).Scan(dest...))
+		return r.short(ctx, func(ctx context.Context, q statements) error {
+			return q.QueryRowContext(ctx, query, args...).Scan(dest...)
+		})
 	})
+}
+
+// short reads what takes no time. On SQLite it is not interrupted once there is
+// a connection: being ready to would take two goroutines each time.
+func (r reader) short(ctx context.Context, f func(context.Context, statements) error) error {
+	if !r.quick {
+		return r.again(ctx, func() error { return f(ctx, r.DB) })
+	}
+	c, err := r.Conn(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	defer c.Close()
+	return explain(f(context.WithoutCancel(ctx), c))
 }
 
 func (r reader) again(ctx context.Context, read func() error) error {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -203,5 +204,44 @@ func TestFailuresOfMariaDB(t *testing.T) {
 		if got := errors.Is(explain(err), ErrUnavailable); got != (want.again || want.away) {
 			t.Errorf("%d: explained as unavailable: %v", number, got)
 		}
+	}
+}
+
+// A short transaction that fails leaves nothing, and the connection to the next.
+func TestShortRollsBack(t *testing.T) {
+	db, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	wrong := errors.New("wrong")
+	for _, c := range []struct {
+		end  string // what becomes of the transaction on the way
+		fail error
+		want int
+	}{{"", wrong, 0}, {"ROLLBACK", wrong, 0}, {"", nil, 1}} {
+		err := db.short(t.Context(), func(ctx context.Context, tx statements) error {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO turnstile (name) VALUES (?)`, "x"); err != nil {
+				return err
+			}
+			if c.end != "" {
+				if _, err := tx.ExecContext(ctx, c.end); err != nil {
+					return err
+				}
+			}
+			return c.fail
+		})
+		if !errors.Is(err, c.fail) {
+			t.Errorf("%q: got %v, want %v", c.end, err, c.fail)
+		}
+		got, err := column[int](db.read.row(t.Context(), `SELECT COUNT(*) FROM turnstile WHERE name = ?`, "x"))
+		if err != nil || got != c.want {
+			t.Errorf("%q: got %d rows, %v, want %d", c.end, got, err, c.want)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.short(gone, func(context.Context, statements) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("without anybody who waits: got %v", err)
 	}
 }
