@@ -3,25 +3,41 @@ package store_test
 import (
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/store/mariadbtest"
+	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/store/storetest"
 )
 
 func TestRollbackOnSQLite(t *testing.T) {
+	path := sqlitetest.Path(t)
+	tables := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%' AND name != 'sabotage'`
+	db := sabotaged(t, opened(t)(store.OpenSQLite(t.Context(), path)), "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)", tables,
+		`CREATE TRIGGER sabotage_%[2]s_%[1]s BEFORE %[2]s ON %[1]s WHEN EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s' AND verb = '%[2]s')
+			BEGIN SELECT RAISE(ABORT, 'sabotage'); END`)
 	storetest.Rollback(t, func(t *testing.T) storetest.Sabotaged {
-		path := filepath.Join(t.TempDir(), "signet.db")
-		db := opened(t)(store.OpenSQLite(t.Context(), path))
-		return sabotaged(t, db, "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)",
-			`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'`,
-			`CREATE TRIGGER sabotage_%[2]s_%[1]s BEFORE %[2]s ON %[1]s WHEN EXISTS (SELECT 1 FROM sabotage WHERE name = '%[1]s' AND verb = '%[2]s')
-				BEGIN SELECT RAISE(ABORT, 'sabotage'); END`)
+		empty(t, path, tables)
+		return db
 	})
+}
+
+// empty deletes the rows of an SQLite database.
+func empty(t *testing.T, path, tables string) {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	for _, table := range column(t, raw, tables) {
+		if _, err := raw.Exec("DELETE FROM " + table); err != nil {
+			t.Fatalf("emptying %s: %v", table, err)
+		}
+	}
 }
 
 func TestRollbackOnMariaDB(t *testing.T) {
