@@ -9,6 +9,8 @@
 package admin
 
 import (
+	"time"
+
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/signet-mdm/signet/internal/httpd"
@@ -43,6 +45,7 @@ type Config struct {
 	Authorities func() []Authority // in the order to list them
 	Rollovers   Rollovers
 	Ending      <-chan struct{} // closed when the server stops: streams end; nil for never
+	Now         func() time.Time
 }
 
 // API has the routes.
@@ -56,7 +59,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()

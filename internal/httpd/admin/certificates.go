@@ -57,8 +57,8 @@ type CertificateDetail struct {
 	PEM       string   `json:"pem" doc:"The certificate"`
 }
 
-func newCertificate(r cert.Record) Certificate {
-	return Certificate{SHA256: r.Fingerprint.String(), Serial: string(r.Serial), State: string(scep.StateOf(r, time.Now())),
+func (a *API) certificate(r cert.Record) Certificate {
+	return Certificate{SHA256: r.Fingerprint.String(), Serial: string(r.Serial), State: string(scep.StateOf(r, a.Now())),
 		Use: r.Use.String(), Profile: r.Profile, Subject: r.Subject, User: string(r.Holder.User), Device: string(r.Holder.Device),
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, Issued: r.CreatedAt, Revoked: when(r.RevokedAt), Reason: r.Reason}
 }
@@ -121,7 +121,7 @@ func (a *API) listCertificates(ctx context.Context, _ journal.Actor, in *struct 
 	if err != nil {
 		return nil, err
 	}
-	return partOf(records, in.Limit, newCertificate, func(r cert.Record) string { return place(r.CreatedAt, r.Fingerprint.String()) }), nil
+	return partOf(records, in.Limit, a.certificate, func(r cert.Record) string { return place(r.CreatedAt, r.Fingerprint.String()) }), nil
 }
 
 // holding gives the id of a device; one that is not managed here has the id
@@ -155,7 +155,7 @@ func (a *API) showCertificate(ctx context.Context, _ journal.Actor, in *Certific
 	if err != nil {
 		return nil, err
 	}
-	d := CertificateDetail{Certificate: newCertificate(i.Record), Issuer: i.Issuer, Addresses: append([]string{}, i.Record.Addresses...),
+	d := CertificateDetail{Certificate: a.certificate(i.Record), Issuer: i.Issuer, Addresses: append([]string{}, i.Record.Addresses...),
 		Current: i.Current, PEM: string(cert.PEM(c))}
 	if len(c.CRLDistributionPoints) > 0 {
 		d.CRL = c.CRLDistributionPoints[0]

@@ -116,7 +116,7 @@ func newWorld(t *testing.T) *world {
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
 	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Devices: devices{}, Keys: keys{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{},
-		MaxFile: 1 << 20, Authorities: func() []admin.Authority { return nil }})
+		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	srv := httptest.NewTLSServer(httpd.NewSite(log, nil, httpd.Static(), console.Area(console.Config{
 		API: api, Inside: api.Inside(log), Tokens: w.access, Sessions: w.access, House: httpd.House{Organization: "Example"}})))
