@@ -29,6 +29,9 @@ func addSettings(c *cobra.Command) {
 // settings gives the configuration: flags of c, environment, file. It is
 // checked when something runs on it, see checked.
 func (a *app) settings(c *cobra.Command) (config.Config, error) {
+	if err := config.Misspelt(os.Environ()); err != nil {
+		return config.Config{}, err
+	}
 	return config.Load(a.configFile(c), a.getenv, givenFlags(c))
 }
 

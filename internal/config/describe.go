@@ -12,7 +12,8 @@ import (
 func Describe(w io.Writer, c Config) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, "# signet.toml: what differs between installations. A flag (--tls-cert) beats an")
-	fmt.Fprintln(out, "# environment variable (SIGNET_TLS_CERT), which beats this file.")
+	fmt.Fprintln(out, "# environment variable (SIGNET_TLS_CERT), which beats this file. A variable whose")
+	fmt.Fprintln(out, "# name is nearly that of a setting is refused.")
 	section := ""
 	for _, f := range Fields() {
 		if in, _, ok := strings.Cut(f.Key, "."); ok && in != section {
