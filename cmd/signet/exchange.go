@@ -60,6 +60,10 @@ a template (--dn), or else guessed from display name and domain.`,
 			if b.dn != "" && b.directory != "" {
 				return usagef("give --dn or --directory, not both")
 			}
+			if _, err := subject.Uses(b.dn); err != nil {
+				sentence, _ := explain(err)
+				return usagef("--dn: %s", sentence)
+			}
 			client, err := a.client()
 			if err != nil {
 				return err
