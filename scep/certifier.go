@@ -21,8 +21,9 @@ type CertifierConfig struct {
 	Outside     *Outside // the CA of profiles with the issuer [Upstream]; nil when there is none
 	AllowLegacy bool     // as in [Config]
 	MaxSkew     time.Duration
-	Rate        Rate // zero: 50 and 500
-	Lab         *Lab // nil, as it should be: no static challenge
+	Rate        Rate       // zero: 50 and 500
+	Lab         *Lab       // nil, as it should be: no static challenge
+	Elsewhere   *Elsewhere // whose challenges profiles with a validator take; nil: nobody's
 	Log         *slog.Logger
 	Now         func() time.Time
 }
@@ -81,7 +82,7 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 		return cert.Record{}, err
 	}
 	p.Legacy = p.Legacy || v.AllowLegacy
-	if p.Issuer == Upstream { // which knows nothing of our renewals
+	if p.Issuer == Upstream || p.Validator != "" { // which know nothing of our renewals
 		p.RenewWithin, p.RenewPercent = 0, 0
 	}
 	issuer, err := v.signing(p.Issuer)

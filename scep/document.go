@@ -47,6 +47,7 @@ type document struct {
 	Approval      *bool   `yaml:"approval,omitempty" doc:"A person decides on each certificate"`
 	Names         string  `yaml:"names,omitempty" doc:"ignore, or match: the request must ask for the names that the certificate will have"`
 	Device        string  `yaml:"device,omitempty" doc:"any, or required: challenges are for enrolled devices only"`
+	Validator     string  `yaml:"validator,omitempty" doc:"none, or intune: challenges that are not ours are validated by Microsoft Intune"`
 }
 
 type altNames struct {
@@ -303,6 +304,11 @@ const usualShare = 20
 func (d document) setOffice(p *Profile) error {
 	set(&p.Approval, d.Approval, false)
 	set(&p.Legacy, d.Legacy, false)
+	if d.Validator != "" {
+		if p.Validator = d.Validator; p.Validator == noValidator {
+			p.Validator = ""
+		}
+	}
 	for _, choice := range []struct {
 		field, text, off, on string
 		into                 *bool
@@ -317,6 +323,9 @@ func (d document) setOffice(p *Profile) error {
 	}
 	return nil
 }
+
+// noValidator is how a document says that there is none.
+const noValidator = "none"
 
 func invalid(why string) error {
 	return ErrProfileInvalid.Saying("In the certificate profile, " + why + ".")

@@ -2,6 +2,7 @@ package scep
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -120,7 +121,7 @@ func (p Profile) Document() string {
 	d := document{
 		Kind: DocumentKind, Name: p.Name, For: p.Use.String(), Issuer: p.Issuer, Validity: spanText(p.Life),
 		Usage: &[]string{}, Extended: &[]string{}, Policy: &p.Policy, CRL: new(!p.NoCRL), AIA: new(!p.NoAIA),
-		RenewWithin: new(p.renewText()), Legacy: &p.Legacy, Approval: &p.Approval, Names: "ignore", Device: "any",
+		RenewWithin: new(p.renewText()), Legacy: &p.Legacy, Approval: &p.Approval, Names: "ignore", Device: "any", Validator: cmp.Or(p.Validator, noValidator),
 	}
 	if p.Use != cert.Identity {
 		d.Subject = &dnText{p.Subject, p.DirectorySubject}
@@ -181,7 +182,7 @@ func (p Profile) facts() map[string]string {
 		"for": p.Use.String(), "issuer": p.Issuer, "subject": fmt.Sprint(steps), "validity": spanText(p.Life), "renew_within": p.renewText(),
 		"san.mail": strings.Join(p.Mail, ", "), "san.upn": strings.Join(p.UPN, ", "), "san.dns": strings.Join(p.Hosts, ", "),
 		"san.uri": strings.Join(p.URIs, ", "), "policy": p.Policy, "key": describeKeys(p.Keys), "crl": yes(!p.NoCRL), "aia": yes(!p.NoAIA),
-		"challenge_life": spanText(p.ChallengeLife), "approval": yes(p.Approval), "legacy": yes(p.Legacy), "names": "ignore", "device": "any",
+		"challenge_life": spanText(p.ChallengeLife), "approval": yes(p.Approval), "legacy": yes(p.Legacy), "names": "ignore", "device": "any", "validator": cmp.Or(p.Validator, noValidator),
 	}
 	var usage, extended []string
 	for _, name := range slices.Sorted(maps.Keys(keyUsages)) {

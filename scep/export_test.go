@@ -37,3 +37,6 @@ func (s *Service) Fill(networks int, greedy string, now time.Time) {
 	for s.work.allow(greedy, now) {
 	}
 }
+
+// Check opens the judgement of profiles to tests.
+func Check(p Profile) error { return p.check() }

@@ -32,6 +32,9 @@ func (v *Certifier) enroll(ctx context.Context, a issuing) (cert.Record, error) 
 		return cert.Record{}, err
 	}
 	c, err := v.redeem(ctx, a, t)
+	if t.elsewhere() {
+		c, err = v.reported(ctx, a, t, c, err)
+	}
 	if err != nil {
 		err = about{err, t.Holder}
 	}

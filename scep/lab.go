@@ -77,7 +77,11 @@ func (v *Certifier) ticket(ctx context.Context, a issuing) (Ticket, error) {
 	}
 	if !v.Lab.is(a.profile, a.wanted.challenge) {
 		t, err := v.Store.Ticket(ctx, a.wanted.challenge.Hash())
-		if errors.Is(err, ErrChallengeUnknown) {
+		unknown := errors.Is(err, ErrChallengeUnknown)
+		switch {
+		case unknown && a.profile.Validator != "", err == nil && t.elsewhere():
+			return v.ticketElsewhere(ctx, a, t, !unknown)
+		case unknown:
 			v.guessed(ctx, a)
 		}
 		return t, err

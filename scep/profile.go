@@ -52,6 +52,9 @@ type Profile struct {
 	// MatchNames says that a request must ask for the names that the certificate
 	// will have. It gets those in any case.
 	MatchNames bool
+	// Validator is who is asked about challenges that are not ours, [Intune];
+	// empty for nobody.
+	Validator string
 }
 
 // Step is one step of a subject.
@@ -139,7 +142,30 @@ func (p Profile) check() error {
 	case p.Use == cert.Identity && p.Name != DeviceIdentity:
 		return ErrProfileInvalid.Saying(what + "is for device identities, which enrollment gives out by " + DeviceIdentity + " only.")
 	}
-	return nil
+	return p.checkValidator()
+}
+
+func (p Profile) checkValidator() error {
+	why := ""
+	switch {
+	case p.Validator == "":
+		return nil
+	case p.Validator != Intune:
+		return ErrProfileInvalid.Saying("In the certificate profile, validator is none or " + Intune + ".")
+	case p.Use == cert.Identity:
+		why = "is for device identities, which open keys: only devices that enrolled here have one"
+	case p.Use != cert.Signing:
+		why = "is for encryption, whose keys are not made on devices"
+	case p.Issuer == Upstream:
+		why = "is of the other certification authority, which wants its own challenge in the request"
+	case p.Approval:
+		why = "wants approval, and a device that is managed elsewhere waits for nobody"
+	case p.NeedsDevice:
+		why = "is for enrolled devices, and those with other challenges are none"
+	default:
+		return nil
+	}
+	return ErrValidatorUse.Saying("The certificate profile " + p.Name + " " + why + ": it can have no validator.")
 }
 
 // overSCEP tells whether devices can get its certificates.

@@ -48,8 +48,9 @@ type world struct {
 	user   subject.User
 	device subject.Device
 
-	getOnly bool // do not offer POST
-	outside *scep.Outside
+	getOnly   bool // do not offer POST
+	outside   *scep.Outside
+	elsewhere *scep.Elsewhere
 
 	mu  sync.Mutex
 	now time.Time
@@ -86,7 +87,7 @@ func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	h, c := theHouse(), w.config
-	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, MaxSkew: c.MaxSkew, Rate: w.rate, Lab: w.lab, Outside: w.outside,
+	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, MaxSkew: c.MaxSkew, Rate: w.rate, Lab: w.lab, Outside: w.outside, Elsewhere: w.elsewhere,
 		Seats: []scep.Seat{h.device.seat(), h.mail.seat(), {Issuer: h.root}}, Log: c.Log, Now: c.Now})
 	if c.Keeper == nil {
 		c.Keeper = w.keeper

@@ -30,6 +30,7 @@ import (
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
+	"github.com/signet-mdm/signet/scep/intune"
 )
 
 // server is all the rooms of one data directory, wired from the bottom up.
@@ -51,6 +52,8 @@ type server struct {
 	profiles  *scep.Book
 	certifier *scep.Certifier // nil unless this is the keeper
 	outside   *outside        // the CA that is not ours; nil when there is none
+	intune    *intune.Client  // nil: not configured, or not the keeper
+	reports   store.Reports   // to intune
 	keeper    scep.Keeper     // the certifier, or the way to it
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service

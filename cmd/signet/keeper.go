@@ -30,8 +30,12 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 		return err
 	}
 	most := s.cfg.Limits.CertificatesPerHour
+	elsewhere, err := s.openIntune()
+	if err != nil {
+		return err
+	}
 	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Profiles: profiles, Outside: s.asking(),
-		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Rate: scep.Rate{PerDevice: most, PerUser: 10 * most}, Lab: lab, Log: s.log, Now: time.Now})
+		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Rate: scep.Rate{PerDevice: most, PerUser: 10 * most}, Lab: lab, Elsewhere: elsewhere, Log: s.log, Now: time.Now})
 	s.certifier.Succeed(s.keys.Load().seats)
 	s.keeper = s.certifier
 	return s.warnOfLab()

@@ -74,6 +74,7 @@ func (s *server) steps() (list []step) {
 	}
 	if s.cfg.Plays(config.KeeperRole) {
 		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver})
+		list = append(list, s.intuneSteps()...)
 	}
 	if s.cfg.Plays(config.WorkerRole) {
 		list = append(list,

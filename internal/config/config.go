@@ -40,6 +40,7 @@ type Config struct {
 	Database Database `toml:"database"`
 
 	Upstream Upstream `toml:"upstream"`
+	Intune   Intune   `toml:"intune"`
 
 	Console Console `toml:"console"`
 

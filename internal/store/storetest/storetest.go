@@ -27,6 +27,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("automatic revocation", func(t *testing.T) { testAutomaticRevocation(t, open) })
 	t.Run("certificate profiles", func(t *testing.T) { testProfiles(t, open) })
 	t.Run("scep requests", func(t *testing.T) { testSCEPRequests(t, open) })
+	t.Run("reports", func(t *testing.T) { testReports(t, open) })
 	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
 	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
