@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,78 +35,96 @@ func (w *world) challengeOf(profile string, d subject.Device) string {
 
 // Through the real handler, each type of message meets each state of a
 // challenge, and a good challenge each request that must not be granted. One
-// pair issues one certificate; the others store nothing. A repetition of the
-// legal message gets the same certificate and stores nothing either.
+// pair issues one certificate; each other is refused for its own reason, which
+// the reply and the log name, and stores nothing. A repetition of the legal
+// message gets the same certificate and stores nothing either.
 func TestOneLegalCase(t *testing.T) {
 	w := newWorld(t, func(c *scep.Config) { c.MaxFailures = 1 << 20 })
 	l := &line{t: t, url: w.serve(scep.MailSigning)}
 	keys := must(phone.NewSiblings())(t)
 	someone := func() client { return selfSigned(keys.Next()) }
 
-	states := map[string]func() string{
-		"good":  func() string { c, _ := w.fresh(scep.MailSigning); return c },
-		"none":  func() string { return "" },
-		"wrong": func() string { return "AAAAAAAAAAAAAAAAAAAAAAAAAA" },
-		"used": func() string {
+	states := map[string]state{
+		"good":  {nil, func() string { c, _ := w.fresh(scep.MailSigning); return c }},
+		"none":  {scep.ErrChallengeUnknown, func() string { return "" }},
+		"wrong": {scep.ErrChallengeUnknown, func() string { return "AAAAAAAAAAAAAAAAAAAAAAAAAA" }},
+		"used": {scep.ErrChallengeUsed, func() string {
 			c, _ := w.fresh(scep.MailSigning)
 			if got := w.send(ask{challenge: c, from: someone(), transaction: "T-used"}); got.status != "0" {
 				t.Fatal(got)
 			}
 			return c
-		},
-		"expired": func() string { c, _ := w.fresh(scep.MailSigning); w.sleep(25 * time.Hour); return c },
-		"void": func() string {
+		}},
+		"expired": {scep.ErrChallengeExpired, func() string { c, _ := w.fresh(scep.MailSigning); w.sleep(25 * time.Hour); return c }},
+		"void": {scep.ErrChallengeVoid, func() string {
 			c, d := w.fresh(scep.MailSigning)
 			w.challengeOf(scep.MailSigning, d)
 			return c
-		},
-		"of another profile": func() string { c, _ := w.fresh(scep.DeviceIdentity); return c },
-		"of a removed device": func() string {
+		}},
+		"of another profile": {scep.ErrChallengeProfile, func() string { c, _ := w.fresh(scep.DeviceIdentity); return c }},
+		"of a removed device": {scep.ErrHolder, func() string {
 			c := w.challenge(scep.MailSigning).RevealString()
 			w.remove()
 			return c
-		},
+		}},
 	}
-	type request struct {
-		name  string
-		make  func(challenge string) ask
-		legal bool
-	}
-	kind := func(k string) request {
-		return request{"type " + k, func(c string) ask { return ask{kind: k, challenge: c, from: someone()} }, k == "19"}
-	}
-	requests := []request{kind("19"), kind("17"), kind("18"), kind("3"), kind("20"), kind("21"), kind("22"), kind("99"),
-		{"no type", func(c string) ask {
-			return ask{challenge: c, from: someone(), attributes: dropping(oidMessageType)}
-		}, false}}
-	for _, r := range requests {
-		for state, challenge := range states {
-			t.Run(r.name+", challenge "+state, func(t *testing.T) {
-				a := r.make(challenge())
-				w.sentOver(t, l, a, r.legal && state == "good")
+	for _, kind := range []string{"19", "17", "18", "3", "20", "21", "22", "99", ""} {
+		for name, c := range states {
+			t.Run("type "+kind+", challenge "+name, func(t *testing.T) {
+				a := ask{kind: kind, challenge: c.make(), from: someone()}
+				if kind == "" {
+					a.attributes = dropping(oidMessageType)
+				}
+				w.sentOver(t, l, a, reasonFor(kind, c.want))
 			})
 		}
 	}
-	for name, spoil := range spoilt(t) {
+	for name, c := range spoilt(t) {
 		t.Run(name, func(t *testing.T) {
 			a := ask{from: someone()}
 			a.challenge, _ = w.fresh(scep.MailSigning)
-			spoil(&a)
-			w.sentOver(t, l, a, false)
+			c.spoil(&a)
+			w.sentOver(t, l, a, c.want)
 		})
 	}
 }
 
-// sentOver sends a request. The legal one issues, and then no repetition does;
-// any other stores nothing.
-func (w *world) sentOver(t *testing.T, l *line, a ask, legal bool) {
+// state is a kind of challenge, and why it is refused; nil when it is not.
+type state struct {
+	want error
+	make func() string
+}
+
+// reasonFor tells why a type of message is refused with a challenge that is
+// refused for that reason itself.
+func reasonFor(kind string, challenge error) error {
+	switch kind {
+	case "19":
+		return challenge
+	case "17": // no certificate of ours signed it
+		return scep.ErrRenewalUnknown
+	case "20": // what it holds is no poll
+		return scep.ErrUnreadable
+	case "":
+		return scep.ErrMessage
+	}
+	return scep.ErrMessageType
+}
+
+// sentOver sends a request. Without a reason to refuse it, it issues, and then
+// no repetition does; any other is refused for that and stores nothing.
+func (w *world) sentOver(t *testing.T, l *line, a ask, want error) {
 	t.Helper()
-	message, before := w.message(a), w.rows()
+	message, before, said := w.message(a), w.rows(), w.log.Len()
 	got := w.over(l, a, message)
 	after := w.rows()
-	if !legal {
-		if got.cert != nil || got.err == nil && got.status != "2" {
-			t.Errorf("got %v, want a refusal", got)
+	if want != nil {
+		code := codeOf(want)
+		if got.cert != nil || got.text != code && (got.err == nil || !strings.Contains(got.err.Error(), code)) {
+			t.Errorf("got %v, want %s", got, code)
+		}
+		if log := w.log.String()[said:]; got.err == nil && !strings.Contains(log, "code="+code) {
+			t.Errorf("the log says %q, want %s", log, code)
 		}
 		if after != before {
 			t.Errorf("stored\n%s, want\n%s", after, before)
@@ -146,8 +165,13 @@ func dropping(oid asn1.ObjectIdentifier) func([]cms.Attribute) []cms.Attribute {
 	}
 }
 
-// spoilt are requests that are refused although the challenge is good.
-func spoilt(t *testing.T) map[string]func(*ask) {
+type mistake struct {
+	want  error
+	spoil func(*ask)
+}
+
+// spoilt are requests that are refused although the challenge is good, and why.
+func spoilt(t *testing.T) map[string]mistake {
 	huge := &rsa.PublicKey{N: new(big.Int).Lsh(rsaKey(1).N, 32768-2048), E: 65537}
 	tiny := &rsa.PublicKey{N: new(big.Int).Rsh(rsaKey(1).N, 2048-512), E: 65537}
 	odd := must(rsa.GenerateKey(rand.Reader, 2047))(t)
@@ -156,26 +180,26 @@ func spoilt(t *testing.T) map[string]func(*ask) {
 		return func(a *ask) { a.csr = func([]byte) []byte { return csrWithKey(t, pub) } }
 	}
 	withKey := func(key crypto.Signer) func(*ask) { return func(a *ask) { a.key = key } }
-	return map[string]func(*ask){
-		"CA:TRUE":             func(a *ask) { a.template.ExtraExtensions = []pkix.Extension{ca} },
-		"RSA 512":             unsigned(tiny),
-		"RSA 1024":            func(a *ask) { a.from, a.key = selfSigned(rsaKey(smallKey)), nil },
-		"RSA 2047":            func(a *ask) { a.from, a.key = selfSigned(odd), nil },
-		"RSA 32768":           unsigned(huge),
-		"P-224":               withKey(ecKey(elliptic.P224())),
-		"P-256, RSA signer":   withKey(ecKey(elliptic.P256())),
-		"P-521":               withKey(ecKey(elliptic.P521())),
-		"Ed25519":             unsigned(must(edKey())(t)),
-		"foreign key":         withKey(rsaKey(2)),
-		"bad self-signature":  func(a *ask) { a.csr = flip(-1) },
-		"SHA-1 in the CSR":    func(a *ask) { a.csr = withSHA1(a.from.key) },
-		"no CSR":              func(a *ask) { a.csr = func([]byte) []byte { return nil } },
-		"plaintext of F0s":    func(a *ask) { a.csr = func([]byte) []byte { return bytes.Repeat([]byte{0xf0}, 16) } },
-		"ciphertext of 5":     func(a *ask) { a.envelope = ciphertext(func([]byte) []byte { return []byte("12345") }) },
-		"wrong RSA block":     func(a *ask) { a.envelope = wrappedKey(flip(7)) },
-		"no transactionID":    func(a *ask) { a.attributes = dropping(oidTransactionID) },
-		"no senderNonce":      func(a *ask) { a.attributes = dropping(oidSenderNonce) },
-		"signed two days ago": func(a *ask) { a.signed = start.Add(-48 * time.Hour) },
+	return map[string]mistake{
+		"CA:TRUE":             {scep.ErrWantsCA, func(a *ask) { a.template.ExtraExtensions = []pkix.Extension{ca} }},
+		"RSA 512":             {scep.ErrUnreadable, unsigned(tiny)},
+		"RSA 1024":            {scep.ErrKey, func(a *ask) { a.from, a.key = selfSigned(rsaKey(smallKey)), nil }},
+		"RSA 2047":            {scep.ErrKey, func(a *ask) { a.from, a.key = selfSigned(odd), nil }},
+		"RSA 32768":           {scep.ErrUnreadable, unsigned(huge)},
+		"P-224":               {scep.ErrKey, withKey(ecKey(elliptic.P224()))},
+		"P-256, RSA signer":   {scep.ErrKeyForeign, withKey(ecKey(elliptic.P256()))},
+		"P-521":               {scep.ErrKey, withKey(ecKey(elliptic.P521()))},
+		"Ed25519":             {scep.ErrUnreadable, unsigned(must(edKey())(t))},
+		"foreign key":         {scep.ErrKeyForeign, withKey(rsaKey(2))},
+		"bad self-signature":  {scep.ErrUnreadable, func(a *ask) { a.csr = flip(-1) }},
+		"SHA-1 in the CSR":    {scep.ErrAlgorithm, func(a *ask) { a.csr = withSHA1(a.from.key) }},
+		"no CSR":              {scep.ErrUnreadable, func(a *ask) { a.csr = func([]byte) []byte { return nil } }},
+		"plaintext of F0s":    {scep.ErrUnreadable, func(a *ask) { a.csr = func([]byte) []byte { return bytes.Repeat([]byte{0xf0}, 16) } }},
+		"ciphertext of 5":     {scep.ErrUnreadable, func(a *ask) { a.envelope = ciphertext(func([]byte) []byte { return []byte("12345") }) }},
+		"wrong RSA block":     {scep.ErrUnreadable, func(a *ask) { a.envelope = wrappedKey(flip(7)) }},
+		"no transactionID":    {scep.ErrMessage, func(a *ask) { a.attributes = dropping(oidTransactionID) }},
+		"no senderNonce":      {scep.ErrMessage, func(a *ask) { a.attributes = dropping(oidSenderNonce) }},
+		"signed two days ago": {scep.ErrClock, func(a *ask) { a.signed = start.Add(-48 * time.Hour) }},
 	}
 }
 
