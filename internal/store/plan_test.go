@@ -102,6 +102,7 @@ func TestRevocationIsIndexed(t *testing.T) {
 		"answers wanted": {wantedAnswers, []any{"ca", 1}, []string{"SEARCH o USING INDEX ocsp_wanted (issuer=?)", "SEARCH i USING INDEX sqlite_autoindex_issuance_1 (issuer=? AND serial=?)", "SEARCH r USING PRIMARY KEY (issuer=? AND shard=? AND serial=?)"}},
 		"of a user":      {issuedOf(scep.IssuedQuery{User: "u"}), make([]any, 3), []string{"SEARCH c USING INDEX certificate_user (user_id=? AND source=?)", "SEARCH x USING INDEX issuance_fingerprint (fingerprint=?)"}},
 		"of a device":    {issuedOf(scep.IssuedQuery{Device: "d"}), make([]any, 3), []string{"SEARCH c USING INDEX certificate_device (device_id=?)", "SEARCH x USING INDEX issuance_fingerprint (fingerprint=?)"}},
+		"a repetition":   {repeated, make([]any, 7), []string{"SEARCH certificate USING INDEX certificate_spki (spki=?)", "SEARCH i USING INDEX issuance_fingerprint (fingerprint=?)"}},
 		"the forsaken":   {forsaken, []any{"issued", 1}, []string{" u USING COVERING INDEX users_disabled", "SEARCH c USING INDEX certificate_user (user_id=? AND source=?)"}},
 	} {
 		plan := planOf(t, db, q.query, q.values)

@@ -261,12 +261,15 @@ func (s SCEP) refuseGone(ctx context.Context, tx statements, i scep.Issuance) er
 	return err
 }
 
+// repeated finds what was issued for a request by its key.
+const repeated = selectCertificate + ` WHERE spki = ? AND source = ? AND fingerprint IN (SELECT i.fingerprint FROM issuance i
+	WHERE i.fingerprint = certificate.fingerprint AND i.transaction_id = ? AND i.spki = ? AND i.challenge = ? AND i.renews = ?
+	AND i.state = 'issued' AND i.issued_at >= ?)`
+
 // Repeated implements [scep.IssuanceStore].
 func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (cert.Record, bool, error) {
-	r, err := scanCertificate(s.db.read.QueryRowContext(ctx, selectCertificate+` WHERE source = ? AND fingerprint IN (
-		SELECT fingerprint FROM issuance WHERE transaction_id = ? AND spki = ? AND challenge = ? AND renews = ?
-		AND state = 'issued' AND issued_at >= ?)`,
-		cert.Issued, i.Transaction, fingerprint(i.SPKI), hashOf(i.Challenge), fingerprint(i.Renews), micros(since)))
+	r, err := scanCertificate(s.db.read.row(ctx, repeated, fingerprint(i.SPKI), cert.Issued, i.Transaction, fingerprint(i.SPKI),
+		hashOf(i.Challenge), fingerprint(i.Renews), micros(since)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, false, nil
 	}
