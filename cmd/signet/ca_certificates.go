@@ -65,6 +65,9 @@ func (a *app) showIssued(c *cobra.Command, client *admin.Client, key string) err
 		writeRecord(w, "state", standing(d.Certificate), "revoked", maybe(d.Revoked), "profile", d.Profile, "subject", d.Subject, "issuer", d.Issuer,
 			"addresses", strings.Join(d.Addresses, ", "), "user", d.User, "device", d.Device, "serial", d.Serial, "sha256", d.SHA256,
 			"from", day(d.NotBefore), "to", day(d.NotAfter), "issued", moment(d.Issued), "crl", d.CRL, "ocsp", d.OCSP)
+		if d.Elsewhere != nil {
+			fmt.Fprintln(w, "another CA issued it, and alone can put it on a revocation list")
+		}
 		fmt.Fprint(w, "\n", d.PEM)
 	})
 }
@@ -76,7 +79,8 @@ func (a *app) caRevoke() *cobra.Command {
 		Short: "Revoke certificates that we issued and publish that",
 		Long: `Revokes one certificate, named by its SHA-256 or its serial number, or all of a
 user or of a device. When it ends, the revocation is published. It cannot be
-taken back.
+taken back. What another CA issued (upstream.url) is noted as revoked, and has to
+be revoked there too: the serial number and the CA's name are printed.
 
 A device whose identity is revoked is not managed any more and keeps what it has;
 signet device remove takes that away first, and revokes then.`,
@@ -103,10 +107,18 @@ signet device remove takes that away first, and revokes then.`,
 			if err != nil {
 				return err
 			}
-			if err := client.Revoke(c.Context(), key, r.Reason); err != nil {
+			done, err := client.Revoke(c.Context(), key, r.Reason)
+			if err != nil {
 				return err
 			}
-			return a.show(map[string]string{"revoked": key}, func(w io.Writer) { fmt.Fprintln(w, "revoked") })
+			return a.show(done, func(w io.Writer) {
+				if done.Elsewhere == nil {
+					fmt.Fprintln(w, "revoked")
+					return
+				}
+				fmt.Fprintln(w, "noted as revoked")
+				showElsewhere(w, *done.Elsewhere)
+			})
 		},
 	}
 	c.Flags().StringVar(&r.Reason, "reason", "", "`REASON` of RFC 5280, such as keyCompromise or cessationOfOperation")
@@ -124,15 +136,23 @@ func (a *app) revokeAll(c *cobra.Command, client *admin.Client, r admin.Revocati
 		for _, sha := range done.Revoked {
 			fmt.Fprintln(w, "revoked", sha)
 		}
+		showElsewhere(w, done.Elsewhere...)
 		if len(done.Revoked) == 0 {
 			fmt.Fprintln(w, "there was nothing to revoke")
 		}
 	})
 }
 
-// Serial numbers of ours have 31 or 32 digits.
+// showElsewhere says what is still to be done where a CA is not ours.
+func showElsewhere(w io.Writer, list ...admin.Elsewhere) {
+	for _, x := range list {
+		fmt.Fprintf(w, "NOT ours: it is good for everybody else until its own CA revokes it too. Revoke there serial number %s of issuer %s\n", x.Serial, x.Issuer)
+	}
+}
+
+// Serial numbers of ours have 31 or 32 digits; other CAs give shorter ones.
 const (
-	minSerial = 30
+	minSerial = 8
 	maxSerial = 40
 )
 
@@ -141,7 +161,7 @@ func digits(text string) (string, error) {
 	d := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
 	long := len(d) == fullFingerprint || len(d) >= minSerial && len(d) <= maxSerial
 	if strings.Trim(d, "0123456789abcdef") != "" || !long {
-		return "", usagef("%q is neither a SHA-256, which has 64 digits, nor a serial number, which has 31 or 32; give all hexadecimal digits", text)
+		return "", usagef("%q is neither a SHA-256, which has 64 digits, nor a serial number, which has 31 or 32 with our CAs; give all hexadecimal digits", text)
 	}
 	return d, nil
 }

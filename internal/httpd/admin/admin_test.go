@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -133,6 +134,7 @@ type fakeIssuing struct {
 	holder  cert.Holder
 	decided scep.Decision
 	asked   scep.ChallengeRequest
+	issuer  string // in place of our own
 }
 
 var waiting = scep.Request{ID: "r-1", State: scep.RequestOpen, Created: at, Expires: at.Add(time.Hour), Transaction: "T",
@@ -200,11 +202,13 @@ func (*fakeIssuing) Certificates(_ context.Context, q scep.IssuedQuery) ([]cert.
 	return []cert.Record{issued.Record, issued.Record}[:min(q.Limit, 2)], nil
 }
 
-func (*fakeIssuing) Certificate(_ context.Context, key string) (scep.Issued, error) {
+func (f *fakeIssuing) Certificate(_ context.Context, key string) (scep.Issued, error) {
 	if r := issued.Record; key != r.Fingerprint.String() && key != string(r.Serial) {
 		return scep.Issued{}, scep.ErrCertificateUnknown
 	}
-	return issued, nil
+	i := issued
+	i.Issuer = cmp.Or(f.issuer, i.Issuer)
+	return i, nil
 }
 
 func (f *fakeIssuing) RevokeAll(_ context.Context, _ journal.Actor, h cert.Holder, _ string) ([]cert.Fingerprint, error) {
@@ -760,11 +764,11 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", key, got, err)
 		}
 		w.issuing.revoked = cert.Fingerprint{}
-		if err := c.Revoke(t.Context(), key, "keyCompromise"); err != nil || w.issuing.revoked != issued.Record.Fingerprint {
+		if got, err := c.Revoke(t.Context(), key, "keyCompromise"); err != nil || got.Revoked != sha || got.Elsewhere != nil || w.issuing.revoked != issued.Record.Fingerprint {
 			t.Errorf("%s: revoked %s, %v", key, w.issuing.revoked, err)
 		}
 	}
-	if err := c.Revoke(t.Context(), sha, "boredom"); code(err) != scep.ErrReason.Code {
+	if _, err := c.Revoke(t.Context(), sha, "boredom"); code(err) != scep.ErrReason.Code {
 		t.Errorf("unknown reason: got %v", err)
 	}
 	if _, err := c.Certificate(t.Context(), strings.Repeat("0", 64)); code(err) != scep.ErrCertificateUnknown.Code {
@@ -784,9 +788,23 @@ func TestCertificates(t *testing.T) {
 	} {
 		w.issuing.holder = cert.Holder{}
 		got, err := c.RevokeAll(t.Context(), x.r)
-		if code(err) != x.code || w.issuing.holder != x.want || err == nil && !slices.Equal(got.Revoked, []string{sha}) {
+		if code(err) != x.code || w.issuing.holder != x.want || err == nil && (!slices.Equal(got.Revoked, []string{sha}) || len(got.Elsewhere) > 0) {
 			t.Errorf("%s: got %v of %+v, %v", name, got, w.issuing.holder, err)
 		}
+	}
+
+	// What another CA issued is to be revoked there too, and the answer says how
+	// it is called there.
+	w.issuing.issuer = scep.Upstream
+	want := admin.Elsewhere{SHA256: sha, Serial: serial, Issuer: issued.Record.Issuer}
+	if got, err := c.Certificate(t.Context(), sha); err != nil || got.Elsewhere == nil || *got.Elsewhere != want {
+		t.Errorf("elsewhere: got %+v, %v", got.Elsewhere, err)
+	}
+	if got, err := c.Revoke(t.Context(), sha, "keyCompromise"); err != nil || got.Elsewhere == nil || *got.Elsewhere != want {
+		t.Errorf("elsewhere: got %+v, %v", got, err)
+	}
+	if got, err := c.RevokeAll(t.Context(), admin.Revocation{Device: "phone"}); err != nil || !slices.Equal(got.Elsewhere, []admin.Elsewhere{want}) {
+		t.Errorf("elsewhere: got %+v, %v", got, err)
 	}
 }
 

@@ -169,8 +169,8 @@ func (c *Client) Certificate(ctx context.Context, key string) (CertificateDetail
 }
 
 // Revoke revokes a certificate that we issued, by SHA-256 or serial number.
-func (c *Client) Revoke(ctx context.Context, cert, reason string) error {
-	return c.do(ctx, http.MethodPost, at("certificates", cert, "revocation"), map[string]string{"reason": reason}, nil)
+func (c *Client) Revoke(ctx context.Context, cert, reason string) (RevokedOne, error) {
+	return send[RevokedOne](ctx, c, http.MethodPost, at("certificates", cert, "revocation"), map[string]string{"reason": reason})
 }
 
 // RevokeAll revokes all certificates of a user or of a device.

@@ -55,6 +55,17 @@ type CertificateDetail struct {
 	CRL       string   `json:"crl" doc:"Where the list is that has it when it is revoked; empty when it says nothing"`
 	OCSP      string   `json:"ocsp" doc:"The OCSP responder that it names; empty for none"`
 	PEM       string   `json:"pem" doc:"The certificate"`
+
+	Elsewhere *Elsewhere `json:"elsewhere,omitempty" doc:"Left out where our CA issued it; otherwise that CA revokes it, and we only note that"`
+}
+
+// elsewhere gives a certificate by the names that another CA knows it by; nil
+// for one of ours.
+func elsewhere(i scep.Issued) *Elsewhere {
+	if i.Issuer != scep.Upstream {
+		return nil
+	}
+	return &Elsewhere{SHA256: i.Record.Fingerprint.String(), Serial: string(i.Record.Serial), Issuer: i.Record.Issuer}
 }
 
 func (a *API) certificate(r cert.Record) Certificate {
@@ -70,9 +81,24 @@ type Revocation struct {
 	Reason string `json:"reason,omitempty" maxLength:"40" doc:"A name of RFC 5280, such as keyCompromise"`
 }
 
+// Elsewhere is a certificate of a CA that is not ours, on no revocation list
+// until that CA revokes it too.
+type Elsewhere struct {
+	SHA256 string `json:"sha256" doc:"Hex"`
+	Serial string `json:"serial" doc:"Hex, as that CA numbers it"`
+	Issuer string `json:"issuer" doc:"RFC 4514 name of that CA"`
+}
+
+// RevokedOne is what a revocation ended.
+type RevokedOne struct {
+	Revoked   string     `json:"revoked" doc:"SHA-256 of the certificate, hex"`
+	Elsewhere *Elsewhere `json:"elsewhere,omitempty" doc:"Left out where our CA issued it; otherwise it is to be revoked at that CA too"`
+}
+
 // RevokedAll is what a revocation ended.
 type RevokedAll struct {
-	Revoked []string `json:"revoked" nullable:"false" doc:"SHA-256 of each certificate, hex"`
+	Revoked   []string    `json:"revoked" nullable:"false" doc:"SHA-256 of each certificate, hex"`
+	Elsewhere []Elsewhere `json:"elsewhere" nullable:"false" doc:"Those of them that are to be revoked at another CA too"`
 }
 
 // ErrNobody is returned when neither or both of user and device are named.
@@ -156,7 +182,7 @@ func (a *API) showCertificate(ctx context.Context, _ journal.Actor, in *Certific
 		return nil, err
 	}
 	d := CertificateDetail{Certificate: a.certificate(i.Record), Issuer: i.Issuer, Addresses: append([]string{}, i.Record.Addresses...),
-		Current: i.Current, PEM: string(cert.PEM(c))}
+		Current: i.Current, PEM: string(cert.PEM(c)), Elsewhere: elsewhere(i)}
 	if len(c.CRLDistributionPoints) > 0 {
 		d.CRL = c.CRLDistributionPoints[0]
 	}
@@ -171,12 +197,12 @@ func (a *API) revoke(ctx context.Context, by journal.Actor, in *struct {
 	Body struct {
 		Reason string `json:"reason,omitempty" maxLength:"40" doc:"A name of RFC 5280, such as keyCompromise"`
 	}
-}) (*struct{}, error) {
+}) (*body[RevokedOne], error) {
 	i, err := a.Issuing.Certificate(ctx, in.Cert)
 	if err != nil {
 		return nil, err
 	}
-	return &struct{}{}, a.Issuing.Revoke(ctx, by, i.Record.Fingerprint, in.Body.Reason)
+	return &body[RevokedOne]{RevokedOne{i.Record.Fingerprint.String(), elsewhere(i)}}, a.Issuing.Revoke(ctx, by, i.Record.Fingerprint, in.Body.Reason)
 }
 
 func (a *API) revokeAll(ctx context.Context, by journal.Actor, in *body[Revocation]) (*body[RevokedAll], error) {
@@ -197,9 +223,16 @@ func (a *API) revokeAll(ctx context.Context, by journal.Actor, in *body[Revocati
 	if err != nil {
 		return nil, err
 	}
-	out := RevokedAll{Revoked: []string{}}
+	out := RevokedAll{Revoked: []string{}, Elsewhere: []Elsewhere{}}
 	for _, f := range done {
 		out.Revoked = append(out.Revoked, f.String())
+		i, err := a.Issuing.Certificate(ctx, f.String())
+		if err != nil {
+			return nil, err
+		}
+		if x := elsewhere(i); x != nil {
+			out.Elsewhere = append(out.Elsewhere, *x)
+		}
 	}
 	return &body[RevokedAll]{out}, nil
 }

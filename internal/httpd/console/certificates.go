@@ -69,7 +69,7 @@ func (v visit) askRevoke() error {
 // revoke revokes and publishes that.
 func (v visit) revoke() error {
 	key := v.named("cert")
-	if err := v.api.Revoke(v.r.Context(), key, v.r.PostForm.Get("reason")); err != nil {
+	if _, err := v.api.Revoke(v.r.Context(), key, v.r.PostForm.Get("reason")); err != nil {
 		return err
 	}
 	return v.to("certificates/" + url.PathEscape(key))
