@@ -153,7 +153,7 @@ func (p Profile) checkValidator() error {
 	case p.Validator != Intune:
 		return ErrProfileInvalid.Saying("In the certificate profile, validator is none or " + Intune + ".")
 	case p.Use == cert.Identity:
-		why = "is for device identities, which open keys: only devices that enrolled here have one"
+		why = "is for device identities, which open keys, and only devices that enrolled here have one"
 	case p.Use != cert.Signing:
 		why = "is for encryption, whose keys are not made on devices"
 	case p.Issuer == Upstream:
@@ -165,7 +165,7 @@ func (p Profile) checkValidator() error {
 	default:
 		return nil
 	}
-	return ErrValidatorUse.Saying("The certificate profile " + p.Name + " " + why + ": it can have no validator.")
+	return ErrValidatorUse.Saying("The certificate profile " + p.Name + " can have no validator: it " + why + ".")
 }
 
 // overSCEP tells whether devices can get its certificates.

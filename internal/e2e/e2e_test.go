@@ -79,6 +79,7 @@ func playOn(t *testing.T, bin, folder, kind string, prepare func(*testscript.Env
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"phone":    phoneVerb,
 			"apple":    appleVerb,
+			"intune":   intuneVerb,
 			"minute":   minute,
 			"browser":  browserVerb,
 			"history":  shop.history,
@@ -172,6 +173,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of the binary takes a second longer
 	env.Values[phonesKey{}] = phones{}
 	env.Values[appleKey{}] = &appleHome{}
+	env.Values[intuneKey{}] = &tenant{}
 	env.Values[connKey{}] = &[]dangling{}
 	env.Values[mailboxKey{}] = &mailbox{}
 	env.Values[testKey{}] = env.T()
