@@ -102,7 +102,7 @@ func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) 
 
 func (o offered) goodConstraints() bool {
 	c := o.chain[0]
-	return c.BasicConstraintsValid && c.IsCA && c.MaxPathLenZero && draft{c: c}.critical(requested[0])
+	return c.BasicConstraintsValid && c.IsCA && c.MaxPathLenZero && draft{c: c}.critical(oidBasicConstraints)
 }
 
 // goodExtended wants what separates the CAs from each other, and no more.

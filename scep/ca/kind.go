@@ -54,12 +54,10 @@ func (f form) usageOf(key crypto.PublicKey) x509.KeyUsage {
 }
 
 // forms are the kinds. RA and profile signer have no extended key usage: no
-// standard value fits, and devices ask for none.
+// standard value fits, and devices ask for none. A key that encrypts is on
+// several devices and in escrow, so that it never signs: no kind is for both.
 //
 // Spec: CA/Browser Forum S/MIME BR 6.3.2, 7.1.2
-// A key that encrypts is on several devices and in escrow, so that it never
-// signs: no kind is for both.
-//
 // Quirk: iOS trusts no TLS certificate that is valid for more than 825 days.
 var forms = map[Kind]form{
 	Root:           {usage: caUsage, isCA: true, maxLife: 25 * year},

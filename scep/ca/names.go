@@ -45,7 +45,7 @@ var (
 	tagHost            = cbasn1.Tag(2).ContextSpecific()
 	tagURI             = cbasn1.Tag(6).ContextSpecific()
 	tagAddress         = cbasn1.Tag(7).ContextSpecific()
-	tagExplicitZero    = cbasn1.Tag(0).Constructed().ContextSpecific()
+	tagExplicitZero    = tagOtherName
 )
 
 // altNames gives the SubjectAltName, whole: crypto/x509 cannot write an

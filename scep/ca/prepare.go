@@ -79,19 +79,11 @@ func (p *Prepared) TBS() []byte { return p.Draft.RawTBSCertificate }
 // that it breaks comes back as a [*BrokenRule]. Nothing is signed with the
 // CA's key.
 func (i *Issuer) Prepare(r Request, now time.Time) (*Prepared, error) {
-	f, known := forms[r.Kind]
-	if !known {
-		return nil, fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
-	}
-	tbs, err := i.build(r, f, now)
+	d, algorithm, err := i.draft(r, now)
 	if err != nil {
 		return nil, err
 	}
-	p := &Prepared{issuer: i, kind: r.Kind}
-	if p.Draft, p.algorithm, err = drafted(tbs); err != nil {
-		return nil, fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
-	}
-	return p, check(draft{p.Draft, i.cert, f, r.Kind, r.Keys, now})
+	return &Prepared{Draft: d.c, issuer: i, kind: r.Kind, algorithm: algorithm}, check(d)
 }
 
 // Rehearse tells what Prepare would say of r for some good key: a
@@ -103,32 +95,32 @@ func (p *Public) Rehearse(r Request, now time.Time) error {
 		return fmt.Errorf("ca: rehearsing %s: %w", r.Kind, err)
 	}
 	r.Key, r.Keys = key.Public(), Keys{}
-	f, known := forms[r.Kind]
-	if !known {
-		return fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
-	}
-	tbs, err := p.build(r, f, now)
+	d, _, err := p.draft(r, now)
 	if err != nil {
 		return err
 	}
-	c, _, err := drafted(tbs)
-	if err != nil {
-		return fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
-	}
-	return check(draft{c, p.cert, f, r.Kind, r.Keys, now})
+	return check(d)
 }
 
-// build writes what is to be signed.
-func (p *Public) build(r Request, f form, now time.Time) ([]byte, error) {
+// draft builds what is to be signed, and gives its signature algorithm apart.
+func (p *Public) draft(r Request, now time.Time) (draft, []byte, error) {
+	f, known := forms[r.Kind]
+	if !known {
+		return draft{}, nil, fmt.Errorf("ca: there is no kind of certificate %q", r.Kind)
+	}
 	template, err := p.template(r, f, now)
 	if err != nil {
-		return nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
+		return draft{}, nil, fmt.Errorf("ca: preparing %s: %w", r.Kind, err)
 	}
 	tbs, err := write(template, p.cert, r.Key)
 	if err != nil {
-		return nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
+		return draft{}, nil, fmt.Errorf("ca: building %s: %w", r.Kind, err)
 	}
-	return tbs, nil
+	c, algorithm, err := drafted(tbs)
+	if err != nil {
+		return draft{}, nil, fmt.Errorf("ca: reading the draft of %s: %w", r.Kind, err)
+	}
+	return draft{c, p.cert, f, r.Kind, r.Keys, now}, algorithm, nil
 }
 
 func (p *Public) template(r Request, f form, now time.Time) (*x509.Certificate, error) {
@@ -248,6 +240,18 @@ func write(template, parent *x509.Certificate, pub crypto.PublicKey) ([]byte, er
 		return nil, err
 	}
 	return captured.tbs, nil
+}
+
+// selfIssued gives the draft of a certificate that is its own parent, and its
+// signature algorithm.
+func selfIssued(template *x509.Certificate, pub crypto.PublicKey) (*x509.Certificate, []byte, error) {
+	parent := *template
+	parent.PublicKey = pub
+	tbs, err := write(template, &parent, pub)
+	if err != nil {
+		return nil, nil, err
+	}
+	return drafted(tbs)
 }
 
 // errCaptured ends the building of a certificate before anything is signed.

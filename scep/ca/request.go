@@ -35,7 +35,7 @@ func NewCSR(kind Kind, key crypto.Signer, names Names) ([]byte, error) {
 
 // requested are the extensions of a request: basic constraints, key usage,
 // extended key usage, subject key identifier, name constraints.
-var requested = []asn1.ObjectIdentifier{{2, 5, 29, 19}, oidKeyUsage, {2, 5, 29, 37}, {2, 5, 29, 14}, {2, 5, 29, 30}}
+var requested = []asn1.ObjectIdentifier{oidBasicConstraints, oidKeyUsage, {2, 5, 29, 37}, {2, 5, 29, 14}, {2, 5, 29, 30}}
 
 // wantedExtensions gives a certificate of nobody with what is asked for.
 func wantedExtensions(kind Kind, pub crypto.PublicKey, names Names) (*x509.Certificate, error) {
@@ -47,12 +47,6 @@ func wantedExtensions(kind Kind, pub crypto.PublicKey, names Names) (*x509.Certi
 	if err != nil {
 		return nil, err
 	}
-	parent := *t
-	parent.PublicKey = pub
-	tbs, err := write(t, &parent, pub)
-	if err != nil {
-		return nil, err
-	}
-	c, _, err := drafted(tbs)
+	c, _, err := selfIssued(t, pub)
 	return c, err
 }

@@ -113,7 +113,8 @@ var rules = []struct {
 }
 
 var (
-	oidKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 15}
+	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
+	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
 )
 
 const (
@@ -139,7 +140,7 @@ func (d draft) goodConstraints() bool {
 	if !d.form.isCA {
 		return !d.c.IsCA
 	}
-	return d.c.IsCA && d.c.BasicConstraintsValid && d.critical(asn1.ObjectIdentifier{2, 5, 29, 19}) &&
+	return d.c.IsCA && d.c.BasicConstraintsValid && d.critical(oidBasicConstraints) &&
 		d.c.MaxPathLenZero == (d.kind != Root)
 }
 
