@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,9 +88,9 @@ func (r *Ring) decrypt(name string) (seal.Secret, error) {
 	if err != nil {
 		return seal.Secret{}, damaged(path, err)
 	}
-	secret := make([]byte, 0, len(data))
-	buf := bytes.NewBuffer(secret)
-	if _, err := io.Copy(buf, plain); err != nil {
+	// Room for all of it: a buffer that grows leaves copies that nobody wipes.
+	buf := bytes.NewBuffer(make([]byte, 0, len(data)+bytes.MinRead))
+	if _, err := buf.ReadFrom(plain); err != nil {
 		return seal.Secret{}, damaged(path, err)
 	}
 	return seal.NewSecret(buf.Bytes()), nil

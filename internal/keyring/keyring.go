@@ -1,6 +1,7 @@
-// Package keyring is where every private key lives: those of the CAs, of the
-// RA, of TLS and of profile signing, the escrow keys and the root of the
-// column boxes.
+// Package keyring is where every private key lives that outlasts the process:
+// those of the CAs and their RAs, of TLS, of profile signing and of push, the
+// escrow keys and the root of the column boxes. OCSP signers are not here: they
+// are made anew at each start.
 //
 // A ring is a directory, 0700, of age files encrypted to one X25519 identity,
 // the unlock key. Nothing in it is readable without that key, which is a file
@@ -9,11 +10,17 @@
 //
 //	age -d -i unlock.key NAME.key.age
 //
-// The unlock key may itself be encrypted with a passphrase, as age -p does.
+// The unlock key may itself be encrypted with a passphrase, as age -p does. Keys
+// of CAs may be on a PKCS#11 token instead ([Token]); of those the ring has a
+// reference, and the token keeps the key. [Ring.Share] makes a ring for a process
+// that must not have them all, such as a front end.
 //
-// It promises that a key is never written in the clear, never overwritten, and
-// that a file is there whole or not at all. What is sealed to an escrow key is
-// opened here only ([Ring.Unwrap]); the key itself is not handed out.
+// It promises that a key of the ring is never written in the clear, never
+// overwritten, and that a file is there whole or not at all. What is sealed to
+// an escrow key is opened here only ([Ring.Unwrap]); the key itself is not handed
+// out.
+//
+// Start reading at [Create], [Open] and [Ring.Add].
 package keyring
 
 import (
@@ -92,14 +99,15 @@ func Create(dir, unlock string, options ...Option) (*Ring, error) {
 	if _, err := os.Stat(filepath.Join(dir, escrowFile)); err == nil {
 		return nil, ErrExists.Saying("There are keys in " + dir + " already.")
 	}
-	id, err := readUnlock(unlock, waysOf(options))
+	w := waysOf(options)
+	id, err := readUnlock(unlock, w)
 	if errors.Is(err, ErrUnlockMissing) {
 		id, err = makeUnlock(unlock)
 	}
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id, token: waysOf(options).token, named: map[string]named{}}
+	r := &Ring{dir: dir, unlock: id, token: w.token, named: map[string]named{}}
 	if _, err := os.Stat(filepath.Join(dir, columnFile)); errors.Is(err, fs.ErrNotExist) {
 		if err := r.encrypt(columnFile, seal.RandomRoot()); err != nil {
 			return nil, err
@@ -130,11 +138,12 @@ func open(dir, unlock string, options []Option, readEscrow func(*Ring) ([]escrow
 	if err := private(dir); err != nil {
 		return nil, err
 	}
-	id, err := readUnlock(unlock, waysOf(options))
+	w := waysOf(options)
+	id, err := readUnlock(unlock, w)
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id, token: waysOf(options).token}
+	r := &Ring{dir: dir, unlock: id, token: w.token}
 	if r.column, err = r.decrypt(columnFile); err != nil {
 		return nil, err
 	}

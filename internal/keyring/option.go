@@ -1,10 +1,6 @@
 package keyring
 
-import (
-	"filippo.io/age"
-
-	"github.com/signet-mdm/signet/internal/seal"
-)
+import "github.com/signet-mdm/signet/internal/seal"
 
 // Option says more of how a ring is opened.
 type Option func(*ways)
@@ -27,9 +23,4 @@ func waysOf(options []Option) ways {
 		o(&w)
 	}
 	return w
-}
-
-// UnlockKey reads the unlock key in a file, which nobody else may read.
-func UnlockKey(path string, options ...Option) (age.Identity, error) {
-	return readUnlock(path, waysOf(options))
 }

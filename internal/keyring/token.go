@@ -37,13 +37,15 @@ func OnToken(t Token) Option { return func(w *ways) { w.token = t } }
 // noToken is in its place where none is configured.
 type noToken struct{}
 
-func (noToken) Make(string, string) (crypto.Signer, string, error)        { return nil, "", ErrTokenUnset }
-func (noToken) Check(context.Context, string, crypto.PublicKey) error     { return ErrTokenUnset }
-func (noToken) Key(_ string, pub crypto.PublicKey) crypto.Signer          { return lostKey{pub} }
-func (lostKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, ErrTokenUnset }
-func (k lostKey) Public() crypto.PublicKey                                { return k.pub }
+func (noToken) Make(string, string) (crypto.Signer, string, error)    { return nil, "", ErrTokenUnset }
+func (noToken) Check(context.Context, string, crypto.PublicKey) error { return ErrTokenUnset }
+func (noToken) Key(_ string, pub crypto.PublicKey) crypto.Signer      { return lostKey{pub} }
 
+// lostKey is a key on a token that is not configured.
 type lostKey struct{ pub crypto.PublicKey }
+
+func (k lostKey) Public() crypto.PublicKey                                { return k.pub }
+func (lostKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, ErrTokenUnset }
 
 // tokenKey is a named key that is on the token.
 type tokenKey struct {

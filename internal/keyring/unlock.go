@@ -17,6 +17,11 @@ import (
 // credential is the name of the unlock key among systemd's credentials.
 const credential = "signet-unlock"
 
+// UnlockKey reads the unlock key in a file, which nobody else may read.
+func UnlockKey(path string, options ...Option) (age.Identity, error) {
+	return readUnlock(path, waysOf(options))
+}
+
 // readUnlock reads the unlock key after looking at who else may.
 func readUnlock(path string, w ways) (*age.X25519Identity, error) {
 	text, err := unlockText(path)
