@@ -25,7 +25,7 @@ func (s *Service) Status(ctx context.Context) (list []Status, err error) {
 		return nil, err
 	}
 	for _, l := range s.Lines {
-		if l.Notice > 0 || l.Fixed {
+		if !l.replaceable() {
 			continue
 		}
 		st := Status{Line: l.Name}
@@ -90,13 +90,10 @@ func (s *Service) Activate(ctx context.Context, by journal.Actor, authority stri
 	if err != nil {
 		return Generation{}, err
 	}
-	g, is := In(all, l.Name, Next)
-	if !is {
-		return g, ErrNotNext
-	}
 	if !l.ready(all) {
-		return g, ErrNotNext
+		return Generation{}, ErrNotNext
 	}
+	g, _ := In(all, l.Name, Next)
 	n, err := s.waiting(ctx, all, l.Name)
 	if err != nil {
 		return g, err
@@ -136,7 +133,7 @@ func (s *Service) Cancel(ctx context.Context, by journal.Actor, authority string
 // find gives a line that a person replaces, and what there is.
 func (s *Service) find(ctx context.Context, authority string) (Line, []Generation, error) {
 	l, known := s.line(authority)
-	if !known || l.Notice > 0 || l.Fixed {
+	if !known || !l.replaceable() {
 		return l, nil, ErrLine
 	}
 	all, err := s.Store.Generations(ctx)

@@ -84,6 +84,9 @@ type Line struct {
 	Notice time.Duration
 }
 
+// replaceable tells whether a person replaces it here.
+func (l Line) replaceable() bool { return l.Notice == 0 && !l.Fixed }
+
 // PartNotice is how long before its end a part is renewed; earlier than anybody
 // is warned of that end.
 const PartNotice = 100 * 24 * time.Hour
@@ -102,12 +105,17 @@ var (
 		"The key that certifies this authority is not here.", "Restore it, or import the certificate that its holder made.")
 )
 
-// Store keeps the generations.
+// Store keeps the generations, and knows who depends on them.
 type Store interface {
+	Making
+	Succession
+	Dependents
+}
+
+// Making is how a generation comes to be.
+type Making interface {
 	// Generations lists all, by line and number.
 	Generations(ctx context.Context) ([]Generation, error)
-	// GenerationsAdopted stores those that are not there yet.
-	GenerationsAdopted(ctx context.Context, list []Generation) error
 	// GenerationsWanted stores those that are to be made. ErrUnderWay when one
 	// of their lines has one wanted or next, or one of that number.
 	GenerationsWanted(ctx context.Context, list []Generation, e journal.Entry) error
@@ -118,16 +126,22 @@ type Store interface {
 	// If that is Current, the one before is Past. ErrNotNext when it is not
 	// wanted any more.
 	GenerationMade(ctx context.Context, g Generation, e journal.Entry) error
+}
+
+// Succession is how one follows another.
+type Succession interface {
 	// GenerationActivated makes the next generation of a line current, and the
 	// current one past. ErrNotNext when it is not next.
 	GenerationActivated(ctx context.Context, line, name string, e journal.Entry) error
 	// GenerationCancelled gives up one that is wanted or next, and what it
 	// certified. ErrNotNext when it is neither.
 	GenerationCancelled(ctx context.Context, name string, e journal.Entry) error
-	// GenerationCertified replaces the certificates of one that has some.
-	GenerationCertified(ctx context.Context, g Generation) error
 	// GenerationsOver ends past ones.
 	GenerationsOver(ctx context.Context, names []string, e journal.Entry) error
+}
+
+// Dependents are those for whom a generation is kept.
+type Dependents interface {
 	// LastEnd tells when the last certificate that an issuer made ends; zero
 	// when there is none.
 	LastEnd(ctx context.Context, issuer string) (time.Time, error)

@@ -20,7 +20,7 @@ func (db *DB) Rollover() Rollover { return Rollover{db} }
 
 var _ rollover.Store = Rollover{}
 
-// Generations implements [rollover.Store].
+// Generations implements [rollover.Making].
 func (s Rollover) Generations(ctx context.Context) ([]rollover.Generation, error) {
 	list, err := all(ctx, s.db.read, scanGeneration, `SELECT line, number, name, above, state, since, chain
 		FROM generation ORDER BY line, number`)
@@ -80,7 +80,7 @@ func insertGeneration(ctx context.Context, tx *sql.Tx, g rollover.Generation, en
 	return nil
 }
 
-// GenerationsAdopted implements [rollover.Store].
+// GenerationsAdopted stores those that are not there yet.
 func (s Rollover) GenerationsAdopted(ctx context.Context, list []rollover.Generation) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		for _, g := range list {
@@ -92,7 +92,7 @@ func (s Rollover) GenerationsAdopted(ctx context.Context, list []rollover.Genera
 	})
 }
 
-// GenerationsWanted implements [rollover.Store].
+// GenerationsWanted implements [rollover.Making].
 func (s Rollover) GenerationsWanted(ctx context.Context, list []rollover.Generation, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		for _, g := range list {
@@ -114,7 +114,7 @@ func (s Rollover) GenerationsWanted(ctx context.Context, list []rollover.Generat
 	})
 }
 
-// GenerationLeased implements [rollover.Store].
+// GenerationLeased implements [rollover.Making].
 func (s Rollover) GenerationLeased(ctx context.Context, name string, now, until time.Time) (ours bool, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		n, err := changed(ctx, tx, `UPDATE generation SET lease_until = ? WHERE name = ? AND state = ? AND lease_until <= ?`,
@@ -128,7 +128,7 @@ func (s Rollover) GenerationLeased(ctx context.Context, name string, now, until 
 	return ours, nil
 }
 
-// GenerationMade implements [rollover.Store].
+// GenerationMade implements [rollover.Making].
 func (s Rollover) GenerationMade(ctx context.Context, g rollover.Generation, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		if g.State == rollover.Current {
@@ -163,7 +163,7 @@ func settled(ctx context.Context, tx *sql.Tx, n int64, err error, e journal.Entr
 	return record(ctx, tx, e)
 }
 
-// GenerationActivated implements [rollover.Store].
+// GenerationActivated implements [rollover.Succession].
 func (s Rollover) GenerationActivated(ctx context.Context, line, name string, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		if err := retire(ctx, tx, line, e.At); err != nil {
@@ -175,7 +175,7 @@ func (s Rollover) GenerationActivated(ctx context.Context, line, name string, e 
 	})
 }
 
-// GenerationCancelled implements [rollover.Store].
+// GenerationCancelled implements [rollover.Succession].
 func (s Rollover) GenerationCancelled(ctx context.Context, name string, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		n, err := changed(ctx, tx, `UPDATE generation SET state = ?, since = ? WHERE name = ? AND state IN (?, ?)`,
@@ -187,7 +187,7 @@ func (s Rollover) GenerationCancelled(ctx context.Context, name string, e journa
 	})
 }
 
-// GenerationCertified implements [rollover.Store].
+// GenerationCertified replaces the certificates of one that has some.
 func (s Rollover) GenerationCertified(ctx context.Context, g rollover.Generation) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE generation SET chain = ? WHERE name = ? AND chain <> ?`, chain(g.Certs), g.Name, []byte{})
@@ -198,7 +198,7 @@ func (s Rollover) GenerationCertified(ctx context.Context, g rollover.Generation
 	})
 }
 
-// GenerationsOver implements [rollover.Store].
+// GenerationsOver implements [rollover.Succession].
 func (s Rollover) GenerationsOver(ctx context.Context, names []string, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		for _, name := range names {
@@ -215,7 +215,7 @@ func (s Rollover) GenerationsOver(ctx context.Context, names []string, e journal
 	})
 }
 
-// LastEnd implements [rollover.Store].
+// LastEnd implements [rollover.Dependents].
 func (s Rollover) LastEnd(ctx context.Context, issuer string) (time.Time, error) {
 	end, err := column[int64](s.db.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(not_after), 0) FROM issuance WHERE issuer = ?`, issuer))
 	if err != nil {
@@ -224,9 +224,10 @@ func (s Rollover) LastEnd(ctx context.Context, issuer string) (time.Time, error)
 	return instant(end), nil
 }
 
-// DevicesWithout implements [rollover.Store].
+// DevicesWithout implements [rollover.Dependents].
 func (s Rollover) DevicesWithout(ctx context.Context, root cert.Fingerprint) (int, error) {
-	n, err := column[int](s.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM device d WHERE d.state = 'enrolled' AND NOT EXISTS (SELECT 1 FROM device_certificate h WHERE h.device_id = d.id AND h.fingerprint = ?)`, fingerprint(root)))
+	n, err := column[int](s.db.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM device d WHERE d.state = 'enrolled'
+		AND NOT EXISTS (SELECT 1 FROM device_certificate h WHERE h.device_id = d.id AND h.fingerprint = ?)`, fingerprint(root)))
 	if err != nil {
 		return 0, fmt.Errorf("counting devices without a root: %w", err)
 	}

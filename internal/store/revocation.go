@@ -85,17 +85,6 @@ func raiseCRL(ctx context.Context, tx statements, issuer, shard string, by int) 
 	return nil
 }
 
-// openCRL makes the row of the list that a certificate will name, so that it is
-// published before anybody looks for it.
-func openCRL(ctx context.Context, tx *sql.Tx, issuer, shard string) error {
-	var there int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM crl WHERE issuer = ? AND shard = ?`, issuer, shard).Scan(&there)
-	if errors.Is(err, sql.ErrNoRows) {
-		return raiseCRL(ctx, tx, issuer, shard, 0)
-	}
-	return err
-}
-
 const selectCRL = `SELECT issuer, shard, revision, published, number, this_update, der FROM crl WHERE issuer = ? AND shard = ?`
 
 func scanCRL(row scanner) (scep.CRL, error) {
@@ -179,7 +168,7 @@ const forgetRevoked = 30 * 24 * time.Hour
 // CRLPublished implements [scep.RevocationStore].
 func (s SCEP) CRLPublished(ctx context.Context, c scep.CRL, previous int64) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := openCRL(ctx, tx, c.Issuer, c.Shard); err != nil {
+		if err := raiseCRL(ctx, tx, c.Issuer, c.Shard, 0); err != nil { // a first list has no row yet
 			return err
 		}
 		n, err := changed(ctx, tx, `UPDATE crl SET published = ?, number = ?, this_update = ?, der = ?
