@@ -106,6 +106,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 		Users: users, Tokens: tokens, Journal: db.Journal(), Push: push, Jobs: jobs, Now: time.Now, MaxFile: 1 << 20,
 		Backups: backups{},
 		Issuing: service, Authorities: func() []admin.Authority { return authorities },
+		Overview:  figures{},
 		Rollovers: rollover.New(rollover.Config{Store: db.Rollover(), Lines: keyLines(config.Config{}), Log: log, Now: time.Now}), PlainURL: "http://mdm.example.org",
 		Policies: appconfig.New(db.AppConfig(), users, time.Now),
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",

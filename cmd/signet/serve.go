@@ -148,6 +148,7 @@ func (s *server) api() *admin.API {
 		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Push: s.push, Jobs: s.jobs, Ending: s.ending,
 		Backups: backups{s, new(sync.Mutex)},
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities, Rollovers: rollovers{s.rollover, s}, Now: time.Now,
+		Overview: figures{counting{s.db.Operations(), s.db.Operations(), terms{s, s.scep.Profiles}}, s},
 	}
 	if s.outbox != nil {
 		c.Mails = s.outbox
@@ -176,7 +177,7 @@ func (s *server) console(api *admin.API) []httpd.Area {
 		return nil
 	}
 	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.access,
-		House: httpd.House{Organization: s.cfg.Organization}})}
+		PKI: s.cfg.PublicPKI(), House: httpd.House{Organization: s.cfg.Organization}})}
 	if !s.cfg.Plays(config.FrontRole) {
 		areas = append(areas, httpd.Static())
 	}

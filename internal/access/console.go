@@ -83,5 +83,9 @@ func (s *Service) CloseConsole(ctx context.Context, by Caller) error {
 }
 
 func (s *Service) consoleEntry(by Caller, a journal.Action) journal.Entry {
-	return s.entry(by.Actor, a, by.Actor.ID)
+	e := journal.Entry{At: s.now(), Actor: by.Actor, Action: a}
+	if by.User != "" {
+		e.Detail = map[string]string{"person": by.User}
+	}
+	return e
 }

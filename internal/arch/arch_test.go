@@ -73,7 +73,7 @@ var rooms = map[string]string{
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
 	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector scep mdm notify",
 	"internal/httpd/peer":    "internal/httpd internal/fault internal/access internal/cert scep",
-	"internal/httpd/console": "internal/httpd internal/httpd/admin internal/fault internal/access internal/seal",
+	"internal/httpd/console": "internal/httpd internal/httpd/admin internal/fault internal/access internal/seal internal/directory pfxconnector",
 	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",
 
 	"internal/phone":  "",

@@ -52,6 +52,9 @@ type Store interface {
 	// Users lists at most limit users, ordered by address, those whose address
 	// follows after; empty, never nil.
 	Users(ctx context.Context, after string, limit int) ([]subject.User, error)
+	// Search lists as Users does those whose name, address or UPN has text in
+	// it, in whatever case.
+	Search(ctx context.Context, text, after string, limit int) ([]subject.User, error)
 	// GroupSaved inserts the group, or replaces the members of the one with
 	// the same name, and gives its id.
 	GroupSaved(ctx context.Context, name string, members []subject.UserID, e journal.Entry) (subject.GroupID, error)
@@ -134,6 +137,12 @@ func (s *Service) User(ctx context.Context, key string) (subject.User, error) {
 // follows after, which is "" for the first.
 func (s *Service) Users(ctx context.Context, after string, limit int) ([]subject.User, error) {
 	return s.store.Users(ctx, after, limit)
+}
+
+// Search lists as Users does those whose name, address or UPN has text in it, in
+// whatever case.
+func (s *Service) Search(ctx context.Context, text, after string, limit int) ([]subject.User, error) {
+	return s.store.Search(ctx, text, after, limit)
 }
 
 // SetGroup makes the group of that name have exactly these members, and makes

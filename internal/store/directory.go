@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -208,7 +209,26 @@ const userPage = selectUser + ` WHERE mail > ? ORDER BY mail LIMIT ?`
 
 // Users implements [directory.Store].
 func (s Directory) Users(ctx context.Context, after string, limit int) ([]subject.User, error) {
-	list, err := all(ctx, s.db.read, scanUser, userPage, after, limit)
+	return s.listed(ctx, userPage, after, limit)
+}
+
+// userSearch looks at every user: people search, programs do not.
+//
+// Quirk: SQLite's LOWER leaves all but ASCII alone, so the text is also looked
+// for as it is.
+const userSearch = selectUser + ` WHERE mail > ?
+	AND (LOWER(name) LIKE ? ESCAPE '!' OR name LIKE ? ESCAPE '!' OR mail LIKE ? ESCAPE '!' OR LOWER(upn) LIKE ? ESCAPE '!') ORDER BY mail LIMIT ?`
+
+// Search implements [directory.Store].
+func (s Directory) Search(ctx context.Context, text, after string, limit int) ([]subject.User, error) {
+	as := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text) + "%"
+	lower := strings.ToLower(as)
+	return s.listed(ctx, userSearch, after, lower, as, lower, lower, limit)
+}
+
+// listed gives the users of a query, whole.
+func (s Directory) listed(ctx context.Context, query string, values ...any) ([]subject.User, error) {
+	list, err := all(ctx, s.db.read, scanUser, query, values...)
 	if err != nil {
 		return nil, fmt.Errorf("listing users: %w", err)
 	}

@@ -137,6 +137,16 @@ type fakeIssuing struct {
 	issuer  string // in place of our own
 }
 
+// fakeFigures has some of each.
+type fakeFigures struct{}
+
+func (fakeFigures) Counts(context.Context) (admin.Counts, error) {
+	return admin.Counts{Users: 2, Keys: 3, Devices: map[string]int{"enrolled": 1}, Requests: 4, Failed: 5, MailsFailed: 6, Overdue: 7,
+		SealWaits: time.Now().Add(-time.Hour), BackedUp: time.Now().Add(-time.Hour),
+		Ends: map[string]time.Time{"push": time.Now().Add(20 * 24 * time.Hour), "tls": time.Now().Add(20 * 24 * time.Hour),
+			"smime": time.Now().Add(80 * 24 * time.Hour), "root": time.Now().Add(1000 * 24 * time.Hour), "ocsp smime": time.Now().Add(time.Hour)}}, nil
+}
+
 var waiting = scep.Request{ID: "r-1", State: scep.RequestOpen, Created: at, Expires: at.Add(time.Hour), Transaction: "T",
 	Grant: scep.Grant{Profile: "p", Names: ca.Names{CommonName: "Alice"}}}
 
@@ -304,6 +314,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	config := admin.Config{Users: w.users, Tokens: w.tokens, Now: now,
 		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
+		Overview:    fakeFigures{},
 		Rollovers:   rollover.New(rollover.Config{Store: db.Rollover(), Lines: []rollover.Line{{Name: "root"}}, Log: slog.New(slog.DiscardHandler), Now: now}), PlainURL: "http://x:8080"}
 	if w.mails = mails; mails != nil {
 		config.Mails = mails

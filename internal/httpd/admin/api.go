@@ -44,6 +44,7 @@ type Config struct {
 	PlainURL    string             // of the listener without TLS, no slash at its end; empty: none
 	Authorities func() []Authority // in the order to list them
 	Rollovers   Rollovers
+	Overview    Figures
 	Ending      <-chan struct{} // closed when the server stops: streams end; nil for never
 	Now         func() time.Time
 }
@@ -59,7 +60,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Now == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()
@@ -75,6 +76,7 @@ func (a *API) build() *API {
 	a.publication()
 	a.policies()
 	a.status()
+	a.overview()
 	a.authorities()
 	a.certificates()
 	a.requests()

@@ -16,6 +16,12 @@ import (
 // Users lists the users.
 func (c *Client) Users(ctx context.Context) ([]User, error) { return items[User](ctx, c, "/users") }
 
+// UserPart is that part of the users whose name, address or UPN has search in it
+// which follows after, of 50 at most; next is where it goes on, empty at the end.
+func (c *Client) UserPart(ctx context.Context, search, after string) (part []User, next string, err error) {
+	return partial[User](ctx, c, "/users", after, "search", search)
+}
+
 // AddUser adds a user.
 func (c *Client) AddUser(ctx context.Context, u NewUser) (User, error) {
 	return send[User](ctx, c, http.MethodPost, "/users", u)
@@ -124,6 +130,12 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 // Journal lists at most limit things that were done, newest first.
 func (c *Client) Journal(ctx context.Context, limit int, user, device string) ([]Entry, error) {
 	return atMost[Entry](ctx, c, limit, "/journal", "user", user, "device", device)
+}
+
+// JournalPart is that part of the journal which follows after, of 50 lines at
+// most; next is where it goes on, empty at the end.
+func (c *Client) JournalPart(ctx context.Context, user, after string) (part []Entry, next string, err error) {
+	return partial[Entry](ctx, c, "/journal", after, "user", user)
 }
 
 // Apply makes users, groups and policies be as the documents say.

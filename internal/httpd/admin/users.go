@@ -22,6 +22,8 @@ type Users interface {
 	// Users lists at most limit, ordered by address, those whose address
 	// follows after; never nil.
 	Users(ctx context.Context, after string, limit int) ([]subject.User, error)
+	// Search lists as Users does those whose name, address or UPN has text in it.
+	Search(ctx context.Context, text, after string, limit int) ([]subject.User, error)
 	// Update replaces the properties of a user who is still as was says.
 	Update(ctx context.Context, by journal.Actor, was, u subject.User) (subject.User, error)
 	// SetGroup makes the group have exactly these members.
@@ -160,12 +162,20 @@ func (a *API) users() {
 		faults: []*fault.Error{directory.ErrUserUnknown, directory.ErrUserName}}, a.setGroup)
 }
 
-func (a *API) listUsers(ctx context.Context, _ journal.Actor, in *Part) (*body[list[User]], error) {
+func (a *API) listUsers(ctx context.Context, _ journal.Actor, in *struct {
+	Part
+	Search string `query:"search" maxLength:"200" doc:"Only those whose name, address or UPN has this in it, in whatever case"`
+}) (*body[list[User]], error) {
 	after, err := in.text()
 	if err != nil {
 		return nil, err
 	}
-	users, err := a.Users.Users(ctx, after, in.Limit+1)
+	var users []subject.User
+	if in.Search == "" {
+		users, err = a.Users.Users(ctx, after, in.Limit+1)
+	} else {
+		users, err = a.Users.Search(ctx, in.Search, after, in.Limit+1)
+	}
 	if err != nil {
 		return nil, err
 	}

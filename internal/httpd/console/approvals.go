@@ -30,7 +30,15 @@ func (v visit) approval() error {
 	if err != nil {
 		return err
 	}
-	return v.page("approval", "Certificate request", "approvals", map[string]any{"R": r, "Barred": v.barred(r)})
+	user, err := v.who(r.UserID)
+	if err != nil {
+		return err
+	}
+	decider, err := v.who(r.Decider)
+	if err != nil {
+		return err
+	}
+	return v.page("approval", "Certificate request", "approvals", map[string]any{"R": r, "User": user, "Decider": decider, "Barred": v.barred(r)})
 }
 
 // barred says why the caller is not offered to decide; empty when he is. The API

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/signet-mdm/signet/internal/directory"
+	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 )
 
@@ -30,7 +32,10 @@ func (v visit) certificates() error {
 		f.User = look
 	}
 	list, next, err := v.api.CertificatePart(v.r.Context(), f, v.asked("after"))
-	if err != nil {
+	switch {
+	case look != "" && fault.Code(told(err)) == directory.ErrUserUnknown.Code && v.may("listUsers"):
+		return v.to("users?" + url.Values{"q": {look}}.Encode()) // a part of a name, perhaps
+	case err != nil:
 		return err
 	}
 	return v.page("certificates", "Certificates", "certificates", map[string]any{
@@ -53,8 +58,12 @@ func (v visit) certificate() error {
 	if err != nil {
 		return err
 	}
+	user, err := v.who(c.User)
+	if err != nil {
+		return err
+	}
 	return v.page("certificate", "Certificate", "certificates", map[string]any{
-		"C": c, "Revoke": c.State == "good" && v.may("revoke")})
+		"C": c, "User": user, "Revoke": c.State == "good" && v.may("revoke")})
 }
 
 // askRevoke says what comes of it before anything does.

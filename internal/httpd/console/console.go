@@ -21,6 +21,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
@@ -42,12 +43,13 @@ type API interface {
 	Permission(operation string) httpd.Permission
 }
 
-// Config is what the console is about. All but House is required.
+// Config is what the console is about. All but PKI and House is required.
 type Config struct {
 	API      API
 	Inside   admin.Inside // the way into API
 	Tokens   httpd.Tokens // by which people sign in
 	Sessions Sessions
+	PKI      string // address below which what CAs publish is fetched, no slash at its end
 	House    httpd.House
 }
 
@@ -66,7 +68,7 @@ func Area(c Config) httpd.Area {
 	p := console{c, httpd.NewPages(web, c.House)}
 	return httpd.Area{Guard: p.guard, Render: p.fail, Routes: []httpd.Route{
 		{Method: http.MethodGet, Path: "/console", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: toHome},
-		{Method: http.MethodGet, Path: Path, Permission: access.ConsoleUse, MaxBody: httpd.NoBody, Handle: p.with(visit.home)},
+		p.get("", "overview", visit.home),
 		{Method: http.MethodGet, Path: signInPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.askSignIn},
 		{Method: http.MethodPost, Path: signInPath, Permission: httpd.Anyone, MaxBody: maxForm, Handle: p.signIn},
 		p.get("certificates", "listCertificates", visit.certificates),
@@ -77,6 +79,11 @@ func Area(c Config) httpd.Area {
 		p.get("approvals/{request}", "getRequest", visit.approval),
 		p.post("approvals/{request}/approve", "approveRequest", visit.approve),
 		p.post("approvals/{request}/deny", "denyRequest", visit.deny),
+		p.get("users", "listUsers", visit.users),
+		p.get("users/{user}", "getUser", visit.user),
+		p.get("devices/{device}", "getDevice", visit.device),
+		p.get("authorities", "listAuthorities", visit.authorities),
+		p.get("audit", "journal", visit.audit),
 		{Method: http.MethodPost, Path: signOutPath, Permission: access.ConsoleUse, MaxBody: maxForm, Handle: p.signOut},
 	}}
 }
@@ -140,6 +147,20 @@ func (v visit) page(name, title, here string, data any) error {
 	return v.html.Write(v.w, http.StatusOK, name, httpd.View{Title: title, Nav: v.menu(here), Data: data})
 }
 
+// who gives the user of an id, to show his name; without one to a caller who may
+// not see users, and of one who is not there.
+func (v visit) who(id string) (admin.User, error) {
+	none := admin.User{ID: id}
+	if id == "" || !v.may("getUser") {
+		return none, nil
+	}
+	u, err := v.api.User(v.r.Context(), id)
+	if f, ok := errors.AsType[*admin.Failure](err); ok && f.Code == directory.ErrUserUnknown.Code {
+		return none, nil
+	}
+	return u.User, err
+}
+
 // to leads on to another page, after something was done.
 func (v visit) to(path string) error {
 	http.Redirect(v.w, v.r, Path+path, http.StatusSeeOther)
@@ -176,8 +197,11 @@ type menu struct {
 func (v visit) menu(here string) menu {
 	m := menu{Entries: []entry{{"Home", Path, here == ""}}, Role: string(v.by.Role), SignOut: signOutPath}
 	for _, e := range []struct{ title, path, operation string }{
+		{"Users", "users", "listUsers"},
 		{"Certificates", "certificates", "listCertificates"},
 		{"Approvals", "approvals", "listRequests"},
+		{"CAs", "authorities", "listAuthorities"},
+		{"Audit", "audit", "journal"},
 	} {
 		if v.may(e.operation) {
 			m.Entries = append(m.Entries, entry{e.title, Path + e.path, here == e.path})

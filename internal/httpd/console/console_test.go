@@ -14,6 +14,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,8 @@ import (
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
 )
@@ -91,6 +94,21 @@ type (
 	rollovers  struct{ admin.Rollovers }
 )
 
+func (devices) DevicePage(context.Context, mdm.Query) ([]mdm.Device, error) {
+	return []mdm.Device{{Device: subject.Device{ID: "d-1", Name: nasty, Model: nasty}, State: mdm.Enrolled}}, nil
+}
+
+func (keys) List(context.Context, subject.User) ([]pfxconnector.Item, error) {
+	return []pfxconnector.Item{{Subject: nasty, Issuer: nasty, Undelivered: nasty}}, nil
+}
+
+// counts has something to say.
+type counts struct{}
+
+func (counts) Counts(context.Context) (admin.Counts, error) {
+	return admin.Counts{Users: 3, Requests: 1, BackedUp: time.Now(), Devices: map[string]int{"enrolled": 1}}, nil
+}
+
 // world is a server with real tokens, sessions, users and journal.
 type world struct {
 	t       *testing.T
@@ -115,7 +133,7 @@ func newWorld(t *testing.T) *world {
 	w.access = access.New(db.Access(), func() time.Time { return w.now })
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
 	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Devices: devices{}, Keys: keys{}, Issuing: w.issuing, Policies: policies{},
-		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{},
+		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	srv := httptest.NewTLSServer(httpd.NewSite(log, nil, httpd.Static(), console.Area(console.Config{
@@ -346,6 +364,41 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// Each role sees in the menu what it may open, and nothing of the rest where it
+// could be seen beside.
+func TestMenu(t *testing.T) {
+	w := newWorld(t)
+	u, err := w.users.Add(t.Context(), journal.Worker("test"), subject.User{Mail: "carol@example.com", Name: "Carol"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := []string{"users", "certificates", "approvals", "authorities", "audit"}
+	for role, may := range map[access.Role][]string{
+		access.Admin: pages, access.Auditor: pages, access.Helpdesk: {"users"}, access.Approver: {"users", "approvals", "audit"},
+	} {
+		b, _ := w.signedIn(role, "")
+		_, home := b.get("/console/")
+		_, user := b.get("/console/users/" + string(u.ID))
+		for _, page := range pages {
+			want := slices.Contains(may, page)
+			if got := strings.Contains(home, `<a href="/console/`+page+`"`); got != want {
+				t.Errorf("%s: %s in the menu: got %v", role, page, got)
+			}
+			if res, _ := b.get("/console/" + page); (res.StatusCode == http.StatusOK) != want {
+				t.Errorf("%s: %s: got %s", role, page, res.Status)
+			}
+		}
+		for part, page := range map[string]string{"Certificates issued here": "certificates", "History": "audit"} {
+			if strings.Contains(user, part) != slices.Contains(may, page) {
+				t.Errorf("%s: %q on the page of a user", role, part)
+			}
+		}
+		if got := strings.Contains(user, "Imported certificates"); got != (role == access.Admin || role == access.Auditor) {
+			t.Errorf("%s: imported certificates: got %v", role, got)
+		}
+	}
+}
+
 // Nobody approves in his own name: he is not offered to, and the API refuses.
 func TestOwnRequest(t *testing.T) {
 	w := newWorld(t)
@@ -455,10 +508,15 @@ func TestNames(t *testing.T) {
 	if _, err := w.users.Add(t.Context(), journal.Worker("test"), subject.User{Mail: "n@example.com", UPN: "n@example.com", Name: `<script>alert(1)</script>`}); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/console/certificates", w.certificate(), w.certificate() + "/revoke", "/console/approvals", "/console/approvals/r-1",
+	u, err := w.users.User(t.Context(), "n@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/console/", "/console/users", "/console/users?" + url.Values{"q": {"<script>"}}.Encode(), "/console/users/" + string(u.ID),
+		"/console/audit", "/console/authorities", "/console/audit?" + url.Values{"user": {nasty}}.Encode(), "/console/certificates", w.certificate(), w.certificate() + "/revoke", "/console/approvals", "/console/approvals/r-1",
 		"/console/certificates?" + url.Values{"user": {nasty}, "state": {"good"}}.Encode()} {
 		_, page := b.get(path)
-		if strings.Contains(page, "<script>") || strings.Contains(page, "<img") || strings.Count(page, "<script ") != 1 {
+		if strings.Contains(page, "<script>") || len(page) < 500 || strings.Contains(page, "<img") || strings.Count(page, "<script ") != 1 {
 			t.Errorf("%s: a name became markup:\n%s", path, page)
 		}
 	}
@@ -478,7 +536,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q: got %s to %q", q, res.Status, res.Header.Get("Location"))
 		}
 	}
-	for path, want := range map[string]int{"/console/certificates?q=nobody@example.com": 404, "/console/certificates/" + strings.Repeat("0", 64): 404,
+	for path, want := range map[string]int{"/console/certificates?q=nobody": 303, "/console/certificates/" + strings.Repeat("0", 64): 404,
 		"/console/certificates?state=nonsense": 400, "/console/certificates?after=nonsense": 400, "/console": 301, "/console/none": 404} {
 		if res, _ := b.get(path); res.StatusCode != want {
 			t.Errorf("%s: got %s, want %d", path, res.Status, want)

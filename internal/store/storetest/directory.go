@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -139,6 +140,37 @@ func testDirectory(t *testing.T, open Open) {
 		}
 		if list, err := db.Directory().Users(t.Context(), "", 10); err != nil || len(list) != 1 {
 			t.Errorf("after the refusals: %d users, %v; want 1", len(list), err)
+		}
+	})
+
+	t.Run("a user is found by a part of his name, address or UPN", func(t *testing.T) {
+		db := open(t)
+		for _, u := range []subject.User{
+			{Mail: "alice@example.com", UPN: "Al@corp.example", Name: "Alice Ünger"},
+			{Mail: "b_b@example.com", UPN: "b_b@example.com", Name: "100% Bob!"},
+			{Mail: "carol@example.com", UPN: "carol@example.com", Name: "Carol"},
+		} {
+			u.ID, u.CreatedAt = subject.NewUserID(), at
+			if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserAdded)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct{ text, after, want string }{
+			{"ALICE", "", "alice"}, {"corp", "", "alice"}, {"Ünger", "", "alice"}, {"0%", "", "b_b"}, {"b!", "", "b_b"}, {"b_b@", "", "b_b"},
+			{"a_i", "", ""}, {"%", "", "b_b"}, {"example", "alice@example.com", "b_b carol"}, {"'", "", ""},
+		} {
+			list, err := db.Directory().Search(t.Context(), c.text, c.after, 10)
+			var got []string
+			for _, u := range list {
+				name, _, _ := strings.Cut(u.Mail, "@")
+				got = append(got, name)
+			}
+			if err != nil || strings.Join(got, " ") != c.want {
+				t.Errorf("%q after %q: got %q, %v; want %q", c.text, c.after, got, err, c.want)
+			}
+		}
+		if list, err := db.Directory().Search(t.Context(), "example", "", 2); err != nil || len(list) != 2 {
+			t.Errorf("at most two: got %d, %v", len(list), err)
 		}
 	})
 
