@@ -45,10 +45,15 @@ func (s *server) operations() httpd.Area {
 	}}
 }
 
+// counting is what is counted in the database, for the metrics and the API.
+func (s *server) counting() counting {
+	return counting{s.db.Operations(), s.db.Operations(), terms{s, s.scep.Profiles}}
+}
+
 // watch adds what is read when somebody asks.
 func (s *server) watch() {
 	s.metrics.Watch(metrics.Watched{
-		Source: counting{s.db.Operations(), s.db.Operations(), terms{s, s.scep.Profiles}}, CRLLife: ca.CRLLife, Usable: s.ring.SelfTest, Now: time.Now,
+		Source: s.counting(), CRLLife: ca.CRLLife, Usable: s.ring.SelfTest, Now: time.Now,
 		Expiries: s.expiries,
 		Space:    func() (free, size uint64, err error) { return disk.Space(s.cfg.Data) },
 	})

@@ -148,7 +148,7 @@ func (s *server) api() *admin.API {
 		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Push: s.push, Jobs: s.jobs, Ending: s.ending,
 		Backups: backups{s, new(sync.Mutex)},
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities, Rollovers: rollovers{s.rollover, s}, Now: time.Now,
-		Overview: figures{counting{s.db.Operations(), s.db.Operations(), terms{s, s.scep.Profiles}}, s},
+		Overview: figures{s.counting(), s},
 	}
 	if s.outbox != nil {
 		c.Mails = s.outbox

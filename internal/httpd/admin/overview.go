@@ -67,7 +67,7 @@ func (a *API) showOverview(ctx context.Context, _ journal.Actor, _ *struct{}) (*
 	if err != nil {
 		return nil, err
 	}
-	out := Overview{Users: c.Users, Keys: c.Keys, Devices: map[string]int{}, Requests: c.Requests, Attention: c.attention(time.Now())}
+	out := Overview{Users: c.Users, Keys: c.Keys, Devices: map[string]int{}, Requests: c.Requests, Attention: c.attention(a.Now())}
 	for state, n := range c.Devices {
 		out.Devices[state] = n
 	}
