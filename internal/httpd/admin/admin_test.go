@@ -142,9 +142,9 @@ type fakeFigures struct{}
 
 func (fakeFigures) Counts(context.Context) (admin.Counts, error) {
 	return admin.Counts{Users: 2, Keys: 3, Devices: map[string]int{"enrolled": 1}, Requests: 4, Failed: 5, MailsFailed: 6, Overdue: 7,
-		SealWaits: time.Now().Add(-time.Hour), BackedUp: time.Now().Add(-time.Hour),
-		Ends: map[string]time.Time{"push": time.Now().Add(20 * 24 * time.Hour), "tls": time.Now().Add(20 * 24 * time.Hour),
-			"smime": time.Now().Add(80 * 24 * time.Hour), "root": time.Now().Add(1000 * 24 * time.Hour), "ocsp smime": time.Now().Add(time.Hour)}}, nil
+		SealWaits: at.Add(-time.Hour), BackedUp: at.Add(-time.Hour),
+		Ends: map[string]time.Time{"push": at.Add(20 * 24 * time.Hour), "tls": at.Add(20 * 24 * time.Hour),
+			"smime": at.Add(80 * 24 * time.Hour), "root": at.Add(1000 * 24 * time.Hour), "ocsp smime": at.Add(time.Hour)}}, nil
 }
 
 var waiting = scep.Request{ID: "r-1", State: scep.RequestOpen, Created: at, Expires: at.Add(time.Hour), Transaction: "T",
