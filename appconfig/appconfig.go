@@ -21,7 +21,7 @@ import (
 // What can be wrong with a document. The message says where and what.
 var (
 	ErrDocument = fault.New(fault.Invalid, "policy_document_invalid",
-		"The file is no list of documents.", "Each document begins with kind: Policy, User or Group; --- stands between two.")
+		"The file is no list of documents.", "Each document begins with kind: Policy, CertificateProfile, User or Group; --- stands between two.")
 	ErrSetting = fault.New(fault.Invalid, "policy_setting_unknown",
 		"There is no such setting.", "See docs/policies.md for the list.")
 	ErrValue = fault.New(fault.Invalid, "policy_value_invalid",

@@ -3,6 +3,7 @@ package scep
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -177,9 +178,8 @@ func usageName(oid string) string {
 
 // facts are the lines of a difference.
 func (p Profile) facts() map[string]string {
-	steps, _ := dnText{p.Subject, p.DirectorySubject}.MarshalYAML()
 	m := map[string]string{
-		"for": p.Use.String(), "issuer": p.Issuer, "subject": fmt.Sprint(steps), "validity": spanText(p.Life), "renew_within": p.renewText(),
+		"for": p.Use.String(), "issuer": p.Issuer, "subject": p.subjectText(), "validity": spanText(p.Life), "renew_within": p.renewText(),
 		"san.mail": strings.Join(p.Mail, ", "), "san.upn": strings.Join(p.UPN, ", "), "san.dns": strings.Join(p.Hosts, ", "),
 		"san.uri": strings.Join(p.URIs, ", "), "policy": p.Policy, "key": describeKeys(p.Keys), "crl": yes(!p.NoCRL), "aia": yes(!p.NoAIA),
 		"challenge_life": spanText(p.ChallengeLife), "approval": yes(p.Approval), "legacy": yes(p.Legacy), "names": "ignore", "device": "any", "validator": cmp.Or(p.Validator, noValidator),
@@ -201,6 +201,21 @@ func (p Profile) facts() map[string]string {
 		m["device"] = "required"
 	}
 	return m
+}
+
+// subjectText is the subject as a document may have it, in one line.
+func (p Profile) subjectText() string {
+	subject, _ := dnText{p.Subject, p.DirectorySubject}.MarshalYAML()
+	if text, ok := subject.(string); ok {
+		return text
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b) // JSON is YAML, too
+	e.SetEscapeHTML(false)
+	if err := e.Encode(subject); err != nil {
+		panic(fmt.Sprintf("scep: writing the subject of certificate profile %s: %v", p.Name, err)) // texts and lists of them
+	}
+	return strings.TrimSpace(b.String())
 }
 
 func yes(b bool) string { return strconv.FormatBool(b) }

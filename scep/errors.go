@@ -5,7 +5,7 @@ import "github.com/signet-mdm/signet/internal/fault"
 // What cannot be answered by a CertRep.
 var (
 	ErrProfileUnknown = fault.New(fault.NotFound, "scep_profile_unknown",
-		"There is no such certificate profile.", "The SCEP address ends with the profile's name.")
+		"There is no such certificate profile.", "signet scep profiles lists them; the SCEP address ends with the name.")
 	ErrIssuerUnknown = fault.New(fault.NotFound, "scep_issuer_unknown",
 		"There is no such certification authority.", "")
 	ErrCRLUnknown = fault.New(fault.NotFound, "scep_crl_unknown",

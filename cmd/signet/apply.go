@@ -19,10 +19,10 @@ func (a *app) applyCommand() *cobra.Command {
 	var dryRun bool
 	c := &cobra.Command{
 		Use:   "apply [-f] FILE",
-		Short: "Make policies, users and groups be as a file says",
-		Long: `Applies a file of YAML or JSON documents, each a Policy, a User or a Group, and
-shows what that changes. What the file does not name stays as it is; applying
-the same file again changes nothing.`,
+		Short: "Make policies, certificate profiles, users and groups be as a file says",
+		Long: `Applies a file of YAML or JSON documents, each a Policy, a CertificateProfile, a
+User or a Group, and shows what that changes. What the file does not name stays
+as it is; applying the same file again changes nothing.`,
 		Example: "  signet apply -f policies.yaml --dry-run\n  signet apply -f - < policies.yaml",
 		Args:    takes("[FILE]"),
 		RunE: func(c *cobra.Command, args []string) error {

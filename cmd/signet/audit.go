@@ -39,7 +39,7 @@ func (a *app) auditList() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&limit, "limit", 50, "how many, at most")
+	f.IntVar(&limit, "limit", 50, "at most `N`")
 	f.StringVar(&user, "user", "", "only what is about `USER`")
 	f.StringVar(&device, "device", "", "only what is about the device with that `ID`")
 	return c

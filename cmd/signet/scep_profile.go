@@ -36,10 +36,10 @@ with Signet; documents change them and add others.`,
 			if err != nil {
 				return err
 			}
-			return showTable(a, list, []string{"name", "for", "issuer", "days", ""}, func(p admin.CertificateProfile) []string {
+			return showTable(a, list, []string{"name", "for", "issuer", "days", "shipped"}, func(p admin.CertificateProfile) []string {
 				shipped := ""
 				if p.Shipped {
-					shipped = "shipped"
+					shipped = "yes"
 				}
 				return []string{p.Name, p.For, p.Issuer, strconv.Itoa(p.Days), shipped}
 			})

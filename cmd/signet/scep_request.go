@@ -45,7 +45,7 @@ request waits for a week.`,
 	f := c.Flags()
 	f.StringVar(&user, "user", "", "only those for `USER`, by address, UPN or id")
 	f.StringVar(&state, "state", "", "only those in `STATE`: open, approved, upstream, issued, denied, void or expired")
-	f.IntVar(&limit, "limit", 100, "how many at most")
+	f.IntVar(&limit, "limit", 100, "at most `N`")
 	return c
 }
 

@@ -25,7 +25,8 @@ func (a *app) tokenCreate() *cobra.Command {
 		Long: `Makes an API token and prints it on standard output, this once. The roles:
 
   admin     everything but approving
-  helpdesk  sees users and devices, and asks devices again; does not invite
+  helpdesk  sees users and devices, asks devices again, and invites where links
+            go by mail
   auditor   reads everything, changes nothing
   approver  decides on what needs approval; it needs --user, because a person
             answers for that, and nobody approves what is in his own name`,

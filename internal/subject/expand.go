@@ -11,7 +11,7 @@ import (
 // Failures of template expansion.
 var (
 	ErrVariableUnknown = fault.New(fault.Invalid, "variable_unknown",
-		"The template names a variable that does not exist.", "See docs/policies.md for the list.")
+		"The template names a variable that does not exist.", "docs/policies.md and, for certificate profiles, docs/certificates.md have the lists.")
 	ErrVariableEmpty = fault.New(fault.Invalid, "variable_empty",
 		"The template names a variable that has no value here.", "Fill in that property of the user or device.")
 	ErrTemplate = fault.New(fault.Invalid, "template_invalid",

@@ -7,7 +7,7 @@ import (
 )
 
 // requestStates are how a request can stand.
-var requestStates = []string{"open", "approved", "issued", "denied", "void", "expired"}
+var requestStates = []string{"open", "approved", "upstream", "issued", "denied", "void", "expired"}
 
 // approvals lists the requests that a person decides on; those that wait, unless
 // others are asked for.
