@@ -106,7 +106,7 @@ type Log struct {
 
 // Console is the administrators' pages.
 type Console struct {
-	On bool `toml:"on" default:"true" doc:"Whether the role admin serves the administrators' pages under /console/, on the HTTPS listener as the API."`
+	On bool `toml:"on" default:"true" doc:"Whether the role admin serves the administrators' pages under /admin/, on the HTTPS listener as the API."`
 }
 
 // Limits bound what strangers and broken clients can cost.

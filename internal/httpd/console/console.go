@@ -31,7 +31,7 @@ import (
 var web embed.FS
 
 // Path is where the console begins.
-const Path = "/console/"
+const Path = "/admin/"
 
 // maxForm bounds forms.
 const maxForm = 4 << 10
@@ -67,7 +67,7 @@ func Area(c Config) httpd.Area {
 	c.Tokens = httpd.Bounded(c.Tokens)
 	p := console{c, httpd.NewPages(web, c.House)}
 	return httpd.Area{Guard: p.guard, Render: p.fail, Routes: []httpd.Route{
-		{Method: http.MethodGet, Path: "/console", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: toHome},
+		{Method: http.MethodGet, Path: "/admin", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: toHome},
 		p.get("", "overview", visit.home),
 		{Method: http.MethodGet, Path: signInPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.askSignIn},
 		{Method: http.MethodPost, Path: signInPath, Permission: httpd.Anyone, MaxBody: maxForm, Handle: p.signIn},

@@ -199,7 +199,7 @@ func (w *world) signedIn(role access.Role, name string) (browser, access.Token) 
 	w.t.Helper()
 	token, secret := w.token(role, name)
 	b := w.browser()
-	if res, _ := b.post("/console/sign-in", url.Values{"token": {secret}}); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/console/" {
+	if res, _ := b.post("/admin/sign-in", url.Values{"token": {secret}}); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/admin/" {
 		w.t.Fatalf("signing in: got %s to %q", res.Status, res.Header.Get("Location"))
 	}
 	return b, token
@@ -246,7 +246,7 @@ func (b browser) post(path string, form url.Values, change ...func(*http.Request
 
 // path of the certificate that there is.
 func (w *world) certificate() string {
-	return "/console/certificates/" + w.issuing.record.Fingerprint.String()
+	return "/admin/certificates/" + w.issuing.record.Fingerprint.String()
 }
 
 func TestSignIn(t *testing.T) {
@@ -254,12 +254,12 @@ func TestSignIn(t *testing.T) {
 	token, secret := w.token(access.Admin, "")
 	b := w.browser()
 	for name, presented := range map[string]string{"nothing": "", "nonsense": nasty, "another": secret[:len(secret)-1] + "0", "its id": token.ID} {
-		res, page := b.post("/console/sign-in", url.Values{"token": {presented}})
+		res, page := b.post("/admin/sign-in", url.Values{"token": {presented}})
 		if res.StatusCode != http.StatusUnauthorized || !strings.Contains(page, "no token that is good now") || len(res.Cookies()) != 0 {
 			t.Errorf("%s: got %s with cookies %v", name, res.Status, res.Cookies())
 		}
 	}
-	res, _ := b.post("/console/sign-in", url.Values{"token": {" " + secret + "\r\n"}})
+	res, _ := b.post("/admin/sign-in", url.Values{"token": {" " + secret + "\r\n"}})
 	if res.StatusCode != http.StatusSeeOther || len(res.Cookies()) != 1 {
 		t.Fatalf("got %s with cookies %v", res.Status, res.Cookies())
 	}
@@ -270,7 +270,7 @@ func TestSignIn(t *testing.T) {
 	if strings.Contains(w.log.String(), secret) || strings.Contains(w.log.String(), c.Value) || strings.Contains(c.Value, secret) {
 		t.Error("the token or the session is in the log, or the token in the cookie")
 	}
-	res, page := b.get("/console/")
+	res, page := b.get("/admin/")
 	if res.StatusCode != http.StatusOK || !strings.Contains(page, "Certificates") {
 		t.Errorf("got %s", res.Status)
 	}
@@ -287,12 +287,12 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("journal: %+v, %v", lines, err)
 	}
 	// Another sign-in of the same window ends the session that it had.
-	again, _ := b.post("/console/sign-in", url.Values{"token": {secret}})
+	again, _ := b.post("/admin/sign-in", url.Values{"token": {secret}})
 	if again.Cookies()[0].Value == c.Value {
 		t.Error("the session is the same after another sign-in")
 	}
 	old := w.browser()
-	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/console/", nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/admin/", nil)
 	r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 	if res, _ := old.do(r); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the session before: got %s", res.Status)
@@ -306,14 +306,14 @@ func TestGuessing(t *testing.T) {
 	b := w.browser()
 	var res *http.Response
 	for range 40 {
-		if res, _ = b.post("/console/sign-in", url.Values{"token": {"signet_GUESS"}}); res.StatusCode != http.StatusUnauthorized {
+		if res, _ = b.post("/admin/sign-in", url.Values{"token": {"signet_GUESS"}}); res.StatusCode != http.StatusUnauthorized {
 			break
 		}
 	}
 	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" {
 		t.Errorf("got %s, Retry-After %q", res.Status, res.Header.Get("Retry-After"))
 	}
-	if res, _ := in.get("/console/"); res.StatusCode != http.StatusOK {
+	if res, _ := in.get("/admin/"); res.StatusCode != http.StatusOK {
 		t.Errorf("who was in: got %s", res.Status)
 	}
 }
@@ -321,7 +321,7 @@ func TestGuessing(t *testing.T) {
 // Each role may do what it may over the API, and is told so when not.
 func TestRoles(t *testing.T) {
 	w := newWorld(t)
-	revoke, approve := w.certificate()+"/revoke", "/console/approvals/r-1/approve"
+	revoke, approve := w.certificate()+"/revoke", "/admin/approvals/r-1/approve"
 	for _, c := range []struct {
 		role                             access.Role
 		name                             string
@@ -336,7 +336,7 @@ func TestRoles(t *testing.T) {
 	} {
 		w.issuing.done = nil
 		b, token := w.signedIn(c.role, c.name)
-		if res, _ := b.get("/console/certificates"); res.StatusCode != c.certificates {
+		if res, _ := b.get("/admin/certificates"); res.StatusCode != c.certificates {
 			t.Errorf("%s: certificates: got %s, want %d", c.role, res.Status, c.certificates)
 		}
 		asked, _ := b.get(revoke)
@@ -377,14 +377,14 @@ func TestMenu(t *testing.T) {
 		access.Admin: pages, access.Auditor: pages, access.Helpdesk: {"users"}, access.Approver: {"users", "approvals", "audit"},
 	} {
 		b, _ := w.signedIn(role, "")
-		_, home := b.get("/console/")
-		_, user := b.get("/console/users/" + string(u.ID))
+		_, home := b.get("/admin/")
+		_, user := b.get("/admin/users/" + string(u.ID))
 		for _, page := range pages {
 			want := slices.Contains(may, page)
-			if got := strings.Contains(home, `<a href="/console/`+page+`"`); got != want {
+			if got := strings.Contains(home, `<a href="/admin/`+page+`"`); got != want {
 				t.Errorf("%s: %s in the menu: got %v", role, page, got)
 			}
-			if res, _ := b.get("/console/" + page); (res.StatusCode == http.StatusOK) != want {
+			if res, _ := b.get("/admin/" + page); (res.StatusCode == http.StatusOK) != want {
 				t.Errorf("%s: %s: got %s", role, page, res.Status)
 			}
 		}
@@ -404,13 +404,13 @@ func TestOwnRequest(t *testing.T) {
 	w := newWorld(t)
 	b, token := w.signedIn(access.Approver, "alice")
 	w.issuing.request.Holder.User = subject.UserID(token.User)
-	if _, page := b.get("/console/approvals/r-1"); !strings.Contains(page, "in your own name") || strings.Contains(page, "/approve") {
+	if _, page := b.get("/admin/approvals/r-1"); !strings.Contains(page, "in your own name") || strings.Contains(page, "/approve") {
 		t.Errorf("got %s", page)
 	}
-	if res, page := b.post("/console/approvals/r-1/approve", nil); res.StatusCode != http.StatusForbidden || !strings.Contains(page, "in his own name") {
+	if res, page := b.post("/admin/approvals/r-1/approve", nil); res.StatusCode != http.StatusForbidden || !strings.Contains(page, "in his own name") {
 		t.Errorf("got %s %s", res.Status, page)
 	}
-	if res, _ := b.post("/console/approvals/r-1/deny", url.Values{"reason": {"no such laptop"}}); res.StatusCode != http.StatusSeeOther {
+	if res, _ := b.post("/admin/approvals/r-1/deny", url.Values{"reason": {"no such laptop"}}); res.StatusCode != http.StatusSeeOther {
 		t.Errorf("denying: got %s", res.Status)
 	}
 	if got := strings.Join(w.issuing.done, ", "); got != "deny no such laptop" {
@@ -431,8 +431,8 @@ func TestOtherSites(t *testing.T) {
 			r.Header.Set("Origin", "https://evil.example.net")
 		},
 	} {
-		for path, form := range map[string]url.Values{w.certificate() + "/revoke": {"reason": {"keyCompromise"}}, "/console/approvals/r-1/deny": {},
-			"/console/sign-in": {"token": {secret}}, "/console/sign-out": {}} {
+		for path, form := range map[string]url.Values{w.certificate() + "/revoke": {"reason": {"keyCompromise"}}, "/admin/approvals/r-1/deny": {},
+			"/admin/sign-in": {"token": {secret}}, "/admin/sign-out": {}} {
 			if res, page := b.post(path, form, from); res.StatusCode != http.StatusForbidden || !strings.Contains(page, "cross_origin") || len(res.Cookies()) != 0 {
 				t.Errorf("%s from %s: got %s", path, name, res.Status)
 			}
@@ -441,7 +441,7 @@ func TestOtherSites(t *testing.T) {
 	if len(w.issuing.done) != 0 {
 		t.Errorf("done: %q", w.issuing.done)
 	}
-	if res, _ := b.get("/console/"); res.StatusCode != http.StatusOK {
+	if res, _ := b.get("/admin/"); res.StatusCode != http.StatusOK {
 		t.Errorf("the session has ended: %s", res.Status)
 	}
 }
@@ -454,7 +454,7 @@ func TestSessionEnds(t *testing.T) {
 		"day": func(w *world, b browser, _ access.Token) {
 			for range 8*6 - 1 {
 				w.now = w.now.Add(10 * time.Minute)
-				if res, _ := b.get("/console/"); res.StatusCode != http.StatusOK {
+				if res, _ := b.get("/admin/"); res.StatusCode != http.StatusOK {
 					t.Fatalf("in use: got %s", res.Status)
 				}
 			}
@@ -478,7 +478,7 @@ func TestSessionEnds(t *testing.T) {
 		"signed out": func(w *world, b browser, _ access.Token) {
 			at, _ := url.Parse(w.url)
 			before := b.http.Jar.Cookies(at)
-			if res, _ := b.post("/console/sign-out", nil); res.StatusCode != http.StatusSeeOther {
+			if res, _ := b.post("/admin/sign-out", nil); res.StatusCode != http.StatusSeeOther {
 				t.Fatalf("signing out: got %s", res.Status)
 			}
 			if len(b.http.Jar.Cookies(at)) != 0 {
@@ -490,12 +490,12 @@ func TestSessionEnds(t *testing.T) {
 		w := newWorld(t)
 		b, token := w.signedIn(access.Approver, "bob")
 		end(w, b, token)
-		for _, path := range []string{"/console/", "/console/approvals", "/console/approvals/r-1"} {
+		for _, path := range []string{"/admin/", "/admin/approvals", "/admin/approvals/r-1"} {
 			if res, page := b.get(path); res.StatusCode != http.StatusUnauthorized || !strings.Contains(page, "Sign in to the console") {
 				t.Errorf("%s: %s: got %s", name, path, res.Status)
 			}
 		}
-		if res, _ := b.post("/console/approvals/r-1/approve", nil); res.StatusCode != http.StatusUnauthorized || len(w.issuing.done) != 0 {
+		if res, _ := b.post("/admin/approvals/r-1/approve", nil); res.StatusCode != http.StatusUnauthorized || len(w.issuing.done) != 0 {
 			t.Errorf("%s: approving: got %s, done %q", name, res.Status, w.issuing.done)
 		}
 	}
@@ -512,9 +512,9 @@ func TestNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/console/", "/console/users", "/console/users?" + url.Values{"q": {"<script>"}}.Encode(), "/console/users/" + string(u.ID),
-		"/console/audit", "/console/authorities", "/console/audit?" + url.Values{"user": {nasty}}.Encode(), "/console/certificates", w.certificate(), w.certificate() + "/revoke", "/console/approvals", "/console/approvals/r-1",
-		"/console/certificates?" + url.Values{"user": {nasty}, "state": {"good"}}.Encode()} {
+	for _, path := range []string{"/admin/", "/admin/users", "/admin/users?" + url.Values{"q": {"<script>"}}.Encode(), "/admin/users/" + string(u.ID),
+		"/admin/audit", "/admin/authorities", "/admin/audit?" + url.Values{"user": {nasty}}.Encode(), "/admin/certificates", w.certificate(), w.certificate() + "/revoke", "/admin/approvals", "/admin/approvals/r-1",
+		"/admin/certificates?" + url.Values{"user": {nasty}, "state": {"good"}}.Encode()} {
 		_, page := b.get(path)
 		if strings.Contains(page, "<script>") || len(page) < 500 || strings.Contains(page, "<img") || strings.Count(page, "<script ") != 1 {
 			t.Errorf("%s: a name became markup:\n%s", path, page)
@@ -532,12 +532,12 @@ func TestFind(t *testing.T) {
 		colons.WriteString(strings.ToUpper(sha[i:i+2]) + ":")
 	}
 	for _, q := range []string{sha, " " + sha, strings.TrimSuffix(colons.String(), ":")} {
-		if res, _ := b.get("/console/certificates?" + url.Values{"q": {q}}.Encode()); res.Header.Get("Location") != "/console/certificates/"+sha {
+		if res, _ := b.get("/admin/certificates?" + url.Values{"q": {q}}.Encode()); res.Header.Get("Location") != "/admin/certificates/"+sha {
 			t.Errorf("%q: got %s to %q", q, res.Status, res.Header.Get("Location"))
 		}
 	}
-	for path, want := range map[string]int{"/console/certificates?q=nobody": 303, "/console/certificates/" + strings.Repeat("0", 64): 404,
-		"/console/certificates?state=nonsense": 400, "/console/certificates?after=nonsense": 400, "/console": 301, "/console/none": 404} {
+	for path, want := range map[string]int{"/admin/certificates?q=nobody": 303, "/admin/certificates/" + strings.Repeat("0", 64): 404,
+		"/admin/certificates?state=nonsense": 400, "/admin/certificates?after=nonsense": 400, "/admin": 301, "/admin/none": 404} {
 		if res, _ := b.get(path); res.StatusCode != want {
 			t.Errorf("%s: got %s, want %d", path, res.Status, want)
 		}
