@@ -85,16 +85,23 @@ type RequestQuery struct {
 	Limit  int            // how many at most
 }
 
-// ApprovalStore keeps the requests on which people decide.
-type ApprovalStore interface {
-	// RequestMade stores a request that waits, here or at another CA, and reserves what allowed it, which it
-	// does not spend, and forgets what expired long ago. ErrChallengeUsed or
-	// ErrRenewalOver when that is spent, void or another request's;
-	// ErrRequestsMany when MaxRequests wait there.
+// PendingStore keeps requests that wait, for their clients.
+type PendingStore interface {
+	// RequestMade stores a request that waits, here or at another CA, and
+	// reserves what allowed it, which it does not spend, and forgets what expired
+	// long ago. ErrChallengeUsed or ErrRenewalOver when that is spent, void or
+	// another request's; ErrRequestsMany when MaxRequests wait there.
 	RequestMade(ctx context.Context, r Request, e journal.Entry) error
 	// RequestOf finds the newest of a transaction whose messages that key
 	// signs. ErrTransaction when there is none.
 	RequestOf(ctx context.Context, profile, transaction string, signer cert.Fingerprint) (Request, error)
+	// RequestHandedOn has an approved request wait at another CA.
+	// ErrRequestDecided when it is not approved any more, or expired.
+	RequestHandedOn(ctx context.Context, id string, e journal.Entry) error
+}
+
+// ApprovalStore keeps them for who decides.
+type ApprovalStore interface {
 	// Request finds one. ErrRequestUnknown when there is none.
 	Request(ctx context.Context, id string) (Request, error)
 	// Requests lists those that are asked for; never nil.
@@ -103,9 +110,6 @@ type ApprovalStore interface {
 	// denied, an approved one, or one that waits at another CA, denied until the
 	// certificate is issued. ErrRequestDecided when it is past that, or expired.
 	RequestDecided(ctx context.Context, d Decision, e journal.Entry) error
-	// RequestHandedOn has an approved request wait at another CA.
-	// ErrRequestDecided when it is not approved any more, or expired.
-	RequestHandedOn(ctx context.Context, id string, e journal.Entry) error
 }
 
 // Requests lists the requests that wait for people, or did; newest first.
@@ -133,8 +137,8 @@ func (s *Service) Approve(ctx context.Context, by journal.Actor, person subject.
 }
 
 // Deny refuses a request, also one that was approved, or waits at another CA,
-// and got no certificate yet. Reason is for people; it may be empty. Errors are those of Approve, and
-// ErrRequestReason.
+// and got no certificate yet. Reason is for people; it may be empty. Errors are
+// those of Approve, and ErrRequestReason.
 func (s *Service) Deny(ctx context.Context, by journal.Actor, person subject.UserID, id, reason string) error {
 	return s.decide(ctx, Decision{ID: id, State: RequestDenied, Person: person, By: by, Reason: reason}, journal.RequestDenied)
 }

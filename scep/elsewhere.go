@@ -75,8 +75,6 @@ type ReportStore interface {
 	// ReportsForgotten deletes what was written down before and has come to no
 	// certificate.
 	ReportsForgotten(ctx context.Context, before time.Time) error
-	// IsReported tells whether a certificate was made for a validator.
-	IsReported(ctx context.Context, f cert.Fingerprint) (bool, error)
 }
 
 // Elsewhere is how challenges that somebody else made become certificates: he

@@ -9,12 +9,17 @@
 // requests at once and across a crash; that the same request sent again gets
 // the same certificate; that a profile whose certificates a person approves
 // gives none before; and that an envelope which does not open is answered in
-// one way only.
+// one way only. The static challenge of a laboratory ([Lab]) is the exception:
+// it gives one certificate for each key.
 //
 // It has two halves. [Service] is the RA: it faces the network, opens requests
 // and answers them, and holds no key of a CA. [Certifier] is the keeper's: it
-// holds those, trusts nothing that the RA says about what a request is allowed,
-// and may run in another process.
+// holds those, opens renewals for itself, trusts nothing that the RA says about
+// what a request is allowed, and may run in another process.
+//
+// Others can take part: a CA that is not ours may sign ([Outside], [Beyond]),
+// which is handed the request as it is and whose certificate is held against
+// our records; and somebody else may have made the challenge ([Elsewhere]).
 //
 // Spec: RFC 8894
 //

@@ -16,9 +16,14 @@ import (
 type Store interface {
 	ChallengeStore
 	IssuanceStore
+	RecordStore
+	HolderStore
 	RevocationStore
+	CRLStore
+	AnswerStore
 	OCSPStore
 	ApprovalStore
+	PendingStore
 }
 
 // Grant is what an unused challenge, or a certificate that may be renewed,
@@ -51,9 +56,9 @@ type ChallengeStore interface {
 	// Ticket finds a challenge, whatever its state. ErrChallengeUnknown when
 	// there is none.
 	Ticket(ctx context.Context, hash seal.Hash) (Ticket, error)
-	// ChallengeRefused counts a failed try, keeps why for people and writes e; at the last of
-	// MaxAttempts an unused challenge becomes void. After that, and for an
-	// unknown hash, nothing happens.
+	// ChallengeRefused counts a failed try, keeps why for people and writes e;
+	// at the last of MaxAttempts an unused challenge becomes void. After that,
+	// and for an unknown hash, nothing happens.
 	ChallengeRefused(ctx context.Context, hash seal.Hash, why string, e journal.Entry) error
 }
 
@@ -136,19 +141,20 @@ type IssuanceStore interface {
 	// ends the renewed certificate's turn, and the approval if there is one, and
 	// stores the record. The serial number and the end of the record take the
 	// place of those that were written down, which another CA did not know. All
-	// or nothing: ErrChallengeUsed or ErrRenewalOver when
-	// another request was faster or the renewed one was revoked, ErrRequestDecided when the approval was
-	// withdrawn, ErrHolder when the holder is gone.
+	// or nothing: ErrChallengeUsed or ErrRenewalOver when another request was
+	// faster or the renewed one was revoked, ErrRequestDecided when the approval
+	// was withdrawn, ErrHolder when the holder is gone.
 	CertificateIssued(ctx context.Context, i Issuance, r cert.Record, e journal.Entry) error
 	// CertificateUnwanted writes down that another CA made a certificate which
 	// nobody gets.
 	CertificateUnwanted(ctx context.Context, e journal.Entry) error
+}
+
+// RecordStore finds what was issued.
+type RecordStore interface {
 	// Repeated finds what the same challenge or renewed certificate gave to
 	// the same transaction and key, not before since.
 	Repeated(ctx context.Context, i Issuance, since time.Time) (r cert.Record, found bool, err error)
-	// Addresses gives all that our records have for a user now; none when there
-	// is no such user.
-	Addresses(ctx context.Context, id subject.UserID) ([]string, error)
 	// Issued finds one. ErrCertificateUnknown when there is none.
 	Issued(ctx context.Context, f cert.Fingerprint) (Issued, error)
 	// IssuedAs finds the one with that serial number. ErrCertificateUnknown
@@ -156,6 +162,16 @@ type IssuanceStore interface {
 	IssuedAs(ctx context.Context, serial cert.Serial) (cert.Fingerprint, error)
 	// IssuedPage lists what was issued, newest first; never nil.
 	IssuedPage(ctx context.Context, q IssuedQuery) ([]cert.Record, error)
+}
+
+// HolderStore knows how those stand whom certificates name.
+type HolderStore interface {
+	// Addresses gives all that our records have for a user now; none when there
+	// is no such user.
+	Addresses(ctx context.Context, id subject.UserID) ([]string, error)
+	// Forsaken lists good certificates of disabled users that are on no device
+	// of ours; those on devices are for delivery.
+	Forsaken(ctx context.Context, now time.Time) ([]cert.Fingerprint, error)
 }
 
 // The values of a CRL, which the store reads and writes.
@@ -183,8 +199,7 @@ type CRL struct {
 // ErrCRLRaced is returned when another list was published first.
 var ErrCRLRaced = errors.New("scep: another CRL was published meanwhile")
 
-// RevocationStore keeps revocations and the lists of them. A shard's list is
-// there from the first certificate on that names it.
+// RevocationStore keeps revocations.
 type RevocationStore interface {
 	// CertificateRevoked revokes one that was issued; if it was before,
 	// nothing happens.
@@ -192,9 +207,11 @@ type RevocationStore interface {
 	// ReservationsAbandoned revokes the serial numbers that were reserved
 	// before and are not issued. Nobody completes them from then on.
 	ReservationsAbandoned(ctx context.Context, issuer string, before time.Time) error
-	// Forsaken lists good certificates of disabled users that are on no device
-	// of ours; those on devices are for delivery.
-	Forsaken(ctx context.Context, now time.Time) ([]cert.Fingerprint, error)
+}
+
+// CRLStore keeps the lists of revocations. A shard's is there from the first
+// certificate on that names it.
+type CRLStore interface {
 	// CRL gives the published list of an issuer. ErrCRLUnknown when there is
 	// none and no certificate names it.
 	CRL(ctx context.Context, issuer, shard string) (CRL, error)
@@ -233,13 +250,17 @@ type Signed struct {
 	DER []byte
 }
 
-// OCSPStore keeps OCSP answers about certificates that somebody asked about.
-type OCSPStore interface {
+// AnswerStore has the OCSP answers for who is asked.
+type AnswerStore interface {
 	// Answer gives the stored one; zero when there is none.
 	Answer(ctx context.Context, issuer string, q Question) (Answer, error)
 	// AnswerWanted notes that one is to be signed, again if need be.
 	// ErrCertificateUnknown when no such certificate was issued or it expired.
 	AnswerWanted(ctx context.Context, issuer string, q Question, now time.Time) error
+}
+
+// OCSPStore has them for who signs.
+type OCSPStore interface {
 	// AnswersWanted lists up to limit of those that are to be signed.
 	AnswersWanted(ctx context.Context, issuer string, limit int) ([]Wanted, error)
 	// AnswersSigned stores those that nobody asked for again meanwhile, as he

@@ -11,7 +11,7 @@ import (
 	"github.com/signet-mdm/signet/scep"
 )
 
-// IssuedAs implements [scep.IssuanceStore].
+// IssuedAs implements [scep.RecordStore].
 func (s SCEP) IssuedAs(ctx context.Context, serial cert.Serial) (cert.Fingerprint, error) {
 	f, err := scanFingerprint(s.db.read.QueryRowContext(ctx, `SELECT fingerprint FROM certificate WHERE serial = ? AND source = ?`,
 		serial, cert.Issued))
@@ -24,7 +24,7 @@ func (s SCEP) IssuedAs(ctx context.Context, serial cert.Serial) (cert.Fingerprin
 	return f, nil
 }
 
-// IssuedPage implements [scep.IssuanceStore].
+// IssuedPage implements [scep.RecordStore].
 func (s SCEP) IssuedPage(ctx context.Context, q scep.IssuedQuery) ([]cert.Record, error) {
 	query, values := issuedPage(q)
 	list, err := all(ctx, s.db.read, scanCertificate, query, values...)

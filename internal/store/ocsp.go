@@ -25,7 +25,7 @@ func hashNamed(name string) crypto.Hash {
 
 const selectAnswer = `SELECT wanted, this_update, der FROM ocsp WHERE issuer = ? AND serial = ? AND hash = ?`
 
-// Answer implements [scep.OCSPStore].
+// Answer implements [scep.AnswerStore].
 func (s SCEP) Answer(ctx context.Context, issuer string, q scep.Question) (scep.Answer, error) {
 	var a scep.Answer
 	var update int64
@@ -42,7 +42,7 @@ func (s SCEP) Answer(ctx context.Context, issuer string, q scep.Question) (scep.
 
 const answerable = `issuance WHERE issuer = ? AND serial = ? AND state <> 'issuing' AND not_after >= ?`
 
-// AnswerWanted implements [scep.OCSPStore]. Questions about what was never
+// AnswerWanted implements [scep.AnswerStore]. Questions about what was never
 // issued cost no writer: strangers can ask as many as they like.
 func (s SCEP) AnswerWanted(ctx context.Context, issuer string, q scep.Question, now time.Time) error {
 	unknown, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM `+answerable+`)`, issuer, q.Serial, micros(now))

@@ -144,7 +144,7 @@ func (s Reports) ReportsForgotten(ctx context.Context, before time.Time) error {
 	return s.update(ctx, `DELETE`+those, []any{micros(before)})
 }
 
-// IsReported implements [scep.ReportStore].
+// IsReported tells whether a certificate was made for a validator.
 func (s Reports) IsReported(ctx context.Context, f cert.Fingerprint) (is bool, err error) {
 	err = s.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM issuance i JOIN scep_report r
 		ON r.challenge = i.challenge AND r.transaction_id = i.transaction_id AND r.spki = i.spki WHERE i.fingerprint = ?)`, fingerprint(f)).Scan(&is)

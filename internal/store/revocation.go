@@ -95,7 +95,7 @@ func scanCRL(row scanner) (scep.CRL, error) {
 	return c, err
 }
 
-// CRL implements [scep.RevocationStore].
+// CRL implements [scep.CRLStore].
 func (s SCEP) CRL(ctx context.Context, issuer, shard string) (scep.CRL, error) {
 	c, err := scanCRL(s.db.read.QueryRowContext(ctx, selectCRL, issuer, shard))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -110,7 +110,7 @@ func (s SCEP) CRL(ctx context.Context, issuer, shard string) (scep.CRL, error) {
 const dueCRLs = `SELECT shard FROM crl WHERE issuer = ? AND (revision <> published OR number = 0 OR this_update <= ? OR this_update > ?)
 	ORDER BY shard DESC`
 
-// CRLsDue implements [scep.RevocationStore].
+// CRLsDue implements [scep.CRLStore].
 func (s SCEP) CRLsDue(ctx context.Context, issuer string, before, after time.Time) ([]string, error) {
 	list, err := all(ctx, s.db.read, column[string], dueCRLs, issuer, micros(before), micros(after))
 	if err != nil {
@@ -128,7 +128,7 @@ const (
 	selectShard       = selectRevocations + ` AND shard = ?`
 )
 
-// Revocations implements [scep.RevocationStore]. What is committed between the
+// Revocations implements [scep.CRLStore]. What is committed between the
 // two looks is in the list and not in its revision, which costs another list.
 func (s SCEP) Revocations(ctx context.Context, issuer, shard string, most int) (c scep.CRL, list []scep.Revocation, err error) {
 	c, err = s.CRL(ctx, issuer, shard)
@@ -165,7 +165,7 @@ func scanRevocation(row scanner) (scep.Revocation, error) {
 // long enough for every list to have held it once more.
 const forgetRevoked = 30 * 24 * time.Hour
 
-// CRLPublished implements [scep.RevocationStore].
+// CRLPublished implements [scep.CRLStore].
 func (s SCEP) CRLPublished(ctx context.Context, c scep.CRL, previous int64) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		if err := raiseCRL(ctx, tx, c.Issuer, c.Shard, 0); err != nil { // a first list has no row yet
@@ -225,7 +225,7 @@ func (s SCEP) ReservationsAbandoned(ctx context.Context, issuer string, before t
 const forsaken = `SELECT c.fingerprint FROM users u CROSS JOIN certificate c LEFT JOIN device d ON d.id = c.device_id
 	WHERE u.disabled = 1 AND c.user_id = u.id AND c.source = ? AND c.revoked_at = 0 AND c.not_after > ? AND d.id IS NULL`
 
-// Forsaken implements [scep.RevocationStore].
+// Forsaken implements [scep.HolderStore].
 func (s SCEP) Forsaken(ctx context.Context, now time.Time) ([]cert.Fingerprint, error) {
 	list, err := all(ctx, s.db.read, scanFingerprint, forsaken, cert.Issued, micros(now))
 	if err != nil {

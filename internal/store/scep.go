@@ -266,7 +266,7 @@ const repeated = selectCertificate + ` WHERE spki = ? AND source = ? AND fingerp
 	WHERE i.fingerprint = certificate.fingerprint AND i.transaction_id = ? AND i.spki = ? AND i.challenge = ? AND i.renews = ?
 	AND i.state = 'issued' AND i.issued_at >= ?)`
 
-// Repeated implements [scep.IssuanceStore].
+// Repeated implements [scep.RecordStore].
 func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (cert.Record, bool, error) {
 	r, err := scanCertificate(s.db.read.row(ctx, repeated, fingerprint(i.SPKI), cert.Issued, i.Transaction, fingerprint(i.SPKI),
 		hashOf(i.Challenge), fingerprint(i.Renews), micros(since)))
@@ -279,7 +279,7 @@ func (s SCEP) Repeated(ctx context.Context, i scep.Issuance, since time.Time) (c
 	return r, true, nil
 }
 
-// Addresses implements [scep.IssuanceStore].
+// Addresses implements [scep.HolderStore].
 func (s SCEP) Addresses(ctx context.Context, id subject.UserID) (list []string, err error) {
 	var rows [][4]string
 	err = s.db.read.short(ctx, func(ctx context.Context, q statements) error {
@@ -303,7 +303,7 @@ func (s SCEP) Addresses(ctx context.Context, id subject.UserID) (list []string, 
 	return list, nil
 }
 
-// Issued implements [scep.IssuanceStore].
+// Issued implements [scep.RecordStore].
 func (s SCEP) Issued(ctx context.Context, f cert.Fingerprint) (scep.Issued, error) {
 	var i scep.Issued
 	var names string

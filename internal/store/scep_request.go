@@ -14,7 +14,7 @@ import (
 	"github.com/signet-mdm/signet/scep"
 )
 
-// RequestMade implements [scep.ApprovalStore].
+// RequestMade implements [scep.PendingStore].
 func (s SCEP) RequestMade(ctx context.Context, r scep.Request, e journal.Entry) error {
 	names, err := json.Marshal(r.Names)
 	if err != nil {
@@ -96,7 +96,7 @@ func scanRequest(row scanner) (r scep.Request, err error) {
 	return r, errors.Join(err, json.Unmarshal([]byte(names), &r.Names))
 }
 
-// RequestOf implements [scep.ApprovalStore].
+// RequestOf implements [scep.PendingStore].
 func (s SCEP) RequestOf(ctx context.Context, profile, transaction string, signer cert.Fingerprint) (scep.Request, error) {
 	r, err := scanRequest(s.db.read.QueryRowContext(ctx, selectRequest+` WHERE x.transaction_id = ? AND x.signer = ? AND x.profile = ?
 		ORDER BY x.created_at DESC, x.id DESC LIMIT 1`, transaction, fingerprint(signer), profile))
@@ -170,7 +170,7 @@ func (s SCEP) RequestDecided(ctx context.Context, d scep.Decision, e journal.Ent
 	})
 }
 
-// RequestHandedOn implements [scep.ApprovalStore].
+// RequestHandedOn implements [scep.PendingStore].
 func (s SCEP) RequestHandedOn(ctx context.Context, id string, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		n, err := changed(ctx, tx, `UPDATE scep_request SET state = ? WHERE id = ? AND state = ? AND expires_at > ?`,
