@@ -63,8 +63,8 @@ func (a *app) caImport() *cobra.Command {
 		Long: `Takes a PEM file with the certificate, those above it and the self-signed root,
 in any order, once everything is right: key, name, path length, usages, validity,
 signatures. After the last CA it makes what the server itself needs below them.
-No server has to run; one that does takes a renewed certificate when it is
-restarted.`,
+No server has to run; one that does takes a next CA within half a minute, and a
+renewed certificate when it is restarted.`,
 		Example: "  signet ca import device device-chain.pem",
 		Args:    takes("NAME", "CHAIN"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -110,6 +110,10 @@ func (a *app) showImported(i imported) error {
 		fmt.Fprintf(w, "%s: %s\n  SHA-256       %s\n  root SHA-256  %s\n", i.Name, plain(i.Subject), i.SHA256, i.Root)
 		if len(i.Missing) > 0 {
 			fmt.Fprintf(w, "Next:  signet ca csr %s\n", i.Missing[0])
+			return
+		}
+		if authority, _, next := strings.Cut(i.Name, "-"); next {
+			fmt.Fprintf(w, "Next:  signet ca rollover activate %s, half a minute from now\n", authority)
 			return
 		}
 		fmt.Fprintln(w, "Next:  signet serve")

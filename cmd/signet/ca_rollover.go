@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ func writeRollovers(w io.Writer, all []admin.Succession) {
 	var rows [][]string
 	for _, s := range all {
 		for _, g := range s.Generations {
-			to := "–"
+			to := ""
 			if g.NotAfter != nil {
 				to = day(*g.NotAfter)
 			}
@@ -65,6 +66,7 @@ func (a *app) rolloverStart() *cobra.Command {
 	return &cobra.Command{
 		Use:     "start AUTHORITY",
 		Short:   "Make the next CA and publish it; it issues nothing yet",
+		Long:    "Makes the next CA and publishes it; it issues nothing yet. Below an offline root\nit makes the key alone: the owner of the root signs what signet ca csr writes.",
 		Example: "  signet ca rollover start smime",
 		Args:    takes("AUTHORITY"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -75,6 +77,15 @@ func (a *app) rolloverStart() *cobra.Command {
 			g, err := client.StartRollover(c.Context(), args[0])
 			if err != nil {
 				return err
+			}
+			all, err := client.Rollovers(c.Context())
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(all, func(s admin.Succession) bool { return s.Authority == "root" }) {
+				return a.show(g, func(w io.Writer) {
+					fmt.Fprintf(w, "the key of %s is made within seconds; then, for the owner of the root: signet ca csr %[1]s, signet ca import %[1]s\n", g.Name)
+				})
 			}
 			if g, err = made(c.Context(), client, g); err != nil {
 				return err

@@ -29,8 +29,11 @@ const maxTLSLife = 825 * day
 // tls judges the server's certificate as a phone does.
 func (c *Case) tls(context.Context) Finding {
 	served, err := c.Served(c.ring)
-	if err != nil {
-		return trouble(err, "ls -l "+c.Config.TLS.Cert+" "+c.Config.TLS.Key)
+	switch {
+	case err != nil && c.Config.TLS.Cert == "" && len(c.Uncertified(c.ring)) > 0:
+		return warn("It is made when the offline root has signed its CA.", "signet ca csr services")
+	case err != nil:
+		return trouble(err, strings.TrimSpace("ls -l "+c.Config.TLS.Cert+" "+c.Config.TLS.Key))
 	}
 	chain, err := parse(served.Certificate)
 	if err != nil {
