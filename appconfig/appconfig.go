@@ -30,6 +30,10 @@ var (
 		"No server can do this for that mail app.", "See the table in README.md of what works with which mail app.")
 	ErrSubject = fault.New(fault.Invalid, "policy_subject_unknown",
 		"The document names a user or group that does not exist.", "Add it first, or in the same file.")
+	ErrProfile = fault.New(fault.Invalid, "policy_profile_unknown",
+		"The policy names a certificate profile that does not exist.", "Add it first, or in the same file.")
+	ErrNamed = fault.New(fault.Conflict, "policy_profile_named",
+		"A policy names this certificate profile.", "Have the policy name another first.")
 	ErrChanged = fault.New(fault.Conflict, "policy_changed",
 		"Somebody else changed the policies at the same time.", "Look at the difference, and apply it again.")
 	ErrTooLarge = fault.New(fault.TooLarge, "policy_too_large",

@@ -172,6 +172,7 @@ type application struct {
 
 	revision string // of the policies
 	states   []state
+	made     map[string]map[string]string // facts of the profiles of this file, by name; nil for one that goes
 	policies map[string]Policy
 	groups   map[string]Members
 	users    map[string]subject.User // by the name under which they were asked for
@@ -184,7 +185,7 @@ func (a *application) look() (err error) {
 		return fmt.Errorf("reading policies: %w", err)
 	}
 	a.revision = Revision(list)
-	a.policies, a.users = map[string]Policy{}, map[string]subject.User{}
+	a.policies, a.users, a.made = map[string]Policy{}, map[string]subject.User{}, map[string]map[string]string{}
 	for _, p := range list {
 		a.policies[p.Name] = p
 	}

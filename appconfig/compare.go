@@ -139,6 +139,9 @@ func (a *application) comparePolicy(doc *Document) (Item, error) {
 		}
 		return i, nil
 	}
+	if err := a.profiled(doc.Policy); err != nil {
+		return Item{}, err
+	}
 	if err := a.place(doc, false); err != nil {
 		return Item{}, err
 	}

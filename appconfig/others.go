@@ -84,7 +84,12 @@ func (a *application) compareOthers(d *Diff) error {
 		if seen[o.Kind+name] {
 			return ErrDocument.Saying("The file has two documents for the " + o.Kind + " " + printable(name) + ".")
 		}
-		seen[o.Kind+name] = true
+		seen[o.Kind+name], a.made[name] = true, after
+		if before != nil && after == nil {
+			if err := a.free(name); err != nil {
+				return err
+			}
+		}
 		one := item(o.Kind, name, before != nil, before, after)
 		if after == nil {
 			one.Action, one.Changes = Removed, []Change{}

@@ -42,6 +42,9 @@ const (
 	userChange       = ".user_change"
 )
 
+// usualProfile is the certificate profile that is always there.
+const usualProfile = "smime-signing"
+
 // Where keys come from.
 const (
 	SCEP     = "scep"     // the device makes the key and gets a certificate for it
@@ -59,7 +62,7 @@ const (
 var Table = slices.Concat(
 	[]Setting{
 		{Key: SigningSource, Type: Text, Choices: []string{SCEP, Imported, None}, Default: None, Doc: "Where the signing key comes from."},
-		{Key: SigningProfile, Type: Text, Choices: []string{"smime-signing"}, Default: "smime-signing", Doc: "The certificate profile for signing keys made on the device."},
+		{Key: SigningProfile, Type: Text, Default: usualProfile, Doc: "The certificate profile for signing keys made on the device: one with delivery: true."},
 		{Key: EncryptionSource, Type: Text, Choices: []string{SCEP, Imported, None}, Default: None, Doc: "Where the encryption keys come from: the user's imported history."},
 		{Key: AppleAccount, Type: Text, Choices: []string{Exchange, IMAP, None}, Doc: "The account to set up in Apple Mail; none installs the certificates only."},
 		{Key: apple + "name", Type: Text, Template: true, Doc: "What the account is called on the device."},

@@ -23,7 +23,8 @@ type ProfileStore interface {
 	CertificateProfiles(ctx context.Context) ([]Profile, error)
 	// CertificateProfilesApplied inserts or replaces profiles by name and deletes
 	// those that are named. All or nothing: ErrProfilesChanged when the revision
-	// of what is there is not that which was seen.
+	// of what is there is not that which was seen, a fault of kind Conflict when a
+	// policy names one that is to be deleted.
 	CertificateProfilesApplied(ctx context.Context, seen string, saved []Profile, removed []string, e journal.Entry) error
 }
 
@@ -163,10 +164,20 @@ func (b *Book) Compare(ctx context.Context, text []byte) (name string, before, a
 	switch {
 	case err != nil:
 		return d.Name, nil, nil, err
-	case unknown == nil && (old.Use != p.Use || old.Issuer != p.Issuer && old.Use == cert.Identity):
+	case unknown == nil && (old.Use != p.Use || old.Issuer != p.Issuer && old.Use == cert.Identity || old.Delivered != p.Delivered):
 		return d.Name, nil, nil, ErrProfileFixed
 	}
 	return d.Name, before, p.facts(), nil
+}
+
+// Deliverable tells why no policy can name that profile for the keys that devices
+// make; nil when one can.
+func (b *Book) Deliverable(ctx context.Context, name string) error {
+	p, err := b.Profile(ctx, name)
+	if err == nil && !p.Delivers() {
+		err = ErrUndelivered
+	}
+	return err
 }
 
 // make gives the profile of a document and sees that its CA would issue it.

@@ -91,18 +91,21 @@ func (s *Service) nameless(ctx context.Context, by journal.Actor, r ChallengeReq
 	return errors.Join(why, s.Store.ChallengeFailed(ctx, e))
 }
 
-// SigningChallenge makes a challenge for an S/MIME signing certificate, which a
-// profile on its way to a device holds. ErrDelivered when that could not come to
+// SigningChallenge makes a challenge for an S/MIME signing certificate of that
+// profile, "" for the usual one, which a configuration profile on its way to a
+// device holds. ErrDelivered and ErrUndelivered when that could not come to
 // anything.
-func (s *Service) SigningChallenge(ctx context.Context, u subject.User, d subject.Device) (url string, secret seal.Secret, err error) {
-	p, err := s.Profiles.Profile(ctx, MailSigning)
+func (s *Service) SigningChallenge(ctx context.Context, profile string, u subject.User, d subject.Device) (url string, secret seal.Secret, err error) {
+	p, err := s.Profiles.Profile(ctx, cmp.Or(profile, MailSigning))
 	switch {
 	case err != nil:
 		return "", seal.Secret{}, err
+	case !p.Delivers():
+		return "", seal.Secret{}, ErrUndelivered
 	case p.Approval || p.MatchNames:
 		return "", seal.Secret{}, ErrDelivered
 	}
-	c, err := s.Challenge(ctx, journal.Worker("delivery"), ChallengeRequest{Profile: MailSigning, User: u, Device: d})
+	c, err := s.Challenge(ctx, journal.Worker("delivery"), ChallengeRequest{Profile: p.Name, User: u, Device: d})
 	return c.URL, c.Secret, err
 }
 

@@ -22,7 +22,7 @@ func TestChallenge(t *testing.T) {
 		!c.Expires.Equal(w.clock().Add(time.Hour)) || len(c.Secret.Reveal()) < 26 {
 		t.Errorf("got %s until %v with a secret of %d", c.URL, c.Expires, len(c.Secret.Reveal()))
 	}
-	url, secret, err := w.s.SigningChallenge(t.Context(), w.user, w.device)
+	url, secret, err := w.s.SigningChallenge(t.Context(), "", w.user, w.device)
 	if err != nil || url != "https://mdm.example.com/scep/smime-signing" {
 		t.Fatalf("got %s, %v", url, err)
 	}
@@ -39,7 +39,7 @@ func TestNoChallengeThatComesToNothing(t *testing.T) {
 		"matching": func(c *scep.Config) { profiles(c)[1].MatchNames = true },
 	} {
 		w := newWorld(t, change)
-		if _, secret, err := w.s.SigningChallenge(t.Context(), w.user, w.device); !errors.Is(err, scep.ErrDelivered) || !secret.Empty() {
+		if _, secret, err := w.s.SigningChallenge(t.Context(), "", w.user, w.device); !errors.Is(err, scep.ErrDelivered) || !secret.Empty() {
 			t.Errorf("%s: got %v, want ErrDelivered", name, err)
 		}
 	}

@@ -45,6 +45,7 @@ type document struct {
 	ChallengeLife string  `yaml:"challenge_life,omitempty" doc:"How long a challenge waits, such as 25h; at most 90d"`
 	Legacy        *bool   `yaml:"legacy,omitempty" doc:"Also serve clients that speak triple DES and SHA-1 only"`
 	Approval      *bool   `yaml:"approval,omitempty" doc:"A person decides on each certificate"`
+	Delivery      *bool   `yaml:"delivery,omitempty" doc:"Policies may name it for the keys that devices make; never changed once the profile exists"`
 	Names         string  `yaml:"names,omitempty" doc:"ignore, or match: the request must ask for the names that the certificate will have"`
 	Device        string  `yaml:"device,omitempty" doc:"any, or required: challenges are for enrolled devices only"`
 	Validator     string  `yaml:"validator,omitempty" doc:"none, or intune: challenges that are not ours are validated by Microsoft Intune"`
@@ -304,6 +305,10 @@ const usualShare = 20
 func (d document) setOffice(p *Profile) error {
 	set(&p.Approval, d.Approval, false)
 	set(&p.Legacy, d.Legacy, false)
+	set(&p.Delivered, d.Delivery, false)
+	if IsShipped(p.Name) && p.Delivered {
+		return invalid("delivery is for profiles of your own: smime-signing is delivered in any case, the other shipped ones never by a policy")
+	}
 	if d.Validator != "" {
 		if p.Validator = d.Validator; p.Validator == noValidator {
 			p.Validator = ""

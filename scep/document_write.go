@@ -124,6 +124,9 @@ func (p Profile) Document() string {
 		Usage: &[]string{}, Extended: &[]string{}, Policy: &p.Policy, CRL: new(!p.NoCRL), AIA: new(!p.NoAIA),
 		RenewWithin: new(p.renewText()), Legacy: &p.Legacy, Approval: &p.Approval, Names: "ignore", Device: "any", Validator: cmp.Or(p.Validator, noValidator),
 	}
+	if !IsShipped(p.Name) {
+		d.Delivery = &p.Delivered
+	}
 	if p.Use != cert.Identity {
 		d.Subject = &dnText{p.Subject, p.DirectorySubject}
 		d.SAN = &altNames{p.Mail, p.UPN, p.Hosts, p.URIs}
@@ -182,7 +185,8 @@ func (p Profile) facts() map[string]string {
 		"for": p.Use.String(), "issuer": p.Issuer, "subject": p.subjectText(), "validity": spanText(p.Life), "renew_within": p.renewText(),
 		"san.mail": strings.Join(p.Mail, ", "), "san.upn": strings.Join(p.UPN, ", "), "san.dns": strings.Join(p.Hosts, ", "),
 		"san.uri": strings.Join(p.URIs, ", "), "policy": p.Policy, "key": describeKeys(p.Keys), "crl": yes(!p.NoCRL), "aia": yes(!p.NoAIA),
-		"challenge_life": spanText(p.ChallengeLife), "approval": yes(p.Approval), "legacy": yes(p.Legacy), "names": "ignore", "device": "any", "validator": cmp.Or(p.Validator, noValidator),
+		"challenge_life": spanText(p.ChallengeLife), "approval": yes(p.Approval), "legacy": yes(p.Legacy), "delivery": yes(p.Delivers()),
+		"names": "ignore", "device": "any", "validator": cmp.Or(p.Validator, noValidator),
 	}
 	var usage, extended []string
 	for _, name := range slices.Sorted(maps.Keys(keyUsages)) {

@@ -72,6 +72,11 @@ var ErrDelivered = fault.New(fault.Conflict, "scep_delivered",
 	"The certificate profile smime-signing wants approval or matching names: iPhones and iPads wait for nobody, and ask for no names.",
 	"Take that out of it, and make another certificate profile for other clients.")
 
+// ErrUndelivered is returned for a policy that names a profile which is not for
+// delivery.
+var ErrUndelivered = fault.New(fault.Invalid, "scep_undelivered",
+	"The certificate profile is not for delivery to devices.", "Name smime-signing, or one for signing that was made with delivery: true.")
+
 // Failures of requests that a person decides on.
 var (
 	ErrPending = fault.New(fault.Conflict, "scep_pending",

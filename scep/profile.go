@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -49,6 +50,8 @@ type Profile struct {
 	Approval bool
 	// NeedsDevice says that a challenge is for a device that is enrolled.
 	NeedsDevice bool
+	// Delivered says that delivery takes it: that policies may name it.
+	Delivered bool
 	// MatchNames says that a request must ask for the names that the certificate
 	// will have. It gets those in any case.
 	MatchNames bool
@@ -141,6 +144,8 @@ func (p Profile) check() error {
 		return ErrProfileInvalid.Saying(what + "is for device identities: a device that enrolls waits for nobody.")
 	case p.Use == cert.Identity && p.Name != DeviceIdentity:
 		return ErrProfileInvalid.Saying(what + "is for device identities, which enrollment gives out by " + DeviceIdentity + " only.")
+	case p.Delivered && (p.Use != cert.Signing || !p.fitsDevices()):
+		return ErrProfileInvalid.Saying(what + "is for delivery: it must be for signing, take RSA keys of 2048 bits, and want neither approval nor matching names.")
 	}
 	return p.checkValidator()
 }
@@ -166,6 +171,16 @@ func (p Profile) checkValidator() error {
 		return nil
 	}
 	return ErrValidatorUse.Saying("The certificate profile " + p.Name + " can have no validator: it " + why + ".")
+}
+
+// Delivers tells whether devices get its certificates by delivery.
+func (p Profile) Delivers() bool { return p.Delivered || p.Name == MailSigning }
+
+// fitsDevices tells whether a device can get its certificate without a person:
+// it waits for nobody, asks for no names, and makes an RSA key of 2048 bits.
+func (p Profile) fitsDevices() bool {
+	rsa := len(p.Keys.Types) == 0 || slices.Contains(p.Keys.Types, "rsa")
+	return !p.Approval && !p.MatchNames && rsa && p.Keys.RSAMin <= 2048
 }
 
 // overSCEP tells whether devices can get its certificates.

@@ -89,7 +89,7 @@ func signing(i plan.Item, f plan.Facts) *profile.SCEP {
 	return &profile.SCEP{
 		Common:  profile.Named(i.Identifier+".scep", "To sign your mail"),
 		Subject: [][][]string{{{"CN", f.User.Mail}}}, AltNames: profile.AltNames{Email: []string{f.User.Mail}},
-		KeySize: 2048, KeyUsage: profile.SigningKey, Retries: 3, RetryDelay: 10,
+		KeySize: 2048, KeyUsage: profile.SigningKey, Retries: 3, RetryDelay: 10, Profile: i.Account.SCEPProfile,
 	}
 }
 

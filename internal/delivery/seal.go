@@ -27,13 +27,14 @@ type Opener interface {
 
 // Challenger lets devices get signing certificates.
 type Challenger interface {
-	// SigningChallenge makes a one-time challenge for a signing certificate,
-	// and voids the unused ones of before.
-	SigningChallenge(ctx context.Context, user subject.User, device subject.Device) (url string, secret seal.Secret, err error)
+	// SigningChallenge makes a one-time challenge for a signing certificate of
+	// that certificate profile, "" for the usual one, and voids the unused ones
+	// of before.
+	SigningChallenge(ctx context.Context, profile string, user subject.User, device subject.Device) (url string, secret seal.Secret, err error)
 	// SigningNames gives the names that the certificate will have, where the
 	// device must ask for them: a CA that is not ours takes them from its
 	// request. No name: it may ask for what it likes.
-	SigningNames(ctx context.Context, user subject.User, device subject.Device) (name [][][]string, mail, uris []string, err error)
+	SigningNames(ctx context.Context, profile string, user subject.User, device subject.Device) (name [][][]string, mail, uris []string, err error)
 }
 
 // Renewer lets devices renew their identity.
@@ -178,7 +179,7 @@ func (s *Sealer) seal(ctx context.Context, u Unsealed) ([]byte, error) {
 	}
 	challenge := s.challenger(frame)
 	for _, p := range frame.SCEPs() {
-		url, challenge, err := challenge(ctx, u.User, u.Device)
+		url, challenge, err := challenge(ctx, p.Profile, u.User, u.Device)
 		if err != nil {
 			return nil, fmt.Errorf("making a challenge: %w", err)
 		}
@@ -200,7 +201,7 @@ func (s *Sealer) seal(ctx context.Context, u Unsealed) ([]byte, error) {
 
 // name has the device ask for the names that its certificate will have.
 func (s *Sealer) name(ctx context.Context, u Unsealed, p *profile.SCEP) error {
-	name, mail, uris, err := s.Challenger.SigningNames(ctx, u.User, u.Device)
+	name, mail, uris, err := s.Challenger.SigningNames(ctx, p.Profile, u.User, u.Device)
 	if err != nil {
 		return fmt.Errorf("looking up the names of a signing certificate: %w", err)
 	}
@@ -212,9 +213,11 @@ func (s *Sealer) name(ctx context.Context, u Unsealed, p *profile.SCEP) error {
 
 // challenger tells who gives the challenges of a profile: one that enrolls asks
 // for an identity.
-func (s *Sealer) challenger(frame profile.Profile) func(context.Context, subject.User, subject.Device) (string, seal.Secret, error) {
+func (s *Sealer) challenger(frame profile.Profile) func(context.Context, string, subject.User, subject.Device) (string, seal.Secret, error) {
 	if slices.ContainsFunc(frame.Payloads, func(p profile.Payload) bool { _, is := p.(*profile.MDM); return is }) {
-		return s.Renewer.IdentityChallenge
+		return func(ctx context.Context, _ string, u subject.User, d subject.Device) (string, seal.Secret, error) {
+			return s.Renewer.IdentityChallenge(ctx, u, d)
+		}
 	}
 	return s.Challenger.SigningChallenge
 }

@@ -350,11 +350,11 @@ func (k *keeper) Seal(_ context.Context, device subject.DeviceID, frame profile.
 
 func (k *keeper) SignProfile(encoded []byte) ([]byte, error) { return encoded, nil }
 
-func (k *keeper) SigningNames(context.Context, subject.User, subject.Device) ([][][]string, []string, []string, error) {
+func (k *keeper) SigningNames(context.Context, string, subject.User, subject.Device) ([][][]string, []string, []string, error) {
 	return nil, nil, nil, nil
 }
 
-func (k *keeper) SigningChallenge(ctx context.Context, u subject.User, d subject.Device) (string, seal.Secret, error) {
+func (k *keeper) SigningChallenge(ctx context.Context, _ string, u subject.User, d subject.Device) (string, seal.Secret, error) {
 	return k.challenge(ctx, scep.MailSigning, u, d)
 }
 

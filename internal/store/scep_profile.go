@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -43,6 +45,9 @@ func (s SCEP) CertificateProfilesApplied(ctx context.Context, seen string, saved
 		if scep.ProfileRevision(now) != seen {
 			return scep.ErrProfilesChanged
 		}
+		if err := unnamed(ctx, tx, removed); err != nil {
+			return err
+		}
 		for _, p := range saved {
 			removed = append(removed[:len(removed):len(removed)], p.Name)
 		}
@@ -64,4 +69,21 @@ func (s SCEP) CertificateProfilesApplied(ctx context.Context, seen string, saved
 		}
 		return record(ctx, tx, e)
 	})
+}
+
+// unnamed sees that no policy names any of those.
+func unnamed(ctx context.Context, tx *sql.Tx, profiles []string) error {
+	if len(profiles) == 0 {
+		return nil
+	}
+	policies, err := all(ctx, tx, scanPolicy, selectPolicies)
+	if err != nil {
+		return fmt.Errorf("reading policies: %w", err)
+	}
+	for _, p := range policies {
+		if slices.ContainsFunc(profiles, p.Names) {
+			return appconfig.ErrNamed
+		}
+	}
+	return nil
 }

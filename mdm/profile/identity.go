@@ -48,6 +48,7 @@ type SCEP struct {
 	Subject       [][][]string // RDNs of pairs: {{{"C","US"}},{{"CN","x"}}}
 	AltNames      AltNames
 	Challenge     seal.Secret `json:"-"`
+	Profile       string      `json:",omitempty"` // certificate profile, for whoever fills in URL and Challenge; the device does not get it
 	KeySize       int         // 2048 or 4096
 	KeyUsage      KeyUsage
 	CAFingerprint []byte // digest of the CA certificate; may be empty

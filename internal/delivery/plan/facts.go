@@ -144,17 +144,19 @@ func (f Facts) holds(c cert.Fingerprint, identity bool) bool {
 	return slices.ContainsFunc(f.Held, func(h Held) bool { return h.Fingerprint == c && (h.Identity || !identity) })
 }
 
-// SigningProfile is the certificate profile of the signing certificates that we
-// have a device get. One of another profile, which an administrator gave out for
-// the device, is none of ours to count, nor to revoke while the device and its
-// user are there.
+// SigningProfile is the usual certificate profile of the signing certificates
+// that we have a device get; the terms tell of others. One of another profile,
+// which an administrator gave out for the device, is none of ours to count, nor
+// to revoke while the device and its user are there.
 const SigningProfile = "smime-signing"
+
+func (f Facts) ours(profile string) bool { return profile == SigningProfile || f.Terms[profile].Ours }
 
 // signing gives the certificates for signing that this device got from a profile
 // of ours, newest first.
 func (f Facts) signing() []cert.Record {
 	list := slices.DeleteFunc(slices.Clone(f.Records), func(r cert.Record) bool {
-		return r.Source != cert.Issued || r.Holder.Device != f.Device.ID || !r.Use.Has(cert.Signing) || r.Profile != SigningProfile
+		return r.Source != cert.Issued || r.Holder.Device != f.Device.ID || !r.Use.Has(cert.Signing) || !f.ours(r.Profile)
 	})
 	slices.SortStableFunc(list, func(a, b cert.Record) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return list

@@ -10,10 +10,11 @@ import (
 	"github.com/signet-mdm/signet/internal/subject"
 )
 
-// Terms is what a certificate profile says of renewal.
+// Terms is what a certificate profile says of renewal and delivery.
 type Terms struct {
 	Percent int       // of the validity that are left when renewal begins; 0: usualPercent
 	Since   time.Time // what was issued before is not as it is issued now; zero: all of it is
+	Ours    bool      // devices get it by delivery
 }
 
 const (

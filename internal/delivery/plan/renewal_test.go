@@ -265,4 +265,8 @@ func TestAnothersSigningCertificate(t *testing.T) {
 	if got, _ := f.Signing(); got != ours.Fingerprint {
 		t.Errorf("got %s, want ours", got)
 	}
+	f.Terms = map[string]plan.Terms{"laptops": {Ours: true}} // a policy may name it
+	if got, _ := f.Signing(); got != other.Fingerprint {
+		t.Errorf("got %s, want the newer one of a profile that is delivered", got)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
@@ -108,7 +109,7 @@ func (a *API) authorities() {
 // nothing: the opener takes identities only, by another CA, and mdm knows a
 // device by them. What it could do is take the place of the one that the device
 // is to get from us, so that the device would fail or its own be revoked as
-// superseded: that profile is refused, and none but that one is counted by
+// superseded: what is delivered is refused, and nothing but that is counted by
 // deliveries.
 func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[NewChallenge]) (*body[Challenge], error) {
 	use, err := a.Issuing.Use(ctx, in.Body.Profile)
@@ -140,10 +141,14 @@ func (a *API) createChallenge(ctx context.Context, by journal.Actor, in *body[Ne
 
 // challenged finds the device that a challenge is for; none when it names none.
 func (a *API) challenged(ctx context.Context, n NewChallenge, u subject.User) (subject.Device, error) {
-	switch {
-	case n.Device == "":
+	if n.Device == "" {
 		return subject.Device{}, nil
-	case n.Profile == scep.MailSigning:
+	}
+	profiles, err := a.Issuing.CertificateProfiles(ctx)
+	if err != nil {
+		return subject.Device{}, err
+	}
+	if slices.ContainsFunc(profiles, func(p scep.Profile) bool { return p.Name == n.Profile && p.Delivers() }) {
 		return subject.Device{}, ErrDeliveredChallenge
 	}
 	d, err := a.Devices.Device(ctx, n.Device)

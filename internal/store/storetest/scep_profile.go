@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/scep"
@@ -47,6 +48,35 @@ func testProfiles(t *testing.T, open Open) {
 		}
 		if d := cmp.Diff([]scep.Profile{full}, list()); d != "" {
 			t.Error(d)
+		}
+	})
+
+	t.Run("a certificate profile that a policy names stays", func(t *testing.T) {
+		db := open(t)
+		names := func(profile string) appconfig.Policy {
+			return appconfig.Policy{Name: "p", Settings: appconfig.Settings{appconfig.SigningProfile: profile}}
+		}
+		saved := []scep.Profile{{Name: "finance"}, {Name: "sales"}, {Name: scep.MailSigning}}
+		applied := func(saved []scep.Profile, removed ...string) error {
+			list, err := db.SCEP().CertificateProfiles(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return db.SCEP().CertificateProfilesApplied(t.Context(), scep.ProfileRevision(list), saved, removed, entry(journal.ProfilesApplied))
+		}
+		if err := applied(saved); err != nil {
+			t.Fatal(err)
+		}
+		apply(t, db, []appconfig.Policy{names("finance")})
+		if err := applied(nil, "sales", "finance"); !errors.Is(err, appconfig.ErrNamed) {
+			t.Errorf("got %v, want ErrNamed", err)
+		}
+		if err := applied(saved[:1], "sales"); err != nil { // changing it is none of that
+			t.Error(err)
+		}
+		apply(t, db, []appconfig.Policy{names(scep.MailSigning)})
+		if err := applied(nil, "finance", scep.MailSigning); err != nil { // which is as shipped again
+			t.Error(err)
 		}
 	})
 
