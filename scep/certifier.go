@@ -95,26 +95,31 @@ func (v *Certifier) Certify(ctx context.Context, a Application) (cert.Record, er
 			return cert.Record{}, err
 		}
 	}
-	if i.signer == nil {
-		if i.signer, err = x509.ParseCertificate(i.Signer); err != nil {
-			return cert.Record{}, ErrMessage.With(err)
-		}
-	}
-	if i.Type == certPoll {
-		return v.poll(ctx, i)
-	}
-	if i.wanted == nil {
-		if i.wanted, err = readCSR(i.CSR, p.Legacy); err != nil {
-			return cert.Record{}, err
-		}
+	if err := i.complete(); err != nil {
+		return cert.Record{}, err
 	}
 	switch {
+	case i.Type == certPoll:
+		return v.poll(ctx, i)
 	case i.Type == renewalReq, i.Type == pkcsReq && v.known().made(p.Issuer, i.signer) && i.wanted.renews(i.signer):
 		return v.renew(ctx, i)
 	case i.Type == pkcsReq:
 		return v.enroll(ctx, i)
 	}
 	return cert.Record{}, ErrMessageType
+}
+
+// complete reads what this process has not read already.
+func (i *issuing) complete() (err error) {
+	if i.signer == nil {
+		if i.signer, err = x509.ParseCertificate(i.Signer); err != nil {
+			return ErrMessage.With(err)
+		}
+	}
+	if i.wanted == nil && i.Type != certPoll {
+		i.wanted, err = readCSR(i.CSR, i.profile.Legacy)
+	}
+	return err
 }
 
 // maxRemote is more than an address of any kind is long, in bytes.

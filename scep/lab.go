@@ -73,7 +73,7 @@ func (v *Certifier) CheckLab(ctx context.Context) error {
 // it: one certificate, also when it is sent again.
 func (v *Certifier) ticket(ctx context.Context, a issuing) (Ticket, error) {
 	if v.guessing(a.profile) {
-		return Ticket{}, ErrTooMany
+		return Ticket{}, ErrTooMany.Saying("The static challenge of this certificate profile is being guessed, from whatever address.")
 	}
 	if !v.Lab.is(a.profile, a.wanted.challenge) {
 		t, err := v.Store.Ticket(ctx, a.wanted.challenge.Hash())

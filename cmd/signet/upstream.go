@@ -203,21 +203,18 @@ func (s *server) newUpstreamRA(ctx context.Context) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, decided, err := (*x509.Certificate)(nil), false, error(nil)
+	var c *x509.Certificate
 	if waited {
+		var decided bool
 		if c, decided, err = o.ask(ctx, o.client.Poll, subject, key, ""); err == nil && !decided {
 			return nil, nil
 		}
 	}
 	if c == nil { // never asked, refused, or the CA knows no such question
-		secret, _, err := o.source.Challenge(ctx, map[string]string{"profile": "registration", "commonName": subject.CommonName})
-		if err != nil {
+		if c, err = o.enroll(ctx, subject, key); err != nil {
 			return nil, err
 		}
-		if c, decided, err = o.ask(ctx, o.client.Enroll, subject, key, secret.RevealString()); err != nil {
-			return nil, err
-		}
-		if !decided {
+		if c == nil {
 			s.log.InfoContext(ctx, "our registration certificate waits for approval at the other CA", logx.Kind, name)
 			return nil, nil
 		}
@@ -227,6 +224,20 @@ func (s *server) newUpstreamRA(ctx context.Context) (*x509.Certificate, error) {
 	}
 	s.log.InfoContext(ctx, "the other CA made our registration certificate", logx.Serial, c.SerialNumber.Text(16), logx.Until, c.NotAfter)
 	return c, s.ring.Certify(name, slices.Concat([]*x509.Certificate{c}, o.ca.Chain()))
+}
+
+// enroll asks for the certificate of an RA, with a challenge of its own; nil
+// when a person over there decides first.
+func (o *outside) enroll(ctx context.Context, subject pkix.Name, key crypto.Signer) (*x509.Certificate, error) {
+	secret, _, err := o.source.Challenge(ctx, map[string]string{"profile": "registration", "commonName": subject.CommonName})
+	if err != nil {
+		return nil, err
+	}
+	c, decided, err := o.ask(ctx, o.client.Enroll, subject, key, secret.RevealString())
+	if err != nil || !decided {
+		return nil, err
+	}
+	return c, nil
 }
 
 // ask signs a request for an RA, and hands it to the client.
