@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -132,7 +133,33 @@ func services(cfg config.Config) (list []doctor.Service) {
 			Reach: func(ctx context.Context) error { return greetMail(ctx, cfg) },
 		})
 	}
+	if k := cfg.Keeper; k.Address != "" {
+		list = append(list, doctor.Service{
+			Name: "keeper", Addr: k.Address, Vital: true, Lacks: "Nothing is issued, sealed or newly revoked.",
+			Try:   "signet serve --roles keeper, where the keeper is",
+			Reach: func(ctx context.Context) error { return reachKeeper(ctx, k) },
+		})
+	}
 	return list
+}
+
+// reachKeeper connects to the keeper as a front end does.
+func reachKeeper(ctx context.Context, k config.Keeper) error {
+	network, address := "unix", strings.TrimPrefix(k.Address, "unix:")
+	dial := new(net.Dialer).DialContext
+	if address == k.Address {
+		way, err := keeperTLS(k)
+		if err != nil {
+			return err
+		}
+		network, address = "tcp", strings.TrimPrefix(k.Address, "https://")
+		dial = (&tls.Dialer{Config: way}).DialContext
+	}
+	c, err := dial(ctx, network, address)
+	if err == nil {
+		c.Close()
+	}
+	return err
 }
 
 // greetMail connects to the mail server as the outbox does, login included.

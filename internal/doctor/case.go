@@ -41,6 +41,7 @@ type Service struct {
 	Addr  string                      // host:port
 	Reach func(context.Context) error // connects as the server would
 	Lacks string                      // what does not work without it
+	Vital bool                        // whether that is most of what a server is for
 	Try   string
 }
 

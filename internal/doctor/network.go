@@ -50,7 +50,11 @@ func (c *Case) reachable(ctx context.Context) Finding {
 
 func (s Service) look(ctx context.Context) Finding {
 	if err := s.Reach(ctx); err != nil {
-		return warn(s.Addr+" cannot be reached: "+strings.TrimSuffix(told(err), ".")+". "+s.Lacks, s.Try)
+		f := warn(s.Addr+" cannot be reached: "+strings.TrimSuffix(told(err), ".")+". "+s.Lacks, s.Try)
+		if s.Vital {
+			f.Status = Fail
+		}
+		return f
 	}
 	return ok(s.Addr)
 }

@@ -52,6 +52,9 @@ func (d dialect) migrations(pool *sql.DB, options ...goose.ProviderOption) (*goo
 	if err != nil {
 		return nil, fmt.Errorf("reading schema files: %w", err)
 	}
+	// A migration that was merged after a later number is applied all the same:
+	// none relies on one that has not its own number below.
+	options = append(options, goose.WithAllowOutofOrder(true))
 	p, err := goose.NewProvider(goose.Dialect(d.name), pool, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("preparing migrations: %w", err)
