@@ -152,13 +152,7 @@ func (v *Certifier) admit(ctx context.Context, a issuing, t Ticket, known bool) 
 	if err := v.Elsewhere.ReportOwed(ctx, r, now, now.Add(reportAfter)); err != nil || known {
 		return t, err
 	}
-	if err := v.Store.ChallengeMade(ctx, t, entry(now, journal.Worker(a.profile.Validator), journal.ChallengeIssued, t.Grant)); err != nil {
-		if t, again := v.Store.Ticket(ctx, t.Hash); again == nil {
-			return t, nil // another request with it was faster
-		}
-		return Ticket{}, err
-	}
-	return v.Store.Ticket(ctx, t.Hash)
+	return v.stored(ctx, a.profile.Validator, t)
 }
 
 // grantElsewhere gives what the certificate will say: all mail addresses of the

@@ -91,13 +91,21 @@ func (v *Certifier) ticket(ctx context.Context, a issuing) (Ticket, error) {
 	if !errors.Is(err, ErrChallengeUnknown) {
 		return t, err
 	}
-	if err := v.labTicket(ctx, a, hash); err != nil {
-		if t, again := v.Store.Ticket(ctx, hash); again == nil {
-			return t, nil // the same message was faster
-		}
-		return t, err
+	if t, err = v.labTicket(ctx, a, hash); err != nil {
+		return Ticket{}, err
 	}
-	return v.Store.Ticket(ctx, hash)
+	return v.stored(ctx, "lab", t)
+}
+
+// stored stores a ticket in the name of a worker, and gives it as it is then;
+// that of the same challenge where another request was faster.
+func (v *Certifier) stored(ctx context.Context, worker string, t Ticket) (Ticket, error) {
+	failed := v.Store.ChallengeMade(ctx, t, entry(t.Created, journal.Worker(worker), journal.ChallengeIssued, t.Grant))
+	now, err := v.Store.Ticket(ctx, t.Hash)
+	if err != nil && failed != nil {
+		return Ticket{}, failed
+	}
+	return now, err
 }
 
 // maxGuesses is how many wrong challenges a profile with a static one takes in
@@ -121,20 +129,20 @@ func (v *Certifier) guessed(ctx context.Context, a issuing) {
 	}
 }
 
-func (v *Certifier) labTicket(ctx context.Context, a issuing, hash seal.Hash) error {
+// labTicket gives the ticket of a key that presents the static challenge.
+func (v *Certifier) labTicket(ctx context.Context, a issuing, hash seal.Hash) (t Ticket, err error) {
 	u, err := v.Lab.User(ctx)
 	if err != nil {
-		return err
+		return t, err
 	}
 	if u.Disabled {
-		return ErrHolder
+		return t, ErrHolder
 	}
 	d := subject.Device{ID: subject.NewDeviceID(), User: u.ID}
 	names, err := a.profile.names(u, d)
 	if err != nil {
-		return err
+		return t, err
 	}
 	g, now := Grant{Profile: a.Profile, Holder: cert.Holder{User: u.ID, Device: d.ID}, Names: names}, v.Now()
-	t := Ticket{Grant: g, Hash: hash, Created: now, Expires: now.Add(labLife)}
-	return v.Store.ChallengeMade(ctx, t, entry(now, journal.Worker("lab"), journal.ChallengeIssued, g))
+	return Ticket{Grant: g, Hash: hash, Created: now, Expires: now.Add(labLife)}, nil
 }
