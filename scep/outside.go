@@ -288,8 +288,8 @@ func (s *Service) secret(ctx context.Context, l *line, g Grant, until time.Time)
 }
 
 // SigningNames gives the names that an S/MIME signing certificate of that
-// profile, "" for the usual one, and device will have, as a SCEP payload asks for them; none where our own CA takes
-// them from our records.
+// profile, "" for the usual one, and device will have, as a SCEP payload asks
+// for them; none where our own CA takes them from our records.
 func (s *Service) SigningNames(ctx context.Context, profile string, u subject.User, d subject.Device) (name [][][]string, mail, uris []string, err error) {
 	p, err := s.Profiles.Profile(ctx, cmp.Or(profile, MailSigning))
 	if err != nil || p.Issuer != Upstream {

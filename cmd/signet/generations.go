@@ -324,10 +324,11 @@ func (t terms) Terms(ctx context.Context) (map[string]plan.Terms, error) {
 	}
 	m := map[string]plan.Terms{}
 	for _, p := range list {
-		m[p.Name] = plan.Terms{Percent: p.RenewalShare(), Ours: p.Delivers()}
+		of := plan.Terms{Percent: p.RenewalShare(), Ours: p.Delivers()}
 		if g, is := rollover.In(t.s.keys.Load().all, p.Issuer, rollover.Current); is && g.Number > 1 {
-			m[p.Name] = plan.Terms{Percent: p.RenewalShare(), Since: g.Since, Ours: p.Delivers()}
+			of.Since = g.Since
 		}
+		m[p.Name] = of
 	}
 	return m, nil
 }
