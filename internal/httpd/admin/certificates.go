@@ -37,6 +37,7 @@ type Certificate struct {
 	Use       string     `json:"use" doc:"signing or identity"`
 	Profile   string     `json:"profile" doc:"Certificate profile"`
 	Subject   string     `json:"subject" doc:"RFC 4514"`
+	Signer    string     `json:"issuerName" doc:"Subject of the CA that issued it, RFC 4514"`
 	User      string     `json:"user" doc:"Id of whom it is of"`
 	Device    string     `json:"device" doc:"Id of the device that it is of"`
 	NotBefore time.Time  `json:"notBefore" doc:"Begin of validity"`
@@ -70,7 +71,7 @@ func elsewhere(i scep.Issued) *Elsewhere {
 
 func (a *API) certificate(r cert.Record) Certificate {
 	return Certificate{SHA256: r.Fingerprint.String(), Serial: string(r.Serial), State: string(scep.StateOf(r, a.Now())),
-		Use: r.Use.String(), Profile: r.Profile, Subject: r.Subject, User: string(r.Holder.User), Device: string(r.Holder.Device),
+		Use: r.Use.String(), Profile: r.Profile, Subject: r.Subject, Signer: r.Issuer, User: string(r.Holder.User), Device: string(r.Holder.Device),
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, Issued: r.CreatedAt, Revoked: when(r.RevokedAt), Reason: r.Reason}
 }
 
