@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -542,12 +543,12 @@ func TestConfigDescribe(t *testing.T) {
 func TestInOrder(t *testing.T) {
 	names := []string{"c", "a", "b", "e", "d"}
 	got := ""
-	err := inOrder(t.Context(), names, func(_ context.Context, n string) (string, error) { return n, nil },
+	err := inOrder(t.Context(), slices.Values(names), func(_ context.Context, n string) (string, error) { return n, nil },
 		func(s string) error { got += s; return nil })
 	if err != nil || got != "cabed" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	err = inOrder(t.Context(), names, func(_ context.Context, n string) (string, error) {
+	err = inOrder(t.Context(), slices.Values(names), func(_ context.Context, n string) (string, error) {
 		if n == "b" {
 			return "", io.ErrUnexpectedEOF
 		}

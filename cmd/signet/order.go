@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"iter"
 	"runtime"
 )
 
 // inOrder runs work on all items, as many at a time as there are cores, and
-// hands the results on in the order of the items. The first error ends it.
-func inOrder[I, T any](ctx context.Context, items []I, work func(context.Context, I) (T, error), done func(T) error) error {
+// hands the results on in the order of the items, of which it holds no more than
+// it works on. The first error ends it.
+func inOrder[I, T any](ctx context.Context, items iter.Seq[I], work func(context.Context, I) (T, error), done func(T) error) error {
 	type result struct {
 		value T
 		err   error
@@ -17,7 +19,7 @@ func inOrder[I, T any](ctx context.Context, items []I, work func(context.Context
 	running := make(chan chan result, runtime.GOMAXPROCS(0))
 	go func() {
 		defer close(running)
-		for _, item := range items {
+		for item := range items {
 			one := make(chan result, 1)
 			select {
 			case <-ctx.Done():

@@ -1,106 +1,169 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
+	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/signet-mdm/signet/internal/fault"
-	"github.com/signet-mdm/signet/internal/httpd/admin"
-	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/pfxconnector/archive"
 	"github.com/signet-mdm/signet/pfxconnector/manifest"
 )
 
 // pfxFile is a file to import, and what a list says about it.
 type pfxFile struct {
-	name         string
-	listed       bool // it comes from a list
-	user         string
-	purpose      string
-	password     seal.Secret
-	passwordFile string
+	manifest.Row
+	name   string
+	listed bool // it comes from a list
+	packed *archive.Entry
 }
 
 // asks tells whether the file has no password of its own.
-func (f pfxFile) asks() bool { return f.password.Empty() && f.passwordFile == "" }
-
-// fill completes the request for the file.
-func (f pfxFile) fill(in *admin.NewImport, secret func(name string) (seal.Secret, error)) error {
-	in.File, in.User, in.Purpose = f.name, cmp.Or(f.user, in.User), cmp.Or(f.purpose, in.Purpose)
-	if f.asks() {
-		return nil
-	}
-	own := f.password
-	if f.passwordFile != "" {
-		var err error
-		if own, err = secret(f.passwordFile); err != nil {
-			return err
-		}
-	}
-	in.Password = own.RevealString()
-	return nil
+func (f pfxFile) asks() bool {
+	return f.Password.Empty() && f.PasswordFile == "" && f.PasswordCommand == ""
 }
 
-// pfxFiles lists the files, those below the directories and those in the lists,
-// in order. What cannot be looked at is listed too: reading it says why.
-func pfxFiles(paths []string) ([]pfxFile, error) {
-	var files []pfxFile
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		var found []pfxFile
-		switch {
-		case err == nil && info.IsDir():
-			found, err = pfxBelow(path)
-		case err == nil && strings.EqualFold(filepath.Ext(path), ".csv"):
-			found, err = pfxListed(path)
-		default:
-			found, err = []pfxFile{{name: path}}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, found...)
+// read gives what is in the file; the caller clears it.
+func (f pfxFile) read() ([]byte, error) {
+	if f.packed != nil {
+		return f.packed.Read()
 	}
-	return files, nil
+	return readBounded(f.name)
 }
 
-func pfxBelow(dir string) (files []pfxFile, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Type().IsRegular() && slices.Contains([]string{".pfx", ".p12"}, strings.ToLower(filepath.Ext(path))) {
-			files = append(files, pfxFile{name: path})
-		}
-		return nil
-	})
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("there is no .pfx or .p12 file below %s", dir)
-	}
-	return files, err
-}
-
-// pfxListed gives the files of a list. Names in it are relative to it.
-func pfxListed(list string) ([]pfxFile, error) {
-	in, err := os.Open(list)
+func readBounded(name string) ([]byte, error) {
+	in, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	rows, err := manifest.Read(in)
-	if f := fault.Of(err); f != nil {
-		return nil, f.Saying(list + ": " + f.Msg)
+	return io.ReadAll(io.LimitReader(in, maxImport))
+}
+
+// pfxFiles are the files below some paths. Lists and archives are opened at
+// once, so that what is wrong with them is known before anything is done.
+type pfxFiles struct {
+	paths    []string
+	lists    map[string][]manifest.Row
+	archives map[string]*archive.Archive
+}
+
+func openPFXFiles(paths []string) (*pfxFiles, error) {
+	f := &pfxFiles{paths, map[string][]manifest.Row{}, map[string]*archive.Archive{}}
+	for _, path := range paths {
+		if err := f.open(path); err != nil {
+			f.Close()
+			return nil, err
+		}
 	}
+	return f, nil
+}
+
+func (f *pfxFiles) open(path string) (err error) {
+	switch info, bad := os.Stat(path); {
+	case bad != nil: // reading it says why
+	case info.IsDir():
+		for range pfxBelow(path) {
+			return nil
+		}
+		err = fmt.Errorf("there is no .pfx or .p12 file below %s", path)
+	case hasExt(path, ".csv"):
+		f.lists[path], err = pfxList(path, manifest.Read)
+	case hasExt(path, ".json"):
+		f.lists[path], err = pfxList(path, manifest.ReadJSON)
+	case hasExt(path, ".zip") && f.archives[path] == nil:
+		f.archives[path], err = archive.Open(path)
+	}
+	if bad := fault.Of(err); bad != nil {
+		return bad.Saying(path + ": " + bad.Msg)
+	}
+	return err
+}
+
+// Close closes the archives.
+func (f *pfxFiles) Close() {
+	for a := range maps.Values(f.archives) {
+		if a != nil {
+			a.Close()
+		}
+	}
+}
+
+// all lists the files, those below the directories, in the archives and in the
+// lists, in order. What cannot be looked at is listed too: reading it says why.
+func (f *pfxFiles) all() iter.Seq[pfxFile] {
+	return func(yield func(pfxFile) bool) {
+		for _, path := range f.paths {
+			for file := range f.of(path) {
+				if !yield(file) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (f *pfxFiles) of(path string) iter.Seq[pfxFile] {
+	if rows, ok := f.lists[path]; ok {
+		return listed(path, rows)
+	}
+	if a, ok := f.archives[path]; ok {
+		return inside(path, a)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return pfxBelow(path)
+	}
+	return func(yield func(pfxFile) bool) { yield(pfxFile{name: path}) }
+}
+
+// pfxBelow gives the .pfx and .p12 files below a directory.
+func pfxBelow(dir string) iter.Seq[pfxFile] {
+	return func(yield func(pfxFile) bool) {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if (err != nil || d.Type().IsRegular() && hasExt(path, ".pfx", ".p12")) && !yield(pfxFile{name: path}) {
+				return fs.SkipAll
+			}
+			return nil
+		})
+	}
+}
+
+// inside gives the files of an archive.
+func inside(path string, a *archive.Archive) iter.Seq[pfxFile] {
+	return func(yield func(pfxFile) bool) {
+		for e := range a.Entries() {
+			if !yield(pfxFile{name: path + ":" + e.Name, packed: &e}) {
+				return
+			}
+		}
+	}
+}
+
+// listed gives the files of a list. Names in it are relative to it.
+func listed(list string, rows []manifest.Row) iter.Seq[pfxFile] {
+	return func(yield func(pfxFile) bool) {
+		for _, r := range rows {
+			r.PasswordFile = beside(list, r.PasswordFile)
+			if !yield(pfxFile{Row: r, name: beside(list, r.File), listed: true}) {
+				return
+			}
+		}
+	}
+}
+
+func pfxList(name string, read func(io.Reader) ([]manifest.Row, error)) ([]manifest.Row, error) {
+	in, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	var files []pfxFile
-	for _, r := range rows {
-		files = append(files, pfxFile{name: beside(list, r.File), listed: true, user: r.User, purpose: r.Purpose,
-			password: r.Password, passwordFile: beside(list, r.PasswordFile)})
-	}
-	return files, nil
+	defer in.Close()
+	return read(in)
 }
 
 func beside(list, name string) string {
@@ -108,4 +171,8 @@ func beside(list, name string) string {
 		return name
 	}
 	return filepath.Join(filepath.Dir(list), name)
+}
+
+func hasExt(path string, any ...string) bool {
+	return slices.Contains(any, strings.ToLower(filepath.Ext(path)))
 }

@@ -1,17 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"slices"
 
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
-	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/spf13/cobra"
 )
@@ -26,14 +23,12 @@ const manyFiles = 20
 var errFile = fault.New(fault.Invalid, "pfx_file_unreadable",
 	"The file cannot be read.", "Check its name and who may read it.")
 
-// errPassword is the refusal of a file whose own password cannot be had.
-var errPassword = fault.New(fault.Invalid, "pfx_password_unreadable",
-	"The file with the password cannot be read.", "Check the name in the list and who may read it.")
-
 // importFlags is what the command line says about all files.
 type importFlags struct {
 	admin.NewImport
-	passwordFile string
+	passwordFile    string
+	passwordCommand string
+	runCommands     bool // of lists
 }
 
 func (a *app) pfxImport() *cobra.Command {
@@ -41,19 +36,25 @@ func (a *app) pfxImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import PATH...",
 		Short: "Import PKCS#12 files into escrow",
-		Long: `Imports PKCS#12 files, all .pfx and .p12 files below a directory, or those in a
-list. Each private key is sealed at once; who imports cannot read it back.
-Importing the same file again changes nothing, so a run that was interrupted is
-simply started again.
+		Long: `Imports PKCS#12 files, all .pfx and .p12 files below a directory or in a .zip
+archive, or those in a list. Each private key is sealed at once; who imports
+cannot read it back. Importing the same file again changes nothing, so a run
+that was interrupted is simply started again.
 
-A list is a .csv file whose first line names the columns: file, and any of user,
-password, password_file, purpose and note. File names are relative to the list.
-A line without a password or user of its own has those of the command line.
+A list is a .csv file whose first line names the columns, or a .json file with
+an array of objects: file, and any of user, password, password_file,
+password_command, purpose and note. File names are relative to the list. A line
+without a password or user of its own has those of the command line.
+
+A password command is a program with its arguments, divided by spaces and run
+without a shell; the first line that it prints is the password. Those in a list
+are run only with --run-commands, and find the name of the file in SIGNET_FILE.
 
 A file that cannot be read or used is refused and the rest goes on; the exit
 status is then 3. With -o json one object is printed a file.`,
 		Example: `  signet pfx import --password-file pw.txt --user alice@example.com old.p12
   signet pfx import --password-file pw.txt --dry-run ./escrow
+  signet pfx import --password-command 'pass show escrow' escrow.zip
   signet pfx import escrow.csv`,
 		Args: takes("PATH..."),
 		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c.Context(), in, args) },
@@ -61,6 +62,9 @@ status is then 3. With -o json one object is printed a file.`,
 	f := c.Flags()
 	f.StringVar(&in.User, "user", "", "whose they are (default: whom the certificate names)")
 	f.StringVar(&in.passwordFile, "password-file", "", "`FILE` with the password of all files; - for standard input")
+	f.StringVar(&in.passwordCommand, "password-command", "", "`COMMAND` that prints the password of all files")
+	f.BoolVar(&in.runCommands, "run-commands", false, "run the password commands that a list names; only for lists of your own")
+	c.MarkFlagsMutuallyExclusive("password-file", "password-command")
 	f.StringVar(&in.Purpose, "purpose", "", "`PURPOSE` instead of what the certificate says: signing, encryption or both")
 	f.BoolVar(&in.AllowSigningEscrow, "allow-signing-escrow", false, "take keys that are for signing only")
 	f.BoolVar(&in.AllowWeak, "allow-weak", false, "take RSA keys that protect nothing any more")
@@ -70,12 +74,17 @@ status is then 3. With -o json one object is printed a file.`,
 }
 
 func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) error {
-	files, err := pfxFiles(paths)
+	files, err := openPFXFiles(paths)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(files, pfxFile.asks) {
-		password, err := a.importPassword(in.passwordFile)
+	defer files.Close()
+	total, asks := 0, false
+	for f := range files.all() {
+		total, asks = total+1, asks || f.asks()
+	}
+	if asks {
+		password, err := a.filesPassword(ctx, in)
 		if err != nil {
 			return err
 		}
@@ -86,13 +95,13 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 	if err != nil {
 		return err
 	}
-	sum := tally{files: len(files), dry: in.DryRun}
-	err = inOrder(ctx, files, func(ctx context.Context, f pfxFile) (pfxconnector.FileReport, error) {
-		return a.importFile(ctx, client, in.NewImport, f)
+	sum := tally{files: total, dry: in.DryRun}
+	err = inOrder(ctx, files.all(), func(ctx context.Context, f pfxFile) (pfxconnector.FileReport, error) {
+		return a.importFile(ctx, client, in, f)
 	}, func(r pfxconnector.FileReport) error {
 		sum.add(r)
 		defer a.progress(sum)
-		return a.reportFile(r, len(files) > manyFiles)
+		return a.reportFile(r, total > manyFiles)
 	})
 	a.progressDone()
 	if err != nil {
@@ -107,24 +116,22 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 	return nil
 }
 
-// importPassword reads the password from the file, or asks a person for it.
-func (a *app) importPassword(file string) (seal.Secret, error) {
-	if file != "" {
-		return a.secretFile(file)
-	}
-	if !a.terminal(a.stdin) {
-		return seal.Secret{}, usagef("there is nobody to ask for the password: give --password-file; an empty file is an empty password")
-	}
-	return a.askSecret("Password of the files: ")
-}
-
 // importFile sends one file. What the server refuses about the file is in the
 // report; an error ends the whole run.
-func (a *app) importFile(ctx context.Context, client *admin.Client, in admin.NewImport, file pfxFile) (pfxconnector.FileReport, error) {
-	if err := file.fill(&in, a.secretFile); err != nil {
-		return refusedFile(file.name, errPassword.Code, errPassword.Msg, err.Error()), nil
+func (a *app) importFile(ctx context.Context, client *admin.Client, flags importFlags, file pfxFile) (pfxconnector.FileReport, error) {
+	in := flags.NewImport
+	in.File, in.User, in.Purpose = file.name, cmp.Or(file.User, in.User), cmp.Or(file.Purpose, in.Purpose)
+	if !file.asks() {
+		password, err := a.ownPassword(ctx, file, flags.runCommands)
+		if err != nil {
+			return refusedFile(file.name, errPassword.Code, errPassword.Msg, err.Error()), ctx.Err()
+		}
+		in.Password = password.RevealString()
 	}
-	data, err := readBounded(file.name)
+	data, err := file.read()
+	if f := fault.Of(err); f != nil {
+		return refusedFile(file.name, f.Code, f.Msg, f.Hint), nil
+	}
 	if err != nil {
 		return refusedFile(file.name, errFile.Code, errFile.Msg, err.Error()), nil
 	}
@@ -139,15 +146,6 @@ func (a *app) importFile(ctx context.Context, client *admin.Client, in admin.New
 		return refusedFile(file.name, f.Code, f.Detail, f.Hint), nil
 	}
 	return report, err
-}
-
-func readBounded(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxImport))
 }
 
 func refusedFile(name, code, msg, hint string) pfxconnector.FileReport {

@@ -35,6 +35,7 @@ var rooms = map[string]string{
 	"scep":                   "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal internal/cms scep/ca",
 	"pfxconnector/pfx":       "internal/fault internal/seal",
 	"pfxconnector/manifest":  "internal/fault internal/seal",
+	"pfxconnector/archive":   "internal/fault",
 	"pfxconnector/escrow":    "internal/subject internal/cert",
 	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",

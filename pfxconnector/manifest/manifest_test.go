@@ -56,6 +56,7 @@ func TestReadRefuses(t *testing.T) {
 		"UTF-16":            {"\xff\xfef\x00i\x00", manifest.ErrUnreadable, ""},
 		"no file":           {"file,user\na.p12,\n,alice@example.com\n", manifest.ErrRow, "line 3"},
 		"two passwords":     {"file,password,password_file\na.p12,x,y\n", manifest.ErrRow, "line 2"},
+		"file and command":  {"file,password_file,password_command\na.p12,x,y\n", manifest.ErrRow, "line 2"},
 		"cell too long":     {"file\n" + strings.Repeat("a", 4097) + "\n", manifest.ErrRow, "line 2"},
 		"one cell too many": {"file,user\na.p12,b,c\n", manifest.ErrUnreadable, "line 2"},
 		"open quote":        {"file\n\"a.p12\n", manifest.ErrUnreadable, "line"},
@@ -102,6 +103,79 @@ func FuzzRead(f *testing.F) {
 			if r.File == "" || r.Line < 2 || len(r.File) > 4096 || !r.Password.Empty() && r.PasswordFile != "" {
 				t.Fatalf("got %+v", r)
 			}
+		}
+	})
+}
+
+func TestReadJSON(t *testing.T) {
+	rows, err := manifest.ReadJSON(strings.NewReader("\ufeff[\n" + `{"file":"old.p12","user":" alice@example.com ","password":"a,\"b","note":"first"},
+{"file":"new.p12","password_file":"new.txt","purpose":"both"},
+{"file":"next.p12","password_command":"pass show next"}
+]
+`))
+	if err != nil || len(rows) != 3 {
+		t.Fatalf("got %d rows, %v", len(rows), err)
+	}
+	if r := rows[0]; r.Line != 2 || r.File != "old.p12" || r.User != "alice@example.com" || r.Password.RevealString() != `a,"b` {
+		t.Errorf("got %+v", r)
+	}
+	if r := rows[1]; r.Line != 3 || r.PasswordFile != "new.txt" || r.Purpose != "both" {
+		t.Errorf("got %+v", r)
+	}
+	if r := rows[2]; r.Line != 4 || r.PasswordCommand != "pass show next" || !r.Password.Empty() {
+		t.Errorf("got %+v", r)
+	}
+	if rows, err := manifest.ReadJSON(strings.NewReader("[]")); err != nil || rows == nil || len(rows) != 0 {
+		t.Errorf("got %v, %v, want no rows", rows, err)
+	}
+}
+
+func TestReadJSONRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		list string
+		want *fault.Error
+		says string
+	}{
+		"nothing":         {"", manifest.ErrUnreadable, ""},
+		"an object":       {`{"file":"a"}`, manifest.ErrUnreadable, ""},
+		"not closed":      {`[{"file":"a"}`, manifest.ErrUnreadable, ""},
+		"something after": {`[] []`, manifest.ErrUnreadable, ""},
+		"unknown name":    {"[\n{\"colour\":\"hunter2\"}]", manifest.ErrUnreadable, "line 2"},
+		"a number":        {`[{"file":1}]`, manifest.ErrUnreadable, "line 1"},
+		"deep":            {strings.Repeat("[", 20_000), manifest.ErrUnreadable, ""},
+		"Latin-1":         {"[{\"file\":\"J\xfcrgen\"}]", manifest.ErrUnreadable, ""},
+		"escaped NUL":     {`[{"file":"a\u0000"}]`, manifest.ErrRow, "line 1"},
+		"no file":         {"[{\"file\":\"a\"},\n{\"password\":\"hunter2\"}]", manifest.ErrRow, "line 2"},
+		"null":            {`[null]`, manifest.ErrRow, "line 1"},
+		"two passwords":   {`[{"file":"a","password_file":"b","password_command":"c"}]`, manifest.ErrRow, "line 1"},
+		"too long":        {`[{"file":"` + strings.Repeat("a", 4097) + `"}]`, manifest.ErrRow, "line 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rows, err := manifest.ReadJSON(strings.NewReader(c.list))
+			if !errors.Is(err, c.want) || len(rows) != 0 || !strings.Contains(fault.Of(err).Msg, c.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %d rows and %v, want %v", len(rows), err, c.want)
+			}
+		})
+	}
+}
+
+func FuzzReadJSON(f *testing.F) {
+	for _, seed := range []string{
+		`[{"file":"a.p12","user":"alice@example.com","password":"x","note":"n"}]`, "[]", "[null]", `[{"FILE":"a"}] `, "\ufeff[\n{\"file\":\"a\",\"password_command\":\"b c\"}]", "[[", `[{"file":"\ud800"}]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, err := manifest.ReadJSON(bytes.NewReader(data))
+		if err != nil && (fault.Of(err) == nil || len(rows) != 0) {
+			t.Fatalf("got %d rows and %v", len(rows), err)
+		}
+		last := 1
+		for _, r := range rows {
+			if r.File == "" || r.Line < last || !r.Password.Empty() && r.PasswordFile != "" {
+				t.Fatalf("got %+v after line %d", r, last)
+			}
+			last = r.Line
 		}
 	})
 }

@@ -42,6 +42,10 @@ const maxAnswer = 256 << 20
 // patience is how long one request may take.
 const patience = 2 * time.Minute
 
+// maxIdle is how many connections are kept for the next request: an import
+// sends several files at a time.
+const maxIdle = 64
+
 // Client speaks the admin API.
 type Client struct {
 	base  string
@@ -54,13 +58,14 @@ func Dial(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
-	return &Client{base: "http://signet", http: &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dial}}}
+	return &Client{base: "http://signet", http: &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: maxIdle}}}
 }
 
 // Remote gives a client of the server at base, such as
 // https://mdm.example.org. Roots nil are those of the system.
 func Remote(base string, token seal.Secret, roots *x509.CertPool) *Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = maxIdle
 	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the token goes nowhere else
 	return &Client{base: strings.TrimRight(base, "/"), token: token,
