@@ -88,7 +88,7 @@ func (s *Service) nameless(ctx context.Context, by journal.Actor, r ChallengeReq
 	g := Grant{Profile: r.Profile, Holder: cert.Holder{User: r.User.ID, Device: r.Device.ID}}
 	e := entry(s.Now(), by, journal.ChallengeFailed, g)
 	e.Detail["code"], e.Detail["why"] = f.Code, f.Msg
-	return errors.Join(why, s.Store.ChallengeFailed(ctx, e))
+	return errors.Join(why, s.Store.Noted(ctx, e))
 }
 
 // SigningChallenge makes a challenge for an S/MIME signing certificate of that

@@ -240,7 +240,7 @@ func (v *Certifier) unwanted(ctx context.Context, a issuing, i Issuance, c *x509
 	e.Cert, e.Detail["serial"], e.Detail["issuer"], e.Detail["code"] = f, string(cert.SerialOf(c.SerialNumber)), Upstream, fault.Code(why)
 	v.Log.WarnContext(ctx, "a certificate of the other CA is refused: revoke it there", logx.Profile, a.Profile, logx.User, i.Holder.User,
 		logx.Device, i.Holder.Device, logx.Cert, f.String(), logx.Serial, string(cert.SerialOf(c.SerialNumber)), logx.Err, why)
-	if err := v.Store.CertificateUnwanted(ctx, e); err != nil {
+	if err := v.Store.Noted(ctx, e); err != nil {
 		v.Log.ErrorContext(ctx, "a refused certificate is not in the journal", logx.Cert, f.String(), logx.Err, err)
 	}
 }

@@ -24,6 +24,9 @@ type Store interface {
 	OCSPStore
 	ApprovalStore
 	PendingStore
+	// Noted writes down what came to nothing: a challenge that could not be made,
+	// a certificate of another CA that nobody gets.
+	Noted(ctx context.Context, e journal.Entry) error
 }
 
 // Grant is what an unused challenge, or a certificate that may be renewed,
@@ -51,8 +54,6 @@ type ChallengeStore interface {
 	// ChallengeMade stores t and voids the unused ones of the same profile and
 	// device, with the requests that wait for approval by them.
 	ChallengeMade(ctx context.Context, t Ticket, e journal.Entry) error
-	// ChallengeFailed writes e: for somebody no challenge could be made.
-	ChallengeFailed(ctx context.Context, e journal.Entry) error
 	// Ticket finds a challenge, whatever its state. ErrChallengeUnknown when
 	// there is none.
 	Ticket(ctx context.Context, hash seal.Hash) (Ticket, error)
@@ -145,9 +146,6 @@ type IssuanceStore interface {
 	// faster or the renewed one was revoked, ErrRequestDecided when the approval
 	// was withdrawn, ErrHolder when the holder is gone.
 	CertificateIssued(ctx context.Context, i Issuance, r cert.Record, e journal.Entry) error
-	// CertificateUnwanted writes down that another CA made a certificate which
-	// nobody gets.
-	CertificateUnwanted(ctx context.Context, e journal.Entry) error
 }
 
 // RecordStore finds what was issued.

@@ -62,8 +62,8 @@ func (s SCEP) ChallengeMade(ctx context.Context, t scep.Ticket, e journal.Entry)
 	})
 }
 
-// ChallengeFailed implements [scep.ChallengeStore].
-func (s SCEP) ChallengeFailed(ctx context.Context, e journal.Entry) error {
+// Noted implements [scep.Store].
+func (s SCEP) Noted(ctx context.Context, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
 }
 
@@ -225,11 +225,6 @@ func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Rec
 		}
 		return record(ctx, tx, e)
 	})
-}
-
-// CertificateUnwanted implements [scep.IssuanceStore].
-func (s SCEP) CertificateUnwanted(ctx context.Context, e journal.Entry) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
 }
 
 // spend consumes what allows the issuance.

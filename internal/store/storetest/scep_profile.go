@@ -104,9 +104,9 @@ func testProfiles(t *testing.T, open Open) {
 		}
 	})
 
-	t.Run("that there was no challenge is written down", func(t *testing.T) {
+	t.Run("what came to nothing is written down", func(t *testing.T) {
 		db := open(t)
-		if err := db.SCEP().ChallengeFailed(t.Context(), entry(journal.ChallengeFailed)); err != nil {
+		if err := db.SCEP().Noted(t.Context(), entry(journal.ChallengeFailed)); err != nil {
 			t.Fatal(err)
 		}
 		lines, err := db.Journal().Latest(t.Context(), 1)
