@@ -51,7 +51,7 @@ const upstreamRA = "upstream-ra"
 const upstreamClient = "upstream-client"
 
 const (
-	upstreamNotice = 30 * 24 * time.Hour // our RA is renewed so long before its end
+	upstreamNotice = 30 * 24 * time.Hour // our RA is renewed so long before its end, or in its last third
 	upstreamPause  = time.Hour           // each try may cost a challenge
 )
 
@@ -179,7 +179,7 @@ func (o *outside) RA() (scep.RA, error) {
 // one before it ends. It is run again and again.
 func (s *server) enrollUpstreamRA(ctx context.Context) (int, error) {
 	o := s.outside
-	if ra := o.ra.Load(); ra != nil && time.Until(ra.Certificate.NotAfter) > upstreamNotice || time.Since(o.failed) < upstreamPause {
+	if ra := o.ra.Load(); ra != nil && time.Until(ra.Certificate.NotAfter) > noticeOf(ra.Certificate) || time.Since(o.failed) < upstreamPause {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -193,6 +193,12 @@ func (s *server) enrollUpstreamRA(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	return 1, s.openUpstreamRA()
+}
+
+// noticeOf is how long before its end an RA is renewed: one that never lasts
+// that long must not be asked for again and again.
+func noticeOf(c *x509.Certificate) time.Duration {
+	return min(upstreamNotice, c.NotAfter.Sub(c.NotBefore)/3)
 }
 
 // newUpstreamRA asks for the certificate of our next RA, or what became of that
