@@ -26,6 +26,7 @@ type CertifierConfig struct {
 	Elsewhere   *Elsewhere // whose challenges profiles with a validator take; nil: nobody's
 	Log         *slog.Logger
 	Now         func() time.Time
+	Built       time.Time // no certificate is made before; zero when that is not known
 }
 
 // Rate is how many certificates are made within any hour. A device needs a few

@@ -109,6 +109,8 @@ var (
 		"The keeper was not shown that the old certificate's key asks for the renewal.", "Run the same version of Signet in all roles; otherwise look at the front end: it may be in other hands.")
 	ErrCertificatesMany = fault.New(fault.Unavailable, "scep_certificates_many",
 		"So many certificates were made for the device or its user within the hour that none is made now.", "If that was expected, raise limits.certificates_per_hour; otherwise look at the journal and the front end.")
+	ErrOwnClock = fault.New(fault.Unavailable, "scep_own_clock",
+		"The clock of the server says a day before this program was made.", "Set the time of the server: timedatectl set-ntp true.")
 	ErrRenewalSealed = fault.New(fault.Unavailable, "scep_renewal_sealed",
 		"The keeper has no RA key to open renewals with.", "The keeper's key directory must hold the keys of the RAs too.")
 )

@@ -166,6 +166,10 @@ func (v *Certifier) issue(ctx context.Context, a issuing, i Issuance) (cert.Reco
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issueTime)
 	defer cancel()
 	i.Issuer, i.At, i.Rate = a.issuer.Name(), v.Now(), v.Rate
+	if i.At.Before(v.Built) {
+		v.Log.ErrorContext(ctx, "no certificates by a clock that is wrong", logx.Profile, a.Profile, logx.Code, ErrOwnClock.Code)
+		return cert.Record{}, ErrOwnClock
+	}
 	i, c, err := a.issuer.make(ctx, a, i)
 	if errors.Is(err, ErrCertificatesMany) {
 		v.Log.ErrorContext(ctx, "no more certificates within the hour", logx.Profile, a.Profile, logx.User, i.Holder.User,

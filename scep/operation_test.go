@@ -214,6 +214,27 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+// By a clock from before the program was made nothing is issued, and the
+// challenge stays good until it is set.
+func TestClockBeforeTheProgram(t *testing.T) {
+	w := newWorld(t)
+	w.built = start.Add(time.Minute)
+	w.restart()
+	a := ask{challenge: w.challenge(scep.MailSigning).RevealString()}
+	for range 2 * scep.MaxAttempts {
+		if got := w.send(a); !got.refused("2", scep.ErrOwnClock) || w.certificates() != 0 {
+			t.Fatalf("got %v with %d issued, want ErrOwnClock", got, w.certificates())
+		}
+	}
+	if !bytes.Contains(w.log.Bytes(), []byte("level=ERROR")) {
+		t.Error("nobody is told")
+	}
+	w.sleep(time.Minute)
+	if got := w.send(a); got.status != "0" {
+		t.Errorf("with the clock set: got %v", got)
+	}
+}
+
 // What is no message of ours gets no CertRep.
 func TestMessagesThatAreRefused(t *testing.T) {
 	w := newWorld(t)

@@ -43,6 +43,7 @@ type world struct {
 	keeper *scep.Certifier
 	lab    *scep.Lab
 	rate   scep.Rate
+	built  time.Time
 	config scep.Config
 	log    *bytes.Buffer
 	user   subject.User
@@ -87,7 +88,7 @@ func newWorld(t testing.TB, change ...func(*scep.Config)) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	h, c := theHouse(), w.config
-	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, MaxSkew: c.MaxSkew, Rate: w.rate, Lab: w.lab, Outside: w.outside, Elsewhere: w.elsewhere,
+	w.keeper = scep.NewCertifier(scep.CertifierConfig{Store: c.Store, Profiles: c.Profiles, AllowLegacy: c.AllowLegacy, MaxSkew: c.MaxSkew, Rate: w.rate, Built: w.built, Lab: w.lab, Outside: w.outside, Elsewhere: w.elsewhere,
 		Seats: []scep.Seat{h.device.seat(), h.mail.seat(), {Issuer: h.root}}, Log: c.Log, Now: c.Now})
 	if c.Keeper == nil {
 		c.Keeper = w.keeper

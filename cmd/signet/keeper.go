@@ -35,7 +35,7 @@ func (s *server) wireKeeper(store scep.Store, profiles scep.Catalogue) error {
 		return err
 	}
 	s.certifier = scep.NewCertifier(scep.CertifierConfig{Store: store, Profiles: profiles, Outside: s.asking(),
-		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Rate: scep.Rate{PerDevice: most, PerUser: 10 * most}, Lab: lab, Elsewhere: elsewhere, Log: s.log, Now: time.Now})
+		AllowLegacy: s.cfg.SCEP.AllowLegacyAlgorithms, Rate: scep.Rate{PerDevice: most, PerUser: 10 * most}, Lab: lab, Elsewhere: elsewhere, Log: s.log, Now: time.Now, Built: sourceDate()})
 	s.certifier.Succeed(s.keys.Load().seats)
 	s.keeper = s.certifier
 	return s.warnOfLab()

@@ -6,15 +6,27 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/signet-mdm/signet/internal/store"
 )
 
-// Version and commit of a release; set when it is built, by -ldflags -X. A
-// build of one's own has what the go command writes into it.
-var version, commit string
+// Version and commit of a release, and when that commit was made; set when it is
+// built, by -ldflags -X. A build of one's own has what the go command writes
+// into it.
+var version, commit, committed string
+
+// sourceDate is when this release's source was committed, with a day for clocks that
+// differ; zero in a build of one's own.
+func sourceDate() time.Time {
+	at, err := time.Parse(time.RFC3339, committed)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.AddDate(0, 0, -1)
+}
 
 // build is what the binary knows of itself.
 type build struct {
@@ -30,7 +42,7 @@ type build struct {
 func newBuild() (b build) {
 	b = build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Schema: store.NewestSchema()}
 	defer func() {
-		b.Version, b.Commit = cmp.Or(version, b.Version), cmp.Or(commit, b.Commit)
+		b.Version, b.Commit, b.Time = cmp.Or(version, b.Version), cmp.Or(commit, b.Commit), cmp.Or(committed, b.Time)
 		if of, changed := strings.CutSuffix(b.Commit, "-changed"); changed {
 			b.Commit, b.Modified = of, true
 		}
