@@ -232,7 +232,7 @@ func TestStatusOfUsage(t *testing.T) {
 		"state":              {"device list --state lost", exitUsage, "invited, enrolling"},
 		"CSV of no list":     {"device show x -o csv", exitUsage, "for lists"},
 		"no fingerprint":     {"pfx remove --user x --yes zz", exitUsage, "zz"},
-		"half a fingerprint": {"ca revoke 00000000", exitUsage, "64 digits"},
+		"half a fingerprint": {"ca revoke 0000000", exitUsage, "64 digits"},
 		"unknown format":     {"user list -o xml", exitUsage, "xml"},
 		"plain HTTP":         {"user list --server http://x --token-file x", exitUsage, "https://"},
 		"no token":           {"user list --server https://x", exitUsage, "--token-file"},
