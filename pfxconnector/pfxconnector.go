@@ -46,10 +46,16 @@ var (
 var ErrKeyUnknown = fault.New(fault.NotFound, "pfx_unknown",
 	"The user has no such imported certificate.", "signet pfx list shows them.")
 
+// ErrRecipient is returned for a key that is sealed to an escrow key which was
+// destroyed: nobody could open it.
+var ErrRecipient = fault.New(fault.Conflict, "pfx_recipient_destroyed",
+	"The escrow key that this is sealed to was destroyed.", "Seal to the one of now; a front end of its own gets it by making its data directory anew.")
+
 // Store keeps certificates with their sealed keys.
 type Store interface {
 	// KeyImported stores the deposit, unless that user has that certificate
-	// already: then it does nothing, e included, and tells false.
+	// already: then it does nothing, e included, and tells false. ErrRecipient
+	// when a wrap is for a key that was destroyed.
 	KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error)
 	// Holders gives the users who have that certificate; empty when nobody.
 	Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error)

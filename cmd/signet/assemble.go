@@ -58,6 +58,8 @@ type server struct {
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
 	opener    *opener.Opener // nil unless this is the keeper
+	sealing   *escrow.Sealer
+	rotator   *opener.Rotator // nil unless this is the keeper
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer // nil unless this is the keeper
 	outbox    *notify.Outbox   // nil: no mail is configured
@@ -207,8 +209,9 @@ func (s *server) wirePFX(keys string) error {
 	}
 	limits := pfx.Default
 	limits.FileBytes = s.cfg.Limits.ImportFileKiB << 10
+	s.sealing = escrow.NewSealer(recipient, recovery...)
 	s.pfx = pfxconnector.New(pfxconnector.Config{
-		Store: s.db.PFX(), Users: s.directory, Sealer: escrow.NewSealer(recipient, recovery...),
+		Store: s.db.PFX(), Users: s.directory, Sealer: s.sealing,
 		Limits: limits, Now: time.Now,
 	})
 	if !s.cfg.Plays(config.KeeperRole) {
@@ -219,5 +222,6 @@ func (s *server) wirePFX(keys string) error {
 		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s,
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
+	s.rotator = opener.NewRotator(opener.RotatorConfig{Wraps: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	return nil
 }

@@ -65,7 +65,7 @@ func (s *server) wirePush(box *seal.Box) error {
 
 // steps is all background work of this process, by its roles.
 func (s *server) steps() (list []step) {
-	list = append(list, step{"keys", 5 * time.Second, s.follow})
+	list = append(list, step{"keys", 5 * time.Second, s.follow}, step{"escrow", 5 * time.Second, s.followEscrow})
 	if s.cfg.Plays(config.FrontRole) {
 		list = append(list, step{"pages", time.Second, s.live.Step})
 		if s.outside != nil {
@@ -73,7 +73,8 @@ func (s *server) steps() (list []step) {
 		}
 	}
 	if s.cfg.Plays(config.KeeperRole) {
-		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver})
+		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver},
+			step{"rotation", 5 * time.Second, s.rotator.Step})
 		list = append(list, s.intuneSteps()...)
 	}
 	if s.cfg.Plays(config.WorkerRole) {

@@ -80,3 +80,26 @@ func TestStream(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+func TestErase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kept := path + ".kept" // shows what became of the file itself
+	if err := os.Link(path, kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Erase(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if got, err := os.ReadFile(kept); err != nil || string(got) != "\x00\x00\x00\x00\x00\x00" {
+		t.Errorf("its bytes: got %q, %v", got, err)
+	}
+	if err := disk.Erase(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("again: got %v", err)
+	}
+}

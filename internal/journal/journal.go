@@ -74,6 +74,8 @@ const (
 	KeyImported        Action = "key.imported"
 	KeyRemoved         Action = "key.removed"
 	KeyOpened          Action = "key.opened"
+	EscrowRewrapped    Action = "escrow.rewrapped" // data keys, from a retiring escrow key to the active one
+	EscrowDestroyed    Action = "escrow.destroyed" // an escrow key that nothing is sealed to
 	KeyRefused         Action = "key.refused"
 	JobStarted         Action = "job.started"
 	JobCancelled       Action = "job.cancelled"

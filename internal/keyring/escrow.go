@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
@@ -18,8 +17,9 @@ type State string
 
 // The states. Exactly one key is active.
 const (
-	Active   State = "active"   // seals and opens
-	Retiring State = "retiring" // opens
+	Active    State = "active"    // seals and opens
+	Retiring  State = "retiring"  // opens
+	Destroyed State = "destroyed" // is no more
 )
 
 // EscrowKey is what is public of an escrow key.
@@ -85,6 +85,9 @@ func (r *Ring) readEscrow() ([]escrowKey, error) {
 		return nil, err
 	}
 	for i, k := range keys {
+		if k.State == Destroyed {
+			continue
+		}
 		text, err := r.decrypt(keyFile(k.ID))
 		if err != nil {
 			return nil, err
@@ -112,23 +115,14 @@ func (r *Ring) AddEscrow() (escrow.KeyID, error) {
 	if err := r.encrypt(keyFile(key.ID), seal.NewSecret(plain)); err != nil {
 		return "", err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	keys := make([]escrowKey, 0, len(r.escrow)+1)
-	list := []EscrowKey{}
-	for _, k := range r.escrow {
-		k.State = Retiring
-		keys, list = append(keys, k), append(list, k.EscrowKey)
-	}
-	data, err := json.MarshalIndent(append(list, key.EscrowKey), "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("encoding %s: %w", escrowFile, err)
-	}
-	if err := disk.Replace(filepath.Join(r.dir, escrowFile), data, 0o600); err != nil {
-		return "", fmt.Errorf("writing %s: %w", escrowFile, err)
-	}
-	r.escrow = append(keys, key)
-	return key.ID, nil
+	return key.ID, r.changeEscrow(func(keys []escrowKey) ([]escrowKey, error) {
+		for i := range keys {
+			if keys[i].State == Active {
+				keys[i].State = Retiring
+			}
+		}
+		return append(keys, key), nil
+	})
 }
 
 func newEscrowKey() (escrowKey, error) {

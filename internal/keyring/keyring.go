@@ -66,6 +66,8 @@ var (
 		"The first certificate does not belong to the key.", "")
 	ErrEscrowUnknown = fault.New(fault.NotFound, "escrow_key_unknown",
 		"The escrow key that this was sealed to is not here.", "Restore it from the backup of the keys.")
+	ErrEscrowActive = fault.New(fault.Conflict, "escrow_key_active",
+		"Keys are sealed to this escrow key now.", "signet keys escrow rotate makes another one.")
 	ErrUnwrap = fault.New(fault.Denied, "escrow_unwrap_failed",
 		"What was sealed does not open: it is damaged, or belongs elsewhere.", "")
 	ErrCanary = fault.New(fault.Unavailable, "escrow_key_wrong",
@@ -78,6 +80,7 @@ type Ring struct {
 	unlock *age.X25519Identity
 	token  Token
 	column seal.Secret
+	load   func(*Ring) ([]escrowKey, error) // what of the escrow keys this process may have
 
 	mu     sync.RWMutex
 	named  map[string]named
@@ -143,11 +146,11 @@ func open(dir, unlock string, options []Option, readEscrow func(*Ring) ([]escrow
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id, token: w.token}
+	r := &Ring{dir: dir, unlock: id, token: w.token, load: readEscrow}
 	if r.column, err = r.decrypt(columnFile); err != nil {
 		return nil, err
 	}
-	if r.escrow, err = readEscrow(r); err != nil {
+	if r.escrow, err = r.load(r); err != nil {
 		return nil, err
 	}
 	r.named, err = r.readNamed()

@@ -36,6 +36,9 @@ func (s PFX) KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry)
 		if err := insertEscrow(ctx, tx, d.Key); err != nil {
 			return err
 		}
+		if err := s.usable(ctx, tx, d.Key.Wraps...); err != nil {
+			return err
+		}
 		return record(ctx, tx, e)
 	})
 	return stored && err == nil, err

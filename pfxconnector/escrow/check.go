@@ -36,7 +36,7 @@ func (s *Sealer) Check(d Deposit) error {
 	if len(d.Key.Nonce) != aead.NonceSize() || len(d.Key.Ciphertext) <= aead.Overhead() {
 		return fmt.Errorf("%w: nonce or ciphertext has no possible length", ErrDamaged)
 	}
-	wanted := []KeyID{s.active.id}
+	wanted := []KeyID{s.active.Load().id}
 	for _, r := range s.recovery {
 		wanted = append(wanted, r.id)
 	}

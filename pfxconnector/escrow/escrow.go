@@ -112,6 +112,12 @@ type Wrap struct {
 	Sealed []byte // the data key; for age, the file with the private key itself
 }
 
+// Held is the wrap of a record.
+type Held struct {
+	Record string // its ID
+	Wrap
+}
+
 // Deposit is a certificate with its sealed key.
 type Deposit struct {
 	Certificate cert.Record

@@ -95,8 +95,8 @@ func ParseRecipient(s string) (Recipient, error) {
 	return r, nil
 }
 
-// wrap encrypts a data key.
-func (r Recipient) wrap(id string, dataKey []byte) (Wrap, error) {
+// Wrap encrypts the data key of record id.
+func (r Recipient) Wrap(id string, dataKey []byte) (Wrap, error) {
 	enc, sender, err := hpke.NewSender(r.pub, KDF(), AEAD(), WrapInfo(id, r.id))
 	if err != nil {
 		return Wrap{}, fmt.Errorf("wrapping for %s: %w", r.id, err)

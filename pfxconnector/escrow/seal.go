@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -26,7 +27,7 @@ func (k Key) Binding() Binding {
 // Sealer seals keys to one escrow key and to any recovery recipients. It is
 // safe for concurrent use.
 type Sealer struct {
-	active   Recipient
+	active   atomic.Pointer[Recipient]
 	recovery []Recovery
 }
 
@@ -36,7 +37,17 @@ func NewSealer(active Recipient, recovery ...Recovery) *Sealer {
 	if active.pub == nil {
 		panic("escrow: no active recipient")
 	}
-	return &Sealer{active, recovery}
+	s := &Sealer{recovery: recovery}
+	s.active.Store(&active)
+	return s
+}
+
+// Succeed makes another escrow key the active one.
+func (s *Sealer) Succeed(active Recipient) {
+	if active.pub == nil {
+		panic("escrow: no active recipient")
+	}
+	s.active.Store(&active)
 }
 
 // Seal encrypts k. The caller fills in where the record comes from.
@@ -56,7 +67,7 @@ func (s *Sealer) Seal(k Key) (Record, error) {
 	r.Nonce = make([]byte, aead.NonceSize())
 	rand.Read(r.Nonce)
 	r.Ciphertext = aead.Seal(nil, r.Nonce, k.PKCS8, r.AAD(r.Suite))
-	wrap, err := s.active.wrap(r.ID, dataKey)
+	wrap, err := s.active.Load().Wrap(r.ID, dataKey)
 	if err != nil {
 		return Record{}, err
 	}

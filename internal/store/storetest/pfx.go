@@ -107,6 +107,107 @@ func testPFX(t *testing.T, open Open) {
 		keep(t, db, deposit(u, "a"), true)
 	})
 
+	t.Run("wraps are replaced and nothing else", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		a, b := deposit(u, "a"), deposit(u, "b")
+		keep(t, db, a, true)
+		keep(t, db, b, true)
+		held, err := db.PFX().Wrapped(t.Context(), "hpke:1", "", 10)
+		if err != nil || len(held) != 2 || held[0].Record >= held[1].Record || held[0].Key != "hpke:1" || len(held[0].Sealed) == 0 {
+			t.Fatalf("Wrapped: got %v, %v", held, err)
+		}
+		if one, err := db.PFX().Wrapped(t.Context(), "hpke:1", held[0].Record, 1); err != nil || len(one) != 1 || one[0].Record != held[1].Record {
+			t.Errorf("after the first: got %v, %v", one, err)
+		}
+		before := entries(t, db)
+		anew := escrow.Wrap{Key: "hpke:2", Enc: []byte{6}, Sealed: []byte{7}}
+		list := []escrow.Held{{Record: a.Key.ID, Wrap: anew}, {Record: "gone", Wrap: anew}}
+		for _, want := range []int{1, 0} { // the second time it is done already
+			n, err := db.PFX().Rewrapped(t.Context(), "hpke:1", list, entry(journal.EscrowRewrapped))
+			if err != nil || n != want || entries(t, db) != before+1 {
+				t.Errorf("Rewrapped: got %d, %v and %d entries, want %d and one", n, err, entries(t, db)-before, want)
+			}
+		}
+		a.Key.Wraps[1] = anew
+		got, err := db.PFX().Deposits(t.Context(), u.ID, []cert.Fingerprint{a.Key.Cert, b.Key.Cert})
+		if diff := cmp.Diff(map[cert.Fingerprint]escrow.Deposit{a.Key.Cert: a, b.Key.Cert: b}, byCert(got)); err != nil || diff != "" {
+			t.Errorf("Deposits: %v\n%s", err, diff)
+		}
+		wraps, err := db.Operations().Wraps(t.Context())
+		if diff := cmp.Diff(map[escrow.KeyID]int{"age:2": 2, "hpke:1": 1, "hpke:2": 1}, wraps); err != nil || diff != "" {
+			t.Errorf("Wraps: %v\n%s", err, diff)
+		}
+	})
+
+	t.Run("nothing is sealed to a destroyed escrow key", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		a := deposit(u, "a")
+		keep(t, db, a, true)
+		destroyed := func(want int) {
+			t.Helper()
+			left, err := db.PFX().EscrowDestroyed(t.Context(), "hpke:1", entry(journal.EscrowDestroyed))
+			if err != nil || left != want {
+				t.Errorf("EscrowDestroyed: got %d left, %v, want %d", left, err, want)
+			}
+		}
+		destroyed(1)
+		keep(t, db, deposit(u, "b"), true) // it was not destroyed
+		for _, name := range []string{"a", "b"} {
+			if err := db.PFX().KeyRemoved(t.Context(), u.ID, cert.FingerprintOf([]byte(name)), entry(journal.KeyRemoved)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := entries(t, db)
+		destroyed(0)
+		destroyed(0)
+		if n := entries(t, db) - before; n != 1 {
+			t.Errorf("got %d entries, want 1", n)
+		}
+		if _, err := db.PFX().KeyImported(t.Context(), deposit(u, "c"), entry(journal.KeyImported)); !errors.Is(err, pfxconnector.ErrRecipient) {
+			t.Errorf("importing: got %v, want ErrRecipient", err)
+		}
+		d := deposit(u, "d")
+		d.Key.Wraps[1].Key = "hpke:2"
+		keep(t, db, d, true)
+		back := []escrow.Held{{Record: d.Key.ID, Wrap: escrow.Wrap{Key: "hpke:1", Sealed: []byte{8}}}}
+		if _, err := db.PFX().Rewrapped(t.Context(), "hpke:2", back, entry(journal.EscrowRewrapped)); !errors.Is(err, pfxconnector.ErrRecipient) {
+			t.Errorf("rewrapping: got %v, want ErrRecipient", err)
+		}
+		if got, err := db.PFX().Deposit(t.Context(), d.Key.ID); err != nil || !cmp.Equal(got, d) {
+			t.Errorf("after both: got %v, %v", got, err)
+		}
+	})
+
+	t.Run("an import and the end of its escrow key do not both happen", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		for i := range 8 {
+			d := deposit(u, string(rune('a'+i)))
+			d.Key.Wraps[1].Key = escrow.KeyID("hpke:r" + d.Key.ID)
+			var wg sync.WaitGroup
+			var imported bool
+			var left int
+			wg.Go(func() {
+				var err error
+				if imported, err = db.PFX().KeyImported(t.Context(), d, entry(journal.KeyImported)); err != nil && !errors.Is(err, pfxconnector.ErrRecipient) {
+					t.Error(err)
+				}
+			})
+			wg.Go(func() {
+				var err error
+				if left, err = db.PFX().EscrowDestroyed(t.Context(), d.Key.Wraps[1].Key, entry(journal.EscrowDestroyed)); err != nil {
+					t.Error(err)
+				}
+			})
+			wg.Wait()
+			if imported != (left == 1) {
+				t.Errorf("imported %v, with %d left", imported, left)
+			}
+		}
+	})
+
 	t.Run("two imports at once store one key", func(t *testing.T) {
 		db := open(t)
 		u := addUser(t, db, "alice@example.com")
@@ -151,6 +252,14 @@ func deposit(u subject.User, name string) escrow.Deposit {
 			Source: cert.FingerprintOf([]byte("file")), CreatedAt: at, CreatedBy: "local:test",
 		},
 	}
+}
+
+func byCert(list []escrow.Deposit) map[cert.Fingerprint]escrow.Deposit {
+	m := map[cert.Fingerprint]escrow.Deposit{}
+	for _, d := range list {
+		m[d.Key.Cert] = d
+	}
+	return m
 }
 
 func keep(t *testing.T, db *store.DB, d escrow.Deposit, want bool) {

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+)
+
+// Why an escrow key is not touched.
+var (
+	errEscrowElsewhere = fault.New(fault.Conflict, "escrow_key_elsewhere",
+		"The escrow keys are the keeper's.", "Do this where the keeper's data directory is.")
+	errEscrowNeeded = fault.New(fault.Conflict, "escrow_key_needed",
+		"Keys are still sealed to this escrow key.", "Wait until the keeper has sealed them to the active one; signet keys escrow list shows how many are left.")
+)
+
+// followEscrow takes notice of escrow keys that were made or destroyed: what is
+// imported from now on is sealed to the active one.
+func (s *server) followEscrow(context.Context) (int, error) {
+	if err := s.ring.Follow(); err != nil {
+		return 0, fmt.Errorf("reading the escrow keys: %w", err)
+	}
+	to, err := s.ring.Recipient()
+	if err == nil {
+		s.sealing.Succeed(to)
+	}
+	return 0, err
+}
+
+// listedEscrow is an escrow key as people see it.
+type listedEscrow struct {
+	ID    escrow.KeyID `json:"id"`
+	State string       `json:"state"` // active, retiring, destroyed or recovery
+	Keys  int          `json:"keys"`  // private keys that are sealed to it
+}
+
+func (a *app) escrowList() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the escrow keys, and how many private keys are sealed to each",
+		Args:  takes(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.local(c)
+			if err != nil {
+				return err
+			}
+			ring, err := a.unlocker().open(cfg)
+			if err != nil {
+				return err
+			}
+			db, err := inspectDatabase(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			wraps, err := db.Wraps(c.Context())
+			if err != nil {
+				return err
+			}
+			return showTable(a, escrowOf(ring, cfg, wraps), []string{"id", "state", "keys"}, func(k listedEscrow) []string {
+				return []string{string(k.ID), k.State, strconv.Itoa(k.Keys)}
+			})
+		},
+	}
+	addSettings(c)
+	return c
+}
+
+// escrowOf lists the keys of the ring, the recovery key, and who else something
+// is sealed to.
+func escrowOf(ring *keyring.Ring, cfg config.Config, wraps map[escrow.KeyID]int) []listedEscrow {
+	list := []listedEscrow{}
+	add := func(id escrow.KeyID, state string) {
+		list = append(list, listedEscrow{id, state, wraps[id]})
+		delete(wraps, id)
+	}
+	for _, k := range ring.Escrow() {
+		add(k.ID, string(k.State))
+	}
+	if r, err := escrow.ParseRecovery(cfg.Keys.Recovery); err == nil {
+		add(r.ID(), "recovery")
+	}
+	for _, id := range slices.Sorted(maps.Keys(wraps)) {
+		add(id, "unknown")
+	}
+	return list
+}
+
+func (a *app) escrowRotate() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rotate",
+		Short: "Make another escrow key the one that keys are sealed to",
+		Long: `Makes a new escrow key. A running server takes notice within seconds: what is
+imported from then on is sealed to the new key, and the keeper seals to it what
+was sealed to the one before, a hundred at a time. What is stored of the private
+keys themselves is not touched. The key before stays and opens until it is
+destroyed. Make a backup when signet keys escrow list shows none left on it.`,
+		Example: "  signet keys escrow rotate\n  signet keys escrow list",
+		Args:    takes(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, ring, err := a.escrowKeys(c)
+			if err != nil {
+				return err
+			}
+			id, err := ring.AddEscrow()
+			if err == nil {
+				err = own(cfg.In("keys"))
+			}
+			if err != nil {
+				return err
+			}
+			return a.show(listedEscrow{ID: id, State: string(keyring.Active)}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is the escrow key now; signet keys escrow list shows how far the keeper is\n", id)
+			})
+		},
+	}
+	addSettings(c)
+	return c
+}
+
+func (a *app) escrowDestroy() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "destroy ID",
+		Short: "Destroy an escrow key that nothing is sealed to any more",
+		Long: `Destroys a retiring escrow key for ever. It is refused while anything in the
+database is sealed to it. A backup from before has its own copy of the key, and
+needs it: this does not touch backups.`,
+		Example: "  signet keys escrow destroy hpke:4f1a…",
+		Args:    takes("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, ring, err := a.escrowKeys(c)
+			if err != nil {
+				return err
+			}
+			id := escrow.KeyID(args[0])
+			if err := a.destroyEscrow(c.Context(), cfg, ring, id); err != nil {
+				return err
+			}
+			return a.show(listedEscrow{ID: id, State: string(keyring.Destroyed)}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is destroyed\n", id)
+			})
+		},
+	}
+	addSettings(c)
+	return c
+}
+
+// escrowKeys opens the ring of the keeper.
+func (a *app) escrowKeys(c *cobra.Command) (cfg config.Config, ring *keyring.Ring, err error) {
+	if cfg, err = a.local(c); err != nil {
+		return cfg, nil, err
+	}
+	if !cfg.Plays(config.KeeperRole) {
+		return cfg, nil, errEscrowElsewhere
+	}
+	if ring, err = a.unlocker().open(cfg); err == nil {
+		err = ring.SelfTest()
+	}
+	return cfg, ring, err
+}
+
+// destroyEscrow destroys a key after the database promised that nothing is
+// sealed to it, nor will be.
+func (a *app) destroyEscrow(ctx context.Context, cfg config.Config, ring *keyring.Ring, id escrow.KeyID) (err error) {
+	i := slices.IndexFunc(ring.Escrow(), func(k keyring.EscrowKey) bool { return k.ID == id })
+	switch {
+	case i < 0:
+		return keyring.ErrEscrowUnknown
+	case ring.Escrow()[i].State == keyring.Active:
+		return keyring.ErrEscrowActive
+	}
+	db, err := openDatabase(ctx, cfg, ring)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	left, err := db.PFX().EscrowDestroyed(ctx, id, journal.Entry{At: time.Now(), Actor: journal.Actor{Kind: journal.Local, ID: "keys"},
+		Action: journal.EscrowDestroyed, Detail: map[string]string{"key": string(id)}})
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		return errEscrowNeeded.Saying(count(left, "private key") + " still sealed to this escrow key.")
+	}
+	if err := ring.DestroyEscrow(id); err != nil {
+		return err
+	}
+	return own(cfg.In("keys"))
+}
+
+// own gives what root wrote into a directory to the directory's owner.
+func own(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("looking at the key directory: %w", err)
+	}
+	uid, gid := owner(info)
+	if os.Geteuid() != 0 || uid <= 0 {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "escrow*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Chown(f, uid, gid); err != nil {
+			return fmt.Errorf("giving an escrow key to its owner: %w", err)
+		}
+	}
+	return nil
+}
