@@ -110,6 +110,9 @@ func (j job) identity(ctx context.Context, id pfx.Identity) (IdentityReport, err
 	}
 	item.User, item.UserID = to.user.Mail, string(to.user.ID)
 	record.Holder.User = to.user.ID
+	if j.file.DryRun {
+		item.Outlook = j.outlook(record, to.user)
+	}
 	item.warn(to.warnings...)
 	item.warn(oddities(id)...)
 	item.Status, err = j.keep(ctx, id, record, to)

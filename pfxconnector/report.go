@@ -47,6 +47,7 @@ type IdentityReport struct {
 	Reason   string   `json:"reason,omitempty" doc:"Of the refusal"`
 	Hint     string   `json:"hint,omitempty" doc:"What to do"`
 	Warnings []string `json:"warnings,omitempty" doc:"What is odd about it"`
+	Outlook  *Outlook `json:"outlook,omitempty" doc:"Of a dry run: what it would be to its user"`
 }
 
 // Rejects counts what was not taken: the identities refused, or the file.

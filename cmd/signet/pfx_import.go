@@ -51,7 +51,12 @@ without a shell; the first line that it prints is the password. Those in a list
 are run only with --run-commands, and find the name of the file in SIGNET_FILE.
 
 A file that cannot be read or used is refused and the rest goes on; the exit
-status is then 3. With -o json one object is printed a file.`,
+status is then 3. With -o json one object is printed a file.
+
+With --dry-run nothing is changed, and a report follows: whose the keys are, what
+is there twice, what is refused, the times that no encryption certificate of a
+user covers, and to whom nobody could encrypt afterwards. With -o json it is the
+last object, "report".`,
 		Example: `  signet pfx import --password-file pw.txt --user alice@example.com old.p12
   signet pfx import --password-file pw.txt --dry-run ./escrow
   signet pfx import --password-command 'pass show escrow' escrow.zip
@@ -96,10 +101,17 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 		return err
 	}
 	sum := tally{files: total, dry: in.DryRun}
+	var seen *foreteller
+	if in.DryRun {
+		seen = newForeteller()
+	}
 	err = inOrder(ctx, files.all(), func(ctx context.Context, f pfxFile) (pfxconnector.FileReport, error) {
 		return a.importFile(ctx, client, in, f)
 	}, func(r pfxconnector.FileReport) error {
 		sum.add(r)
+		if seen != nil {
+			seen.add(r)
+		}
 		defer a.progress(sum)
 		return a.reportFile(r, total > manyFiles)
 	})
@@ -109,6 +121,11 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) e
 	}
 	if a.output != "json" {
 		fmt.Fprintln(a.stdout, sum)
+	}
+	if seen != nil {
+		if err := a.foretell(ctx, client, seen); err != nil {
+			return err
+		}
 	}
 	if sum.refused > 0 {
 		return errRejects

@@ -129,6 +129,14 @@ func (f *fakeKeys) Publications(_ context.Context, users []subject.User) ([]pfxc
 	return list, nil
 }
 
+func (f *fakeKeys) Coverages(_ context.Context, users []subject.User) ([]pfxconnector.Coverage, error) {
+	list := make([]pfxconnector.Coverage, len(users))
+	for i, u := range users {
+		list[i] = pfxconnector.Coverage{User: u, Current: true, Spans: []pfxconnector.Span{{From: at, To: at.Add(time.Hour)}}}
+	}
+	return list, nil
+}
+
 type fakeIssuing struct {
 	revoked cert.Fingerprint
 	holder  cert.Holder
@@ -685,6 +693,20 @@ func TestKeys(t *testing.T) {
 	}
 	if err := c.RemoveKey(t.Context(), "alice@example.com", strings.Repeat("0", 64)); code(err) != "pfx_unknown" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestCoverage(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.as(t, access.Admin).AddUser(t.Context(), admin.NewUser{Mail: "alice@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.as(t, access.Auditor).Coverage(t.Context())
+	if err != nil || len(list) == 0 || list[0].User.Mail != "alice@example.com" || !list[0].Current || len(list[0].Spans) != 1 {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if _, err := w.as(t, access.Helpdesk).Coverage(t.Context()); code(err) != "denied" {
+		t.Errorf("help desk: got %v", err)
 	}
 }
 

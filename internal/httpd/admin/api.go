@@ -74,6 +74,7 @@ func (a *API) build() *API {
 	a.devices()
 	a.keys()
 	a.publication()
+	a.coverage()
 	a.policies()
 	a.status()
 	a.overview()

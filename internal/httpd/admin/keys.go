@@ -23,6 +23,9 @@ type Keys interface {
 	List(ctx context.Context, u subject.User) ([]pfxconnector.Item, error)
 	// Publications tells, for each of the users, what may be published.
 	Publications(ctx context.Context, users []subject.User) ([]pfxconnector.Publication, error)
+	// Coverages tells, for each of the users, when he had encryption
+	// certificates.
+	Coverages(ctx context.Context, users []subject.User) ([]pfxconnector.Coverage, error)
 	// Remove destroys a user's imported key for ever.
 	Remove(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error
 }
