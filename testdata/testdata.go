@@ -14,7 +14,7 @@ import (
 //go:embed history
 var history embed.FS
 
-//go:embed pfx/*.csv pfx/keys pfx/*.p12 pfx/*.pfx pfx/*.pem pfx/*.txt pfx/*.cer pfx/*.p7b
+//go:embed pfx/*.csv pfx/keys pfx/*.p12 pfx/*.pfx pfx/*.jks pfx/*.jceks pfx/*.pem pfx/*.txt pfx/*.cer pfx/*.p7b
 var pfx embed.FS
 
 // File is one PKCS #12 file and the password that opens it.

@@ -34,7 +34,7 @@ func (f pfxFile) read() ([]byte, error) {
 	if f.packed != nil {
 		return f.packed.Read()
 	}
-	return readBounded(f.name)
+	return readPFX(f.name)
 }
 
 func readBounded(name string) ([]byte, error) {
@@ -72,7 +72,7 @@ func (f *pfxFiles) open(path string) (err error) {
 		for range pfxBelow(path) {
 			return nil
 		}
-		err = fmt.Errorf("there is no .pfx or .p12 file below %s", path)
+		err = fmt.Errorf("there is no .pfx, .p12, .pem or .key file below %s", path)
 	case hasExt(path, ".csv"):
 		f.lists[path], err = pfxList(path, manifest.Read)
 	case hasExt(path, ".json"):
@@ -122,11 +122,12 @@ func (f *pfxFiles) of(path string) iter.Seq[pfxFile] {
 	return func(yield func(pfxFile) bool) { yield(pfxFile{name: path}) }
 }
 
-// pfxBelow gives the .pfx and .p12 files below a directory.
+// pfxBelow gives the files to import below a directory.
 func pfxBelow(dir string) iter.Seq[pfxFile] {
 	return func(yield func(pfxFile) bool) {
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if (err != nil || d.Type().IsRegular() && hasExt(path, ".pfx", ".p12")) && !yield(pfxFile{name: path}) {
+			wanted := err != nil || d.Type().IsRegular() && hasExt(path, ".pfx", ".p12", ".pem", ".key") && !goesWithKey(path)
+			if wanted && !yield(pfxFile{name: path}) {
 				return fs.SkipAll
 			}
 			return nil

@@ -35,11 +35,15 @@ func (a *app) pfxImport() *cobra.Command {
 	var in importFlags
 	c := &cobra.Command{
 		Use:   "import PATH...",
-		Short: "Import PKCS#12 files into escrow",
-		Long: `Imports PKCS#12 files, all .pfx and .p12 files below a directory or in a .zip
-archive, or those in a list. Each private key is sealed at once; who imports
-cannot read it back. Importing the same file again changes nothing, so a run
-that was interrupted is simply started again.
+		Short: "Import PKCS#12 and PEM files into escrow",
+		Long: `Imports PKCS#12 and PEM files: all .pfx, .p12, .pem and .key files below a
+directory, all .pfx and .p12 files in a .zip archive, or those in a list. Each
+private key is sealed at once; who imports cannot read it back. Importing the
+same file again changes nothing, so a run that was interrupted is simply
+started again.
+
+A .key file is read together with the .crt, .cer or .pem file of the same name
+beside it; any other PEM file must hold both key and certificate.
 
 A list is a .csv file whose first line names the columns, or a .json file with
 an array of objects: file, and any of user, password, password_file,

@@ -8,6 +8,13 @@ import (
 
 const sequence = 0x30 // how every PKCS #12 file begins
 
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// isJavaStore knows the files of Java before version 9: JKS and JCEKS.
+func isJavaStore(file []byte) bool {
+	return bytes.HasPrefix(file, []byte{0xfe, 0xed, 0xfe, 0xed}) || bytes.HasPrefix(file, []byte{0xce, 0xce, 0xce, 0xce})
+}
+
 // unwrap takes PEM or base64 off.
 // Quirk: GnuTLS certtool writes PEM with an explanation above it by default.
 func unwrap(file []byte) (der []byte, armoured bool, err error) {
@@ -17,11 +24,11 @@ func unwrap(file []byte) (der []byte, armoured bool, err error) {
 	if file[0] == sequence {
 		return file, false, nil
 	}
-	text := bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
-	if block, _ := pem.Decode(text); block != nil {
-		if block.Type != "PKCS12" {
-			return nil, false, ErrNotPKCS12
-		}
+	if isJavaStore(file) {
+		return nil, false, ErrJavaStore
+	}
+	text := bytes.TrimPrefix(file, byteOrderMark)
+	if block, _ := pem.Decode(text); block != nil && block.Type == "PKCS12" {
 		return block.Bytes, true, nil
 	}
 	text = bytes.Join(bytes.Fields(text), nil)

@@ -197,6 +197,12 @@ func (c craft) seal(p protect, label string, plain []byte) (alg, ciphertext []by
 	return alg, ciphertext
 }
 
+// shroud is one encrypted key, not in a bag.
+func (c craft) shroud(pkcs8 []byte) []byte {
+	alg, ct := c.seal(c.keys, "key", pkcs8)
+	return seq(alg, octets(ct))
+}
+
 // wrap is tlv, or open for indefinite files.
 func (c craft) wrap(tag byte, parts ...[]byte) []byte {
 	if c.indefinite {

@@ -6,6 +6,9 @@ import "github.com/signet-mdm/signet/internal/fault"
 var (
 	ErrNotPKCS12 = fault.New(fault.Invalid, "blob_not_pkcs12",
 		"This is not a PKCS #12 file.", "Export the certificate with its private key as .pfx or .p12.")
+	ErrJavaStore = fault.New(fault.Invalid, "pfx_java_keystore",
+		"This is a Java key store (JKS or JCEKS), not a PKCS #12 file.",
+		"Convert it: keytool -importkeystore -srckeystore FILE -destkeystore new.p12 -deststoretype PKCS12")
 	ErrTruncated = fault.New(fault.Invalid, "pfx_truncated",
 		"The file ends too early.", "Copy or upload it again.")
 	ErrMalformed = fault.New(fault.Invalid, "pfx_malformed",
@@ -28,6 +31,9 @@ var (
 var (
 	ErrKeyPassword = fault.New(fault.Invalid, "pfx_key_password_differs",
 		"A key in the file has another password than the file.", "Export it again with one password.")
+	ErrKeyTraditional = fault.New(fault.Invalid, "pfx_key_encryption_old",
+		"The key is encrypted in the way from before PKCS #8, which protects it hardly.",
+		"Convert it: openssl pkcs8 -topk8 -in FILE -out new.pem")
 	ErrKeyUnsupported = fault.New(fault.Invalid, "pfx_key_unsupported",
 		"The key is of a kind that is not supported.", "Supported are RSA, P-224 to P-521, Ed25519 and X25519.")
 	ErrKeyMalformed = fault.New(fault.Invalid, "pfx_key_malformed",

@@ -1,5 +1,5 @@
-// Package pfx reads PKCS #12 files of any program and writes the one kind that
-// iOS takes. It is bytes in, bytes out: no users, no store, no files.
+// Package pfx reads PKCS #12 files of any program, and keys with certificates in
+// PEM, and writes the one kind that iOS takes. It is bytes in, bytes out: no users, no store, no files.
 //
 // Reading promises: no input panics, waits for ever or takes memory beyond its
 // own size times a small number; every key derivation is paid from a budget
@@ -10,7 +10,7 @@
 // Start at [Read] and [Write]; what may be refused stands in errors.go, what is
 // bounded in [Limits].
 //
-// Spec: RFC 7292, RFC 8018, RFC 9579
+// Spec: RFC 7292, RFC 7468, RFC 8018, RFC 9579
 package pfx
 
 import (
@@ -82,6 +82,7 @@ type Note string
 
 // The notes.
 const (
+	NotePEM      Note = "pem"            // is keys and certificates in PEM, no PKCS #12
 	NoteArmour   Note = "armour"         // was wrapped in PEM or base64
 	NoteNoMAC    Note = "no_mac"         // has no integrity check
 	NoteTrailing Note = "trailing_bytes" // goes on after its end

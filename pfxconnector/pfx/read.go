@@ -13,7 +13,7 @@ import (
 // in the whole process: derivations are pure computing.
 var decoders = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// Read opens file with password, within limits. A failure of the whole file is
+// Read opens file, PKCS #12 or PEM, with password, within limits. A failure of the whole file is
 // a *fault.Error of errors.go, or the context's cause; a bag that cannot be
 // used is in Result.Problems and the rest is read. A Result without identities
 // is no error of Read. It does not keep file or password.
@@ -68,30 +68,47 @@ type contents struct {
 }
 
 // open finds the password variant that fits, and opens everything with it.
-func (r *reader) open(ctx context.Context, file []byte, secret seal.Secret) (contents, error) {
-	o, err := r.outer(file)
-	if err != nil {
-		return contents{}, err
+func (r *reader) open(ctx context.Context, file []byte, secret seal.Secret) (c contents, err error) {
+	inside := func(pw password) ([]safe, error) { return r.openPEM(ctx, file, pw) }
+	if isPEM(file) {
+		r.note(NotePEM)
+	} else {
+		if c.outer, err = r.checked(file); err != nil {
+			return c, err
+		}
+		inside = func(pw password) ([]safe, error) { return r.try(ctx, c.outer, pw) }
 	}
-	if o.mac == nil && !r.limits.AllowNoMAC {
-		return contents{}, ErrNoMAC
-	}
-	if o.mac == nil {
-		r.note(NoteNoMAC)
-	}
-	err = ErrPassword
 	for _, pw := range attempts(secret) {
-		var safes []safe
-		if safes, err = r.try(ctx, o, pw); err == nil || !errors.Is(err, ErrPassword) {
-			return contents{o, safes}, err
+		c.safes, err = inside(pw)
+		pw.wipe()
+		if errors.Is(err, errDecrypt) {
+			err = ErrPassword
+		}
+		if !errors.Is(err, ErrPassword) {
+			break
 		}
 	}
-	return contents{}, err
+	return c, err
 }
 
-// try opens everything with one password. ErrPassword means it is another.
+// checked opens the shell and wants a MAC in it, unless files without are
+// allowed.
+func (r *reader) checked(file []byte) (outer, error) {
+	o, err := r.outer(file)
+	switch {
+	case err != nil:
+		return o, err
+	case o.mac == nil && !r.limits.AllowNoMAC:
+		return o, ErrNoMAC
+	case o.mac == nil:
+		r.note(NoteNoMAC)
+	}
+	return o, nil
+}
+
+// try opens everything with one password. ErrPassword and errDecrypt mean it is
+// another.
 func (r *reader) try(ctx context.Context, o outer, pw password) ([]safe, error) {
-	defer pw.wipe()
 	if o.mac != nil {
 		ok, err := r.verify(ctx, *o.mac, o.content, pw)
 		if err != nil {
@@ -102,9 +119,5 @@ func (r *reader) try(ctx context.Context, o outer, pw password) ([]safe, error) 
 		}
 	}
 	r.proven, r.bags = o.mac != nil, 0
-	safes, err := r.safes(ctx, o.content, pw)
-	if errors.Is(err, errDecrypt) {
-		err = ErrPassword
-	}
-	return safes, err
+	return r.safes(ctx, o.content, pw)
 }

@@ -184,8 +184,8 @@ row openssl-default.p12 password= outcome=pfx_password_wrong identities=0
 row openssl-nomac.p12 password=wrong outcome=pfx_mac_missing identities=0
 openssl x509 -in alice.crt -outform DER -out not-a-certificate-file.cer
 row not-a-certificate-file.cer outcome=blob_not_pkcs12 identities=0
-openssl pkey -in alice.key -out not-a-key.pem
-row not-a-key.pem outcome=blob_not_pkcs12 identities=0
+openssl req -in alice.csr -out not-a-request.pem
+row not-a-request.pem outcome=blob_not_pkcs12 identities=0
 openssl crl2pkcs7 -nocrl -certfile alice.crt -outform DER -out not-a-bundle.p7b
 row not-a-bundle.p7b outcome=blob_not_pkcs12 identities=0
 echo "0 this is text, and not even base64" >not-text.txt
@@ -287,9 +287,72 @@ legacy=(-J-Dkeystore.pkcs12.legacy)
 jks java-legacy.p12 alice
 row java-legacy.p12
 
+cp java-single.p12 old.p12
+for kind in jks jceks; do
+  rm -f java-old.$kind
+  keytool -importkeystore -noprompt -srckeystore old.p12 -srcstoretype PKCS12 -srcstorepass "$P" \
+    -destkeystore java-old.$kind -deststoretype $kind -deststorepass "$P" 2>/dev/null
+  row java-old.$kind outcome=pfx_java_keystore identities=0
+done
+
+# ---- PEM: certificates and keys as text ----
+
+# pem FILE PARTS… -- FIELDS…: the parts in one file
+pem() {
+  local file=pem-$1 parts=()
+  shift
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do parts+=("$1"); shift; done
+  [ $# -eq 0 ] || shift
+  cat "${parts[@]}" >"$file"
+  row "$file" notes=pem "$@"
+}
+# shrouded OUT [openssl pkcs8 options]: Alice's key, encrypted
+shrouded() { openssl pkcs8 -topk8 -provider legacy -provider default -in alice.key -passout "pass:$P" -out "$1" "${@:2}" 2>/dev/null; }
+openssl pkey -in alice.key -out plain.key
+openssl rsa -in alice.key -traditional -out rsa.key 2>/dev/null
+openssl rsa -in alice.key -traditional -aes256 -passout "pass:$P" -out dek.key 2>/dev/null
+openssl ec -in P-256.key -out ec.key 2>/dev/null
+openssl ecparam -name prime256v1 -out ec.params
+pem plain.pem alice.crt plain.key chain.pem
+pem key-first.pem plain.key chain.pem alice.crt
+pem traditional-rsa.pem alice.crt rsa.key
+pem traditional-ec.pem ec.params ec.key P-256.crt
+pem traditional-encrypted.pem alice.crt dek.key -- identities=0 certs=1 problems=pfx_key_encryption_old
+openssl pkey -in dsa.key -traditional -out dsa-old.key
+pem traditional-dsa.pem dsa-old.key dsa.crt -- identities=0 certs=1 problems=pfx_key_unsupported
+shrouded aes.key -v2 aes-256-cbc
+pem pkcs8-aes-256.pem alice.crt aes.key
+for prf in SHA1 SHA224 SHA384 SHA512; do
+  shrouded prf.key -v2 aes-128-cbc -v2prf hmacWith$prf
+  pem pkcs8-prf-${prf,,}.pem alice.crt prf.key
+done
+shrouded des3.key -v2 des3
+pem pkcs8-des3.pem alice.crt des3.key
+shrouded v1.key -v1 PBE-SHA1-3DES
+pem pkcs8-v1-3des.pem alice.crt v1.key
+shrouded rc2.key -v1 PBE-SHA1-RC2-40
+pem pkcs8-v1-rc2-40.pem alice.crt rc2.key
+shrouded md5.key -v1 PBE-MD5-DES
+pem pkcs8-v1-md5-des.pem alice.crt md5.key -- identities=0 certs=1 problems=pfx_algorithm_unsupported
+shrouded scrypt.key -scrypt
+pem pkcs8-scrypt.pem alice.crt scrypt.key -- identities=0 certs=1 problems=pfx_algorithm_unsupported
+row pem-pkcs8-aes-256.pem password=another-Zq7 outcome=pfx_password_wrong identities=0
+pem two.pem alice.crt bob.crt plain.key bob.key renewed.crt -- identities=3
+pem mismatch.pem alice.crt bob.key -- identities=0 keys=1 certs=1
+pem key-only.pem plain.key -- identities=0 keys=1
+pem certificate-only.pem alice.crt -- identities=0 certs=1
+openssl pkcs12 -in openssl-chain.p12 -passin "pass:$P" -noenc -out bags.txt
+pem bags.pem bags.txt
+openssl pkey -in alice.key -pubout -out alice.pub
+pem public.pem alice.pub plain.key alice.crt alice.csr -- notes="bag_skipped pem"
+head -c 900 pem-plain.pem >pem-short.pem
+row pem-short.pem outcome=pfx_truncated identities=0
+sed '3s/./!/' pem-plain.pem >pem-damaged.pem
+row pem-damaged.pem outcome=pfx_malformed identities=0
+
 # ---- into place ----
 
-rm -f "$here"/*.p12 "$here"/*.pem "$here"/*.txt "$here"/*.cer "$here"/*.p7b "$here"/keys/*
+rm -f "$here"/*.p12 "$here"/*.jks "$here"/*.jceks "$here"/*.pem "$here"/*.txt "$here"/*.cer "$here"/*.p7b "$here"/keys/*
 cut -d, -f1 corpus.csv | tail -n +2 | sort -u | while read -r f; do install -m 644 "$f" "$here/"; done
 install -m 644 corpus.csv "$here/"
 for f in alice.key alice.crt renewed.crt bob.key bob.crt sub.crt root.crt P-256.key P-256.crt; do install -m 644 $f "$here/keys/"; done
