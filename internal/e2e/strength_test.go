@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/signet-mdm/signet/internal/phone"
 )
@@ -62,9 +65,11 @@ func (l *listener) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // Nothing that a phone is sent until it has everything names a weak algorithm
-// or has a short key, nor do the lists and certificates that are published; and
-// no TLS is spoken that is older than 1.2, or without forward secrecy. What is sealed inside is held to the same by the tests
-// of PKCS #12.
+// or has a short key, nor do the lists and certificates that are published, an
+// OCSP answer and what SCEP says of the next CA; and no TLS is spoken that is
+// older than 1.2, or without forward secrecy. What is sealed inside is held to
+// the same by the tests of PKCS #12, with triple DES for iOS 17 and before as
+// the one exception.
 func TestNothingWeakIsSent(t *testing.T) {
 	t.Parallel()
 	k := &issuing{workshop: workshop{bin: build(t), dir: t.TempDir()}, t: t}
@@ -79,6 +84,7 @@ func TestNothingWeakIsSent(t *testing.T) {
 		k.must(err)
 		resp.Body.Close()
 	}
+	k.questions(s, heard)
 	certificates, sealed := 0, 0
 	for path, bodies := range heard.bodies {
 		for _, body := range bodies {
@@ -93,6 +99,57 @@ func TestNothingWeakIsSent(t *testing.T) {
 		t.Error("too little was heard to mean anything")
 	}
 	refusesOldTLS(t, s.tls)
+}
+
+// questions asks about a certificate by OCSP, and for the next CA.
+func (k *issuing) questions(s *issuer, heard *listener) {
+	k.t.Helper()
+	c := k.command("ca", "rollover", "start", "smime")
+	c.Env = append(c.Env, s.env...)
+	k.must(c.Run())
+	k.until("the next CA is announced", func() bool {
+		resp, err := (&http.Client{Transport: heard}).Get("http://" + s.plain + "/scep/smime-signing?operation=GetNextCACert")
+		k.must(err)
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	challenge, err := k.challenge(k.t.Context())
+	k.must(err)
+	if k.keys, err = phone.NewSiblings(); err != nil {
+		k.t.Fatal(err)
+	}
+	about, err := k.ask(k.t.Context(), s, challenge, k.keys.Next(), nil)
+	k.must(err)
+	smime := k.published(heard, "/pki/smime.cer")
+	question, err := ocsp.CreateRequest(about, smime, &ocsp.RequestOptions{Hash: crypto.SHA256})
+	k.must(err)
+	resp, err := (&http.Client{Transport: heard}).Post("http://"+s.plain+"/ocsp/smime", "application/ocsp-request", bytes.NewReader(question))
+	k.must(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	k.must(err)
+	if a, err := ocsp.ParseResponse(body, smime); err != nil || a.Status != ocsp.Good {
+		k.t.Fatalf("OCSP about %s: %v, %v", about.Subject, a, err)
+	}
+}
+
+// until waits, a minute at most.
+func (k *issuing) until(what string, is func() bool) {
+	k.t.Helper()
+	for range 600 {
+		if is() {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	k.t.Fatalf("still not: %s", what)
+}
+
+func (k *issuing) published(heard *listener, path string) *x509.Certificate {
+	k.t.Helper()
+	c, err := x509.ParseCertificate(heard.bodies[path][0])
+	k.must(err)
+	return c
 }
 
 // install enrolls a phone and lets it poll until it has everything.
