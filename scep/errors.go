@@ -140,7 +140,7 @@ var (
 		"The CA may not certify the user's mail address.", "It is constrained to the domains of ca.mail_domains, as they were when it was made.")
 	ErrProfileEncryption = fault.New(fault.Invalid, "scep_profile_encryption",
 		"No certificate profile for SCEP may be for encryption: the key stays on one device, and the user's other devices could not read.",
-		"Import the user's encryption certificates instead.")
+		"Import the user's encryption certificates, or have one made: signet encryption issue.")
 	ErrProfileBroken = fault.New(fault.Invalid, "scep_profile_broken",
 		"A certificate of this profile would break a rule.", "Mend the certificate profile; docs/certificates.md has the rules.")
 	ErrProfileFixed = fault.New(fault.Conflict, "scep_profile_fixed",

@@ -103,6 +103,9 @@ func revoke(ctx context.Context, to Store, now time.Time, by journal.Actor, f ce
 	}
 	e := entry(now, by, journal.CertificateRevoked, issued.Grant)
 	e.Cert, e.Due, e.Detail["reason"] = f, subject.OfDevice(issued.Holder.Device), string(why)
+	if issued.Holder.Device == "" { // all of his devices have it
+		e.Due = subject.OfUser(issued.Holder.User)
+	}
 	if err := to.CertificateRevoked(ctx, f, why, e); err != nil {
 		return "", fmt.Errorf("revoking %s: %w", f, err)
 	}
