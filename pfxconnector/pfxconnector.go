@@ -51,6 +51,10 @@ var ErrKeyUnknown = fault.New(fault.NotFound, "pfx_unknown",
 var ErrRecipient = fault.New(fault.Conflict, "pfx_recipient_destroyed",
 	"The escrow key that this is sealed to was destroyed.", "Seal to the one of now; a front end of its own gets it by making its data directory anew.")
 
+// KeyDestroyed is why a certificate of our own is not delivered whose key was
+// removed.
+const KeyDestroyed = "Its key was destroyed."
+
 // Store keeps certificates with their sealed keys.
 type Store interface {
 	// KeyImported stores the deposit, unless that user has that certificate
@@ -59,7 +63,8 @@ type Store interface {
 	KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error)
 	// Holders gives the users who have that certificate; empty when nobody.
 	Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error)
-	// Imported lists a user's imported certificates; never nil.
+	// Imported lists a user's certificates whose keys are or were in escrow:
+	// those that were imported or made for encryption; never nil.
 	Imported(ctx context.Context, id subject.UserID) ([]cert.Record, error)
 	// ImportedOf is Imported for many users at once; who has none is left out.
 	ImportedOf(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]cert.Record, error)
@@ -67,7 +72,8 @@ type Store interface {
 	// ErrKeyUnknown when there is none.
 	Deposit(ctx context.Context, id string) (escrow.Deposit, error)
 	// KeyRemoved deletes what opens the key, then the key, then the
-	// certificate. ErrKeyUnknown when the user has none such.
+	// certificate. One of our own CA stays on record, for its revocation, as
+	// undeliverable by [KeyDestroyed]. ErrKeyUnknown when the user has none such.
 	KeyRemoved(ctx context.Context, id subject.UserID, f cert.Fingerprint, e journal.Entry) error
 }
 

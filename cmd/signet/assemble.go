@@ -26,6 +26,7 @@ import (
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/keymaker"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 	"github.com/signet-mdm/signet/scep"
@@ -60,6 +61,7 @@ type server struct {
 	opener    *opener.Opener // nil unless this is the keeper
 	sealing   *escrow.Sealer
 	rotator   *opener.Rotator // nil unless this is the keeper
+	maker     *keymaker.Maker // nil unless this is the keeper
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer // nil unless this is the keeper
 	outbox    *notify.Outbox   // nil: no mail is configured
@@ -214,6 +216,7 @@ func (s *server) wirePFX(keys string) error {
 		Store: s.db.PFX(), Users: s.directory, Sealer: s.sealing,
 		Limits: limits, Now: time.Now,
 	})
+	s.wireMaker()
 	if !s.cfg.Plays(config.KeeperRole) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -39,7 +40,19 @@ func (s *server) wireDelivery() {
 
 // wireJobs says what the kinds of long work do to one thing.
 func (s *server) wireJobs() {
-	s.jobs = job.New(s.db.Jobs(), map[job.Kind]job.Worker{
+	workers := map[job.Kind]job.Worker{}
+	if s.maker != nil {
+		workers[job.IssueEncryption] = s.maker.Issue
+	}
+	if !s.cfg.Plays(config.KeeperRole) || s.cfg.Plays(config.WorkerRole) {
+		maps.Copy(workers, s.workers())
+	}
+	s.jobs = job.New(s.db.Jobs(), workers, s.log, time.Now)
+}
+
+// workers are those of the worker's role.
+func (s *server) workers() map[job.Kind]job.Worker {
+	return map[job.Kind]job.Worker{
 		job.RefreshDevices: func(ctx context.Context, by journal.Actor, device string) error {
 			return s.mdm.Refresh(ctx, by, subject.DeviceID(device), false)
 		},
@@ -47,7 +60,7 @@ func (s *server) wireJobs() {
 			return s.mdm.Refresh(ctx, by, subject.DeviceID(device), true)
 		},
 		job.CheckKeys: func(ctx context.Context, _ journal.Actor, key string) error { return s.pfx.Check(ctx, key) },
-	}, s.log, time.Now)
+	}
 }
 
 // wirePush makes what wakes devices; box is for push tokens.
@@ -74,8 +87,11 @@ func (s *server) steps() (list []step) {
 	}
 	if s.cfg.Plays(config.KeeperRole) {
 		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver},
-			step{"rotation", 5 * time.Second, s.rotator.Step})
+			step{"rotation", 5 * time.Second, s.rotator.Step}, step{"encryption", time.Hour, s.maker.Renew})
 		list = append(list, s.intuneSteps()...)
+	}
+	if s.cfg.Plays(config.KeeperRole) || s.cfg.Plays(config.WorkerRole) {
+		list = append(list, step{"jobs", time.Second, s.jobs.Step}) // of the kinds that this process can do
 	}
 	if s.cfg.Plays(config.WorkerRole) {
 		list = append(list,
@@ -83,7 +99,6 @@ func (s *server) steps() (list []step) {
 			step{"clock", time.Second, s.delivery.Tick},
 			step{"push", time.Second, s.waker.Wake},
 			step{"push certificate", time.Hour, s.push.Remind},
-			step{"jobs", time.Second, s.jobs.Step},
 			step{"old jobs", time.Hour, s.jobs.Tidy},
 			step{"old links", time.Hour, s.access.Tidy})
 		list = append(list, s.mailSteps()...)

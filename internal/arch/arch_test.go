@@ -38,6 +38,7 @@ var rooms = map[string]string{
 	"pfxconnector/archive":   "internal/fault",
 	"pfxconnector/escrow":    "internal/subject internal/cert",
 	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
+	"pfxconnector/keymaker":  "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal pfxconnector/escrow",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
 	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
 	"appconfig/exchange":     "internal/subject internal/cert",
@@ -62,7 +63,7 @@ var rooms = map[string]string{
 	"internal/metrics": "",
 	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
 
-	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
+	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow pfxconnector/keymaker appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/store/sqlitetest":  "internal/store",

@@ -106,7 +106,7 @@ type Source string
 
 // The sources.
 const (
-	Issued   Source = "issued"   // by our CA over SCEP
+	Issued   Source = "issued"   // by our CA, over SCEP or for a key made in the keeper
 	Imported Source = "imported" // out of a PKCS#12 file
 )
 
@@ -151,6 +151,12 @@ func (r Record) Certificate() (*x509.Certificate, error) { return x509.ParseCert
 // clock difference allowed at its start.
 func (r Record) ValidAt(now time.Time) bool {
 	return !now.Before(r.NotBefore.Add(-5*time.Minute)) && !now.After(r.NotAfter)
+}
+
+// Escrowed tells whether the key is in escrow, for all of the user's devices: it
+// was imported, or made for encryption, which no certificate over SCEP is for.
+func (r Record) Escrowed() bool {
+	return r.Source == Imported || r.Source == Issued && r.Use == Encryption
 }
 
 // Revoked tells whether it was revoked.

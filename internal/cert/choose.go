@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Choice sorts the imported certificates of one user.
+// Choice sorts the certificates of one user whose keys are in escrow.
 type Choice struct {
 	Current *Record                // new mail is encrypted to it; nil when none fits
 	History []Record               // the others that a device can install and decrypt with, newest first
@@ -37,7 +37,7 @@ func (c Choice) Place(f Fingerprint) Place {
 }
 
 // Choose picks, of a user's records, the encryption certificate for new mail
-// and the history that every device gets as well. Only imported records count.
+// and the history that every device gets as well. Only those in escrow count.
 // primary is the user's primary address, normalised: mail apps offer no other.
 // Revoked and expired ones stay history, because old mail needs them.
 func Choose(records []Record, primary string, now time.Time) Choice {
@@ -45,7 +45,7 @@ func Choose(records []Record, primary string, now time.Time) Choice {
 	var usable []Record
 	for _, r := range records {
 		switch {
-		case r.Source != Imported:
+		case !r.Escrowed():
 		case !r.Use.Has(Encryption):
 			c.Reasons[r.Fingerprint] = "It is not for encryption."
 		case r.Deliverable != "":

@@ -275,10 +275,9 @@ func notes(f plan.Facts) []string {
 	return list
 }
 
-// keyless tells whether a policy wants imported certificates and there is none.
+// keyless tells whether a policy wants certificates out of escrow and there is none.
 func keyless(f plan.Facts) bool {
-	imported := func(r cert.Record) bool { return r.Source == cert.Imported }
-	return f.Policy.Apple() && f.Policy.Account().EncryptsFrom == appconfig.Imported && !slices.ContainsFunc(f.Records, imported)
+	return f.Policy.Apple() && f.Policy.Account().EncryptsFrom == appconfig.Imported && !slices.ContainsFunc(f.Records, cert.Record.Escrowed)
 }
 
 // lateLife is how long mdm lets an expired identity renew itself.

@@ -32,12 +32,14 @@ var (
 // Kind is what a job does to each of its items.
 type Kind string
 
-// The kinds. The items of the first two are devices, those of the last sealed
-// keys.
+// The kinds. The items of the first two are devices, those of CheckKeys sealed
+// keys, those of IssueEncryption users to whom nobody can encrypt mail.
 const (
 	RefreshDevices Kind = "device.refresh"
 	RenewDevices   Kind = "device.renew"
 	CheckKeys      Kind = "key.check"
+
+	IssueEncryption Kind = "encryption.issue"
 )
 
 // State is where a job stands.
@@ -100,8 +102,8 @@ type Shelf interface {
 	// JobStarted stores a job with an item for each thing of its kind in the
 	// scope, and gives it with their number; without any it is done at once.
 	JobStarted(ctx context.Context, j Job, s subject.Scope, e journal.Entry) (Job, error)
-	// JobSize counts the items that a job would have.
-	JobSize(ctx context.Context, k Kind, s subject.Scope) (int, error)
+	// JobSize counts the items that a job would have at that time.
+	JobSize(ctx context.Context, k Kind, s subject.Scope, at time.Time) (int, error)
 	// Job gives a job. ErrUnknown when there is none.
 	Job(ctx context.Context, id string) (Job, error)
 	// Jobs lists at most limit, newest first, those that follow the one that was
@@ -158,7 +160,7 @@ func (s *Service) Start(ctx context.Context, by journal.Actor, k Kind, scope sub
 	j := Job{Kind: k, Target: target, State: Planned, By: by, Created: s.now()}
 	if dryRun {
 		var err error
-		j.Total, err = s.store.JobSize(ctx, k, scope)
+		j.Total, err = s.store.JobSize(ctx, k, scope, j.Created)
 		return j, err
 	}
 	id, err := uuid.NewV7()

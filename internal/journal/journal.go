@@ -72,6 +72,7 @@ const (
 	CertificateRevoked Action = "certificate.revoked"
 	CertificateRefused Action = "certificate.refused" // another CA gave one that nobody gets; it is to be revoked there
 	KeyImported        Action = "key.imported"
+	KeyMade            Action = "key.made" // in the keeper, with its certificate
 	KeyRemoved         Action = "key.removed"
 	KeyOpened          Action = "key.opened"
 	EscrowRewrapped    Action = "escrow.rewrapped" // data keys, from a retiring escrow key to the active one

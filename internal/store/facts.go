@@ -106,13 +106,13 @@ func (l *loader) groups() error {
 	return nil
 }
 
-// certificates reads those that were imported for the users, and those that
+// certificates reads those of the users whose keys are in escrow, and those that
 // were issued to the devices.
 func (l *loader) certificates() error {
-	list, err := all(l.ctx, l.q, scanCertificate, selectCertificate+` WHERE source = 'imported'
+	list, err := all(l.ctx, l.q, scanCertificate, selectCertificate+` WHERE `+inEscrow+`
 		AND user_id IN (SELECT user_id FROM device WHERE id`+l.in+`) ORDER BY not_before DESC, fingerprint`, l.ids...)
 	if err != nil {
-		return fmt.Errorf("reading imported certificates: %w", err)
+		return fmt.Errorf("reading certificates in escrow: %w", err)
 	}
 	for i := range l.facts {
 		for _, r := range list {

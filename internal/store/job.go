@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,11 +40,17 @@ func jobItems(k job.Kind, s subject.Scope) (string, []any, error) {
 	case len(s.Groups) == 1 && len(s.Users)+len(s.Devices) == 0:
 		return from + ` AND user_id IN (SELECT user_id FROM membership WHERE group_id = ?)`, []any{s.Groups[0]}, nil
 	}
-	return "", nil, errors.New("a job is for all, for one group or for one user")
+	return "", nil, errJobScope
 }
 
+var errJobScope = errors.New("a job is for all, for one group or for one user")
+
 // JobSize implements [job.Shelf].
-func (s Jobs) JobSize(ctx context.Context, k job.Kind, scope subject.Scope) (n int, err error) {
+func (s Jobs) JobSize(ctx context.Context, k job.Kind, scope subject.Scope, at time.Time) (n int, err error) {
+	if k == job.IssueEncryption {
+		list, err := s.lacking(ctx, scope, at)
+		return len(list), err
+	}
 	from, values, err := jobItems(k, scope)
 	if err != nil {
 		return 0, err
@@ -56,7 +63,7 @@ func (s Jobs) JobSize(ctx context.Context, k job.Kind, scope subject.Scope) (n i
 
 // JobStarted implements [job.Shelf].
 func (s Jobs) JobStarted(ctx context.Context, j job.Job, scope subject.Scope, e journal.Entry) (job.Job, error) {
-	from, values, err := jobItems(j.Kind, scope)
+	put, err := s.putting(ctx, j, scope)
 	if err != nil {
 		return j, err
 	}
@@ -67,8 +74,7 @@ func (s Jobs) JobStarted(ctx context.Context, j job.Job, scope subject.Scope, e 
 		if err != nil {
 			return fmt.Errorf("inserting job: %w", err)
 		}
-		total, err := changed(ctx, tx, `INSERT INTO job_item (job_id, item, state, code, attempts, at)
-			SELECT ?, id, 'open', '', 0, 0`+from, append([]any{j.ID}, values...)...)
+		total, err := put(tx)
 		if err != nil {
 			return fmt.Errorf("inserting the items of a job: %w", err)
 		}
@@ -84,6 +90,27 @@ func (s Jobs) JobStarted(ctx context.Context, j job.Job, scope subject.Scope, e 
 		return record(ctx, tx, entry)
 	})
 	return j, err
+}
+
+// putting gives what inserts the items of a job and counts them.
+func (s Jobs) putting(ctx context.Context, j job.Job, scope subject.Scope) (func(*sql.Tx) (int64, error), error) {
+	const insert = `INSERT INTO job_item (job_id, item, state, code, attempts, at) SELECT ?, id, 'open', '', 0, 0`
+	if j.Kind != job.IssueEncryption {
+		from, values, err := jobItems(j.Kind, scope)
+		return func(tx *sql.Tx) (int64, error) {
+			return changed(ctx, tx, insert+from, append([]any{j.ID}, values...)...)
+		}, err
+	}
+	list, err := s.lacking(ctx, scope, j.Created)
+	return func(tx *sql.Tx) (total int64, err error) {
+		for chunk := range slices.Chunk(list, inChunk) {
+			n, err := changed(ctx, tx, insert+` FROM users WHERE id IN (`+marks(len(chunk))+`)`, append([]any{j.ID}, args(chunk)...)...)
+			if total += n; err != nil {
+				return total, err
+			}
+		}
+		return total, nil
+	}, err
 }
 
 // withDetail gives the details and one more.

@@ -88,7 +88,7 @@ func (s PFX) Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID,
 // Imported implements [pfxconnector.Store], newest NotBefore first.
 func (s PFX) Imported(ctx context.Context, id subject.UserID) ([]cert.Record, error) {
 	return all(ctx, s.db.read, scanCertificate,
-		selectCertificate+` WHERE user_id = ? AND source = ? ORDER BY not_before DESC, fingerprint`, id, cert.Imported)
+		selectCertificate+` WHERE user_id = ? AND `+inEscrow+` ORDER BY not_before DESC, fingerprint`, id)
 }
 
 // ImportedOf implements [pfxconnector.Store].
@@ -96,7 +96,7 @@ func (s PFX) ImportedOf(ctx context.Context, ids []subject.UserID) (map[subject.
 	of := map[subject.UserID][]cert.Record{}
 	for chunk := range slices.Chunk(ids, inChunk) {
 		records, err := all(ctx, s.db.read, scanCertificate, selectCertificate+` WHERE user_id IN (`+marks(len(chunk))+`)
-			AND source = ? ORDER BY not_before DESC, fingerprint`, append(args(chunk), cert.Imported)...)
+			AND `+inEscrow+` ORDER BY not_before DESC, fingerprint`, args(chunk)...)
 		if err != nil {
 			return nil, err
 		}
@@ -129,6 +129,11 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 			fingerprint(f), user, cert.Imported)
 		if err != nil {
 			return fmt.Errorf("deleting certificate: %w", err)
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE certificate SET deliverable = ? WHERE fingerprint = ? AND user_id = ? AND source = ?`,
+			pfxconnector.KeyDestroyed, fingerprint(f), user, cert.Issued)
+		if err != nil {
+			return fmt.Errorf("marking certificate: %w", err)
 		}
 		return record(ctx, tx, e)
 	})

@@ -37,9 +37,14 @@ type Jobs interface {
 var ErrJobScope = fault.New(fault.Invalid, "job_scope_invalid",
 	"A job is for all, for one group or for one user.", "Give exactly one of all, group and user.")
 
+// ErrEncryptionThere is returned for a key that a user does not lack.
+var ErrEncryptionThere = fault.New(fault.Conflict, "encryption_not_missing",
+	"The user has an encryption certificate that others can use, or is disabled.",
+	"signet pfx list --user USER shows it. To have another made, revoke it first if it is of our CA, or remove it.")
+
 // NewJob asks for long work.
 type NewJob struct {
-	Kind  string `json:"kind" enum:"device.refresh,device.renew,key.check" doc:"device.refresh asks devices about themselves and their certificates again; device.renew gets them other certificates besides; key.check looks whether imported keys are whole, without opening them"`
+	Kind  string `json:"kind" enum:"device.refresh,device.renew,key.check,encryption.issue" doc:"device.refresh asks devices about themselves and their certificates again; device.renew gets them other certificates besides; key.check looks whether imported keys are whole, without opening them; encryption.issue makes keys for users to whom nobody can encrypt mail"`
 	All   bool   `json:"all,omitempty" doc:"For everybody"`
 	Group string `json:"group,omitempty" maxLength:"200" doc:"For the members of this group"`
 	User  string `json:"user,omitempty" maxLength:"320" doc:"For this user: our id, an address or a UPN"`
@@ -85,7 +90,7 @@ type jobPath struct {
 func (a *API) jobs() {
 	register(a, operation{id: "startJob", once: true, tag: "jobs", method: http.MethodPost, path: "/jobs", summary: "Begin long work",
 		permission: access.JobManage, maxBody: small, status: http.StatusAccepted,
-		faults: []*fault.Error{ErrJobScope, directory.ErrGroupUnknown, directory.ErrUserUnknown}}, a.startJob)
+		faults: []*fault.Error{ErrJobScope, directory.ErrGroupUnknown, directory.ErrUserUnknown, ErrEncryptionThere}}, a.startJob)
 	post := a.huma.OpenAPI().Paths[Prefix+"/jobs"].Post
 	post.Responses["200"] = &huma.Response{Description: "What a dry run found", Content: post.Responses["202"].Content}
 	register(a, operation{id: "listJobs", tag: "jobs", method: http.MethodGet, path: "/jobs", summary: "List jobs, newest first",
@@ -116,7 +121,11 @@ func (a *API) startJob(ctx context.Context, by journal.Actor, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	j, err := a.Jobs.Start(ctx, by, job.Kind(in.Body.Kind), scope, target, in.DryRun)
+	kind := job.Kind(in.Body.Kind)
+	if err := a.lacks(ctx, by, kind, in.Body.User, scope); err != nil {
+		return nil, err
+	}
+	j, err := a.Jobs.Start(ctx, by, kind, scope, target, in.DryRun)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +133,18 @@ func (a *API) startJob(ctx context.Context, by journal.Actor, in *struct {
 		return &startedJob{Status: http.StatusOK, Body: newJob(j)}, nil
 	}
 	return &startedJob{Status: http.StatusAccepted, Location: Prefix + at("jobs", j.ID), Body: newJob(j)}, nil
+}
+
+// lacks sees that one user who is to get a key lacks one.
+func (a *API) lacks(ctx context.Context, by journal.Actor, k job.Kind, user string, s subject.Scope) error {
+	if k != job.IssueEncryption || user == "" {
+		return nil
+	}
+	j, err := a.Jobs.Start(ctx, by, k, s, "", true)
+	if err == nil && j.Total == 0 {
+		err = ErrEncryptionThere
+	}
+	return err
 }
 
 func (a *API) jobScope(ctx context.Context, n NewJob) (s subject.Scope, target string, err error) {

@@ -41,7 +41,7 @@ func testJobs(t *testing.T, open Open) {
 			"nobody": {subject.OfUser("u-0"), nil},
 		} {
 			j := startJob(t, f.db, name, c.scope)
-			if n, err := f.db.Jobs().JobSize(t.Context(), job.RefreshDevices, c.scope); err != nil || n != len(c.want) || j.Total != n {
+			if n, err := f.db.Jobs().JobSize(t.Context(), job.RefreshDevices, c.scope, at); err != nil || n != len(c.want) || j.Total != n {
 				t.Errorf("%s: got %d and %d items, %v; want %d", name, n, j.Total, err, len(c.want))
 			}
 			var got []string
@@ -59,10 +59,10 @@ func testJobs(t *testing.T, open Open) {
 				t.Errorf("%s: %v\n%s", name, err, diff)
 			}
 		}
-		if _, err := f.db.Jobs().JobSize(t.Context(), job.CheckKeys, subject.Scope{All: true}); err != nil {
+		if _, err := f.db.Jobs().JobSize(t.Context(), job.CheckKeys, subject.Scope{All: true}, at); err != nil {
 			t.Error(err)
 		}
-		if _, err := f.db.Jobs().JobSize(t.Context(), job.RefreshDevices, subject.Scope{}); err == nil {
+		if _, err := f.db.Jobs().JobSize(t.Context(), job.RefreshDevices, subject.Scope{}, at); err == nil {
 			t.Error("a job for nobody has a size")
 		}
 	})
