@@ -25,9 +25,12 @@ func (a *app) dataDir() string {
 	return cmp.Or(a.data, a.getenv("SIGNET_DATA"), packagedData, config.Default().Data)
 }
 
+// serverAddress is the server that was asked for; "" is the one here.
+func (a *app) serverAddress() string { return cmp.Or(a.server, a.getenv("SIGNET_SERVER")) }
+
 // client gives the way to the server: --server, or the socket.
 func (a *app) client() (*admin.Client, error) {
-	server := cmp.Or(a.server, a.getenv("SIGNET_SERVER"))
+	server := a.serverAddress()
 	if server == "" {
 		return admin.Dial(config.Config{Data: a.dataDir()}.Socket()), nil
 	}

@@ -1,16 +1,10 @@
 package main
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
+	"github.com/spf13/cobra"
 
-	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
-	"github.com/signet-mdm/signet/pfxconnector"
-	"github.com/spf13/cobra"
 )
 
 // maxImport bounds what is read of one file; the server's own limit is lower.
@@ -28,7 +22,8 @@ type importFlags struct {
 	admin.NewImport
 	passwordFile    string
 	passwordCommand string
-	runCommands     bool // of lists
+	runCommands     bool   // of lists
+	resume          string // file of what is finished
 }
 
 func (a *app) pfxImport() *cobra.Command {
@@ -40,7 +35,8 @@ func (a *app) pfxImport() *cobra.Command {
 directory, all .pfx and .p12 files in a .zip archive, or those in a list. Each
 private key is sealed at once; who imports cannot read it back. Importing the
 same file again changes nothing, so a run that was interrupted is simply
-started again.
+started again. With --resume FILE it writes down which files are finished,
+without secrets, and the next run with that FILE does not send them again.
 
 A .key file is read together with the .crt, .cer or .pem file of the same name
 beside it; any other PEM file must hold both key and certificate.
@@ -79,97 +75,7 @@ last object, "report".`,
 	f.BoolVar(&in.AllowWeak, "allow-weak", false, "take RSA keys that protect nothing any more")
 	f.BoolVar(&in.AllowNoMAC, "allow-no-mac", false, "take files without an integrity check")
 	f.BoolVar(&in.DryRun, "dry-run", false, "look, but change nothing")
+	f.StringVar(&in.resume, "resume", "", "`FILE` of what is finished, which is skipped; made when it is not there")
+	c.MarkFlagsMutuallyExclusive("resume", "dry-run")
 	return c
-}
-
-func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) error {
-	files, err := openPFXFiles(paths)
-	if err != nil {
-		return err
-	}
-	defer files.Close()
-	total, asks := 0, false
-	for f := range files.all() {
-		total, asks = total+1, asks || f.asks()
-	}
-	if asks {
-		password, err := a.filesPassword(ctx, in)
-		if err != nil {
-			return err
-		}
-		defer password.Wipe()
-		in.Password = password.RevealString()
-	}
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	sum := tally{files: total, dry: in.DryRun}
-	var seen *foreteller
-	if in.DryRun {
-		seen = newForeteller()
-	}
-	err = inOrder(ctx, files.all(), func(ctx context.Context, f pfxFile) (pfxconnector.FileReport, error) {
-		return a.importFile(ctx, client, in, f)
-	}, func(r pfxconnector.FileReport) error {
-		sum.add(r)
-		if seen != nil {
-			seen.add(r)
-		}
-		defer a.progress(sum)
-		return a.reportFile(r, total > manyFiles)
-	})
-	a.progressDone()
-	if err != nil {
-		return err
-	}
-	if a.output != "json" {
-		fmt.Fprintln(a.stdout, sum)
-	}
-	if seen != nil {
-		if err := a.foretell(ctx, client, seen); err != nil {
-			return err
-		}
-	}
-	if sum.refused > 0 {
-		return errRejects
-	}
-	return nil
-}
-
-// importFile sends one file. What the server refuses about the file is in the
-// report; an error ends the whole run.
-func (a *app) importFile(ctx context.Context, client *admin.Client, flags importFlags, file pfxFile) (pfxconnector.FileReport, error) {
-	in := flags.NewImport
-	in.File, in.User, in.Purpose = file.name, cmp.Or(file.User, in.User), cmp.Or(file.Purpose, in.Purpose)
-	if !file.asks() {
-		password, err := a.ownPassword(ctx, file, flags.runCommands)
-		if err != nil {
-			return refusedFile(file.name, errPassword.Code, errPassword.Msg, err.Error()), ctx.Err()
-		}
-		in.Password = password.RevealString()
-	}
-	data, err := file.read()
-	if f := fault.Of(err); f != nil {
-		return refusedFile(file.name, f.Code, f.Msg, f.Hint), nil
-	}
-	if err != nil {
-		return refusedFile(file.name, errFile.Code, errFile.Msg, err.Error()), nil
-	}
-	defer clear(data)
-	in.Data = data
-	report, err := client.Import(ctx, in)
-	f, ok := errors.AsType[*admin.Failure](err)
-	switch {
-	case ok && f.Code == "body_too_large":
-		return refusedFile(file.name, f.Code, "The file is larger than the server takes.", "See limits.import_file_kib."), nil
-	case ok && file.listed && (f.Code == directory.ErrUserUnknown.Code || f.Code == admin.ErrRequest.Code):
-		return refusedFile(file.name, f.Code, f.Detail, f.Hint), nil
-	}
-	return report, err
-}
-
-func refusedFile(name, code, msg, hint string) pfxconnector.FileReport {
-	return pfxconnector.FileReport{File: name, Status: pfxconnector.Refused, Code: &code, Message: msg, Hint: hint,
-		Identities: []pfxconnector.IdentityReport{}}
 }

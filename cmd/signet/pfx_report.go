@@ -10,13 +10,16 @@ import (
 
 // tally counts what became of the files.
 type tally struct {
-	files, seen, imported, unchanged, refused, warned int
-	dry                                               bool
+	files, seen, imported, unchanged, refused, warned, skipped int
+	dry                                                        bool
 }
 
 func (t *tally) add(r pfxconnector.FileReport) {
 	t.seen++
 	t.refused += r.Rejects()
+	if r.Status == skipped {
+		t.skipped++
+	}
 	for _, i := range r.Identities {
 		if len(i.Warnings) > 0 {
 			t.warned++
@@ -39,26 +42,31 @@ func (t tally) String() string {
 	if t.warned > 0 {
 		s += fmt.Sprintf(", %d with warnings", t.warned)
 	}
+	if t.skipped > 0 {
+		s += fmt.Sprintf(", %d skipped because they were finished", t.skipped)
+	}
 	if t.dry {
 		s += "\nNothing was changed."
 	}
 	return s
 }
 
-// reportFile says what became of a file: with -o json an object in a line,
-// else a line an identity with its warnings, or only those that have a reason to
-// be looked at.
-func (a *app) reportFile(r pfxconnector.FileReport, onlyNotable bool) error {
-	if a.output == "json" {
-		e := json.NewEncoder(a.stdout)
-		e.SetEscapeHTML(false)
-		return e.Encode(r)
-	}
-	a.progressDone()
+// fileLine says what became of a file, as an object in a line.
+func fileLine(r pfxconnector.FileReport) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(r)
+	return b.String(), err
+}
+
+// fileLines says it to people: a line an identity with its warnings, or only
+// those that have a reason to be looked at, which may be none.
+func fileLines(r pfxconnector.FileReport, onlyNotable bool) string {
 	if r.Code != nil && len(r.Identities) == 0 {
-		_, err := fmt.Fprintf(a.stdout, "%s: %s\n", plain(r.File), refusal(r.Message, *r.Code, r.Hint))
-		return err
+		return fmt.Sprintf("%s: %s\n", plain(r.File), refusal(r.Message, *r.Code, r.Hint))
 	}
+	var b strings.Builder
 	for _, i := range r.Identities {
 		if onlyNotable && i.Code == nil && len(i.Warnings) == 0 {
 			continue
@@ -67,32 +75,14 @@ func (a *app) reportFile(r pfxconnector.FileReport, onlyNotable bool) error {
 		if i.Code != nil {
 			line = refusal(i.Reason, *i.Code, i.Hint)
 		}
-		if _, err := fmt.Fprintf(a.stdout, "%s: %s  %.16s\n", plain(r.File), line, i.Cert); err != nil {
-			return err
-		}
+		fmt.Fprintf(&b, "%s: %s  %.16s\n", plain(r.File), line, i.Cert)
 		for _, w := range i.Warnings {
-			if _, err := fmt.Fprintf(a.stdout, "  warning: %s\n", plain(w)); err != nil {
-				return err
-			}
+			fmt.Fprintf(&b, "  warning: %s\n", plain(w))
 		}
 	}
-	return nil
+	return b.String()
 }
 
 func refusal(msg, code, hint string) string {
 	return strings.TrimSpace(fmt.Sprintf("refused (%s): %s %s", code, msg, plain(hint)))
-}
-
-// progress shows to a person how far it has come.
-func (a *app) progress(t tally) {
-	if a.terminal(a.stderr) {
-		fmt.Fprintf(a.stderr, "\r%d of %d files, %d refused", t.seen, t.files, t.refused)
-	}
-}
-
-// progressDone clears that line.
-func (a *app) progressDone() {
-	if a.terminal(a.stderr) {
-		fmt.Fprint(a.stderr, "\r\x1b[K")
-	}
 }
