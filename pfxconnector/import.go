@@ -3,6 +3,7 @@ package pfxconnector
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
@@ -20,7 +21,10 @@ type File struct {
 	Data     []byte
 	Password seal.Secret
 	User     *subject.User // whose it is; nil: whom the certificate names
-	Purpose  cert.Use      // overrides what the certificate says, within what the key can do; Unknown: does not
+	// Thumbprint is the SHA-1 of the one certificate that must be in it, hex;
+	// empty: whatever is in it.
+	Thumbprint string
+	Purpose    cert.Use // overrides what the certificate says, within what the key can do; Unknown: does not
 
 	AllowSigning bool // take keys that are for signing only
 	AllowWeak    bool // take RSA keys that protect nothing
@@ -45,6 +49,10 @@ func (s *Service) Import(ctx context.Context, by journal.Actor, f File) (FileRep
 		return report, fmt.Errorf("reading a PKCS #12 file: %w", err)
 	}
 	defer result.Wipe()
+	if bad := f.unexpected(result); bad != nil {
+		report.refuse(bad)
+		return report, nil
+	}
 	report.Notes = result.Notes
 	j := job{Service: s, by: by, file: f, source: cert.FingerprintOf(f.Data)}
 	for _, id := range result.Identities {
@@ -57,6 +65,19 @@ func (s *Service) Import(ctx context.Context, by journal.Actor, f File) (FileRep
 	report.Identities = append(report.Identities, leftovers(result)...)
 	report.conclude(pfx.ErrNoKey)
 	return report, nil
+}
+
+// unexpected tells why the file is not what was announced.
+func (f File) unexpected(r *pfx.Result) *fault.Error {
+	switch {
+	case f.Thumbprint == "" || len(r.Identities) == 0:
+		return nil
+	case len(r.Identities) > 1:
+		return ErrMultiple
+	case !strings.EqualFold(cert.Thumbprint(r.Identities[0].Certificate.Raw), f.Thumbprint):
+		return ErrThumbprint
+	}
+	return nil
 }
 
 // leftovers reports what the file holds of identities that are not whole.

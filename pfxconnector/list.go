@@ -43,6 +43,16 @@ func (s *Service) List(ctx context.Context, u subject.User) ([]Item, error) {
 	return list, nil
 }
 
+// Held gives the imported certificates of many users, newest first; who has
+// none is left out.
+func (s *Service) Held(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]cert.Record, error) {
+	held, err := s.Store.ImportedOf(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading imported certificates: %w", err)
+	}
+	return held, nil
+}
+
 func newItem(r cert.Record, c cert.Choice) Item {
 	return Item{
 		Cert: r.Fingerprint.String(), SPKI: r.SPKI.String(), Thumbprint: cert.Thumbprint(r.DER),

@@ -29,6 +29,7 @@ import (
 	"github.com/signet-mdm/signet/pfxconnector/keymaker"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
+	"github.com/signet-mdm/signet/pfxconnector/transport"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
 	"github.com/signet-mdm/signet/scep/intune"
@@ -58,6 +59,7 @@ type server struct {
 	keeper    scep.Keeper     // the certifier, or the way to it
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
+	transport *transport.Service
 	opener    *opener.Opener // nil unless this is the keeper
 	sealing   *escrow.Sealer
 	rotator   *opener.Rotator // nil unless this is the keeper
@@ -217,6 +219,9 @@ func (s *server) wirePFX(keys string) error {
 		Limits: limits, Now: time.Now,
 	})
 	s.wireMaker()
+	if err := s.wireTransport(); err != nil {
+		return err
+	}
 	if !s.cfg.Plays(config.KeeperRole) {
 		return nil
 	}

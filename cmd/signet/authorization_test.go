@@ -106,6 +106,9 @@ func (a *assembled) tokenAndConsole(token string) func(*http.Request) {
 	a.t.Helper()
 	by, err := a.access.Token(a.t.Context(), token, "")
 	a.must(err)
+	if !by.May(access.ConsoleUse) {
+		return bearer(token)
+	}
 	session, err := a.access.OpenConsole(a.t.Context(), by)
 	a.must(err)
 	return func(r *http.Request) {

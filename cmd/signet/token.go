@@ -29,7 +29,8 @@ func (a *app) tokenCreate() *cobra.Command {
             go by mail
   auditor   reads everything, changes nothing
   approver  decides on what needs approval; it needs --user, because a person
-            answers for that, and nobody approves what is in his own name`,
+            answers for that, and nobody approves what is in his own name
+  importer  sees users, brings encryption keys and removes them; for programs`,
 		Example: "  signet token create --name ci --role auditor --expires 30d > token",
 		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -40,7 +41,7 @@ func (a *app) tokenCreate() *cobra.Command {
 				return usagef("--name is longer than 100 characters")
 			}
 			if !slices.Contains(access.TokenRoles(), access.Role(n.Role)) {
-				return usagef("there is no role %q: the roles are admin, helpdesk, auditor and approver", n.Role)
+				return usagef("there is no role %q: the roles are admin, helpdesk, auditor, approver and importer", n.Role)
 			}
 			var err error
 			if n.Days, err = days(expires); err != nil {
@@ -62,7 +63,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&n.Name, "name", "", "what it is for")
-	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor or approver")
+	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor, approver or importer")
 	f.StringVar(&n.User, "user", "", "the `USER` who holds it, by address, UPN or id")
 	f.StringVar(&expires, "expires", "90d", "`TIME` for which it is good, such as 30d, 4w or 1y; a year at most")
 	return c

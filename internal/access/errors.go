@@ -19,7 +19,7 @@ var (
 	ErrTokenUnknown = fault.New(fault.NotFound, "token_unknown",
 		"There is no such token.", "signet token list shows them.")
 	ErrTokenRole = fault.New(fault.Invalid, "token_role_invalid",
-		"There is no such role.", "The roles are admin, helpdesk, auditor and approver.")
+		"There is no such role.", "The roles are admin, helpdesk, auditor, approver and importer.")
 	ErrTokenName = fault.New(fault.Invalid, "token_name_invalid",
 		"A token needs a name of at most 100 printable characters.", "")
 	ErrTokenExpiry = fault.New(fault.Invalid, "token_expiry_invalid",

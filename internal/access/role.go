@@ -15,12 +15,13 @@ import (
 // Role is what a caller is to us.
 type Role string
 
-// The roles. The first four can be given to API tokens.
+// The roles. The first five can be given to API tokens.
 const (
 	Admin    Role = "admin"    // everything but approving
 	Helpdesk Role = "helpdesk" // looks, invites where links go by mail, asks devices again; never sees certificates
 	Auditor  Role = "auditor"  // reads everything, changes nothing
 	Approver Role = "approver" // decides on what needs a person's approval
+	Importer Role = "importer" // a program that brings encryption keys, and takes them away again
 
 	Socket    Role = "socket"    // the command line on the server's own machine
 	Person    Role = "person"    // a user on his landing page
@@ -29,7 +30,7 @@ const (
 )
 
 // TokenRoles lists the roles that an API token can have.
-func TokenRoles() []Role { return []Role{Admin, Helpdesk, Auditor, Approver} }
+func TokenRoles() []Role { return []Role{Admin, Helpdesk, Auditor, Approver, Importer} }
 
 // Permission is something a caller may do. A route declares exactly one.
 type Permission string
@@ -50,6 +51,7 @@ const (
 	DeviceRefresh  Permission = "device.refresh"     // ask a device about itself again
 	KeyRead        Permission = "key.read"           // which certificates are held; nobody reads keys
 	KeyImport      Permission = "key.import"
+	KeyTransport   Permission = "key.transport" // make and import the keys that passwords of files come encrypted to
 	PolicyRead     Permission = "policy.read"
 	PolicyWrite    Permission = "policy.write"
 	ChallengeIssue Permission = "challenge.issue"
@@ -75,7 +77,7 @@ const (
 
 var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead}
 
-var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport,
+var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport, KeyTransport,
 	PolicyWrite, ChallengeIssue, CARevoke, CARollover, TokenManage, MailWrite, JobManage, PushManage, BackupMake)
 
 // matrix is the whole of authorisation: what is not in it is denied.
@@ -83,9 +85,11 @@ var matrix = map[Role][]Permission{
 	Admin: append(slices.Clone(managing), ConsoleUse),
 	// Not InviteSeen: with link and code together one could enroll a device of
 	// one's own and be given the user's keys.
-	Helpdesk:  {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead, ConsoleUse},
-	Auditor:   append(slices.Clone(reading), ConsoleUse),
-	Approver:  {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide, ConsoleUse},
+	Helpdesk: {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead, ConsoleUse},
+	Auditor:  append(slices.Clone(reading), ConsoleUse),
+	Approver: {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide, ConsoleUse},
+	// Its token lies in the configuration of a program, so it opens little.
+	Importer:  {UserRead, KeyRead, KeyImport},
 	Socket:    managing,
 	Person:    {OwnPage},
 	Enrolling: {OwnEnroll, OwnPage},

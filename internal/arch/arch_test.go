@@ -39,6 +39,7 @@ var rooms = map[string]string{
 	"pfxconnector/escrow":    "internal/subject internal/cert",
 	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
 	"pfxconnector/keymaker":  "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal pfxconnector/escrow",
+	"pfxconnector/transport": "internal/fault internal/seal internal/journal",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
 	"appconfig":              "internal/fault internal/subject internal/journal internal/plist",
 	"appconfig/exchange":     "internal/subject internal/cert",
@@ -63,7 +64,7 @@ var rooms = map[string]string{
 	"internal/metrics": "",
 	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
 
-	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow pfxconnector/keymaker appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify",
+	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow pfxconnector/keymaker appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify pfxconnector/transport",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/store/sqlitetest":  "internal/store",
@@ -73,8 +74,9 @@ var rooms = map[string]string{
 
 	"internal/httpd":         "internal/fault internal/logx internal/seal internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector scep mdm notify",
+	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector pfxconnector/transport scep mdm notify",
 	"internal/httpd/peer":    "internal/httpd internal/fault internal/access internal/cert scep",
+	"internal/httpd/graph":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access pfxconnector pfxconnector/pfx pfxconnector/transport",
 	"internal/httpd/console": "internal/httpd internal/httpd/admin internal/fault internal/access internal/seal internal/directory pfxconnector",
 	"internal/httpd/landing": "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/delivery",
 
@@ -97,7 +99,7 @@ var doors = map[string]string{
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
-	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest",
+	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/httpd/graph internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "cmd/signet",

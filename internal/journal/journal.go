@@ -98,6 +98,9 @@ const (
 	RolloverActivated  Action = "ca.rollover_activated"
 	RolloverCancelled  Action = "ca.rollover_cancelled"
 	RolloverEnded      Action = "ca.rollover_ended"
+
+	TransportKeyMade     Action = "transport_key.made"
+	TransportKeyImported Action = "transport_key.imported"
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

@@ -58,7 +58,7 @@ var (
 		"A key name is 1 to 64 small letters, digits and hyphens.", "")
 	ErrKeyExists = fault.New(fault.Conflict, "key_exists",
 		"There is a key of this name already.", "Keys are never overwritten.")
-	ErrKeyUnknown = fault.New(fault.NotFound, "key_unknown",
+	ErrKeyUnknown = fault.New(fault.NotFound, "keyring_key_unknown",
 		"There is no key of this name.", "")
 	ErrKeyUse = fault.New(fault.Invalid, "key_cannot_decrypt",
 		"A key of this kind cannot decrypt.", "")

@@ -40,6 +40,7 @@ import (
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/transport"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
 )
@@ -319,8 +320,12 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	w.jobs = job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: func(context.Context, journal.Actor, string) error { return mdm.ErrNotEnrolled }},
 		slog.New(slog.DiscardHandler), now)
 	w.db, w.ending = db, make(chan struct{})
+	box, err := seal.NewBox(seal.RandomRoot(), "transport")
+	if err != nil {
+		t.Fatal(err)
+	}
 	config := admin.Config{Users: w.users, Tokens: w.tokens, Now: now,
-		Devices: w.devices, Keys: w.keys, Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
+		Devices: w.devices, Keys: w.keys, Transport: transport.New(db.Transport(box), now), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},
 		Rollovers:   rollover.New(rollover.Config{Store: db.Rollover(), Lines: []rollover.Line{{Name: "root"}}, Log: slog.New(slog.DiscardHandler), Now: now}), PlainURL: "http://x:8080"}

@@ -32,6 +32,7 @@ type Config struct {
 	Tokens      Tokens
 	Devices     Devices
 	Keys        Keys
+	Transport   Transport
 	Issuing     Issuing
 	Policies    Policies
 	Deliveries  Deliveries
@@ -59,7 +60,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Issuing == nil || c.Policies == nil ||
+	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Transport == nil || c.Issuing == nil || c.Policies == nil ||
 		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
@@ -73,6 +74,7 @@ func (a *API) build() *API {
 	a.tokens()
 	a.devices()
 	a.keys()
+	a.transport()
 	a.publication()
 	a.coverage()
 	a.policies()

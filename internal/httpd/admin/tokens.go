@@ -28,7 +28,7 @@ type Tokens interface {
 // NewToken asks for a token.
 type NewToken struct {
 	Name string `json:"name" maxLength:"100" doc:"What it is for"`
-	Role string `json:"role" enum:"admin,helpdesk,auditor,approver" doc:"What it may do"`
+	Role string `json:"role" enum:"admin,helpdesk,auditor,approver,importer" doc:"What it may do"`
 	User string `json:"user,omitempty" maxLength:"320" doc:"The person who holds it: our id, an address or a UPN; approving needs one"`
 	Days int    `json:"days,omitempty" default:"90" minimum:"1" maximum:"366" doc:"How long it is good for"`
 }

@@ -46,6 +46,8 @@ type issuing struct {
 	done    []string // what was done, and by whom
 }
 
+type transports struct{ admin.Transport }
+
 func (i *issuing) Certificates(context.Context, scep.IssuedQuery) ([]cert.Record, error) {
 	return []cert.Record{i.record}, nil
 }
@@ -132,7 +134,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, db: db, now: time.Now(), issuing: newIssuing(t)}
 	w.access = access.New(db.Access(), func() time.Time { return w.now })
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
-	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Devices: devices{}, Keys: keys{}, Issuing: w.issuing, Policies: policies{},
+	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Devices: devices{}, Keys: keys{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))

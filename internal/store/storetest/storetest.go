@@ -31,6 +31,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
 	t.Run("encryption", func(t *testing.T) { testEncryption(t, open) })
+	t.Run("transport", func(t *testing.T) { testTransport(t, open) })
 	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
 	t.Run("push", func(t *testing.T) { testPush(t, open) })
 	t.Run("delivery", func(t *testing.T) { testDelivery(t, open) })
