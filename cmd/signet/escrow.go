@@ -25,6 +25,8 @@ import (
 var (
 	errEscrowElsewhere = fault.New(fault.Conflict, "escrow_key_elsewhere",
 		"The escrow keys are the keeper's.", "Do this where the keeper's data directory is.")
+	errEscrowMissing = fault.New(fault.Unavailable, "escrow_key_missing",
+		"Imported keys are sealed to an escrow key that is not here.", "Restore the keys of the backup that the database belongs to; nothing was changed.")
 	errEscrowNeeded = fault.New(fault.Conflict, "escrow_key_needed",
 		"Keys are still sealed to this escrow key.", "Wait until the keeper has sealed them to the active one; signet keys escrow list shows how many are left.")
 )
@@ -40,6 +42,25 @@ func (s *server) followEscrow(context.Context) (int, error) {
 		s.sealing.Succeed(to)
 	}
 	return 0, err
+}
+
+// escrowHere tells whether the keeper has every escrow key that something is
+// sealed to.
+func (s *server) escrowHere(ctx context.Context) error {
+	wraps, err := s.db.Operations().Wraps(ctx)
+	if err != nil {
+		return err
+	}
+	here := s.ring.Retiring()
+	if to, err := s.ring.Recipient(); err == nil {
+		here = append(here, to.ID())
+	}
+	for id, n := range wraps {
+		if !id.Offline() && !slices.Contains(here, id) {
+			return errEscrowMissing.Saying(count(n, "imported key") + " sealed to an escrow key that is not here.").With(errors.New(string(id)))
+		}
+	}
+	return nil
 }
 
 // listedEscrow is an escrow key as people see it.

@@ -154,7 +154,9 @@ func (s *server) checks() []readyCheck {
 	if len(s.ring.TokenKeys()) > 0 {
 		list = append(list, readyCheck{"token", s.ring.CheckToken})
 	}
-	if !s.cfg.Plays(config.KeeperRole) {
+	if s.cfg.Plays(config.KeeperRole) {
+		list = append(list, readyCheck{"escrow", s.escrowHere})
+	} else {
 		// Nothing has to be published, mostly; but the way is walked.
 		list = append(list, readyCheck{"keeper", func(ctx context.Context) error { return s.keeper.Publish(ctx, mailKey) }})
 	}

@@ -62,7 +62,7 @@ var rooms = map[string]string{
 	"scep/intune/intunetest":     "",
 
 	"internal/metrics": "",
-	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics",
+	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics pfxconnector/escrow",
 
 	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow pfxconnector/keymaker appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify pfxconnector/transport",
 	"internal/store/storetest":   "*",

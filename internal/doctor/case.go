@@ -10,6 +10,7 @@ import (
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
 // Database is what is looked at of it. Nothing is changed.
@@ -21,6 +22,8 @@ type Database interface {
 	Owner(ctx context.Context) (cert.Fingerprint, error)
 	// Damage says what is damaged, empty when nothing is.
 	Damage(ctx context.Context) (string, error)
+	// Wraps counts, for each escrow key and recovery key, what is sealed to it.
+	Wraps(ctx context.Context) (map[escrow.KeyID]int, error)
 	// Figures counts.
 	Figures(ctx context.Context) (metrics.Figures, error)
 	// Newest gives the instant of the newest journal entry; zero for none.
@@ -98,6 +101,8 @@ func (c *Case) Checks() []Check {
 		{"database", "latency", c.withDatabase(c.latency)},
 		{"database", "integrity", c.withDatabase(c.integrity)},
 		{"database", "backup", c.withDatabase(c.backup)},
+		{"escrow", "keys", c.withKeys(c.withDatabase(c.sealed))},
+		{"escrow", "recovery", c.withDatabase(c.recoverable)},
 		{"certificates", "tls", c.withKeys(c.tls)},
 		{"certificates", "authorities", c.withKeys(c.authorities)},
 		{"certificates", "push", c.withDatabase(c.push)},

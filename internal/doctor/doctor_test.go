@@ -21,9 +21,13 @@ import (
 	"github.com/signet-mdm/signet/internal/doctor"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// recoveryKey is the example of age's documentation.
+const recoveryKey = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
 // installation is a healthy one, for tests to spoil.
 type installation struct {
@@ -39,6 +43,7 @@ type installation struct {
 }
 
 type database struct {
+	wraps      map[escrow.KeyID]int
 	have, want int64
 	damage     string
 	figures    metrics.Figures
@@ -50,6 +55,8 @@ type database struct {
 	push       *x509.Certificate
 	refused    string
 }
+
+func (d *database) Wraps(context.Context) (map[escrow.KeyID]int, error) { return d.wraps, d.err }
 
 func (d *database) Owner(context.Context) (cert.Fingerprint, error) { return d.owner, d.err }
 
@@ -84,7 +91,7 @@ func healthy(t *testing.T) *installation {
 	i.tls = &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{"mdm.example.org"},
 		NotBefore: start.Add(-time.Hour), NotAfter: start.AddDate(0, 3, 0), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	cfg := config.Default()
-	cfg.Data, cfg.URL, cfg.Keys.Recovery = data, "https://mdm.example.org", "age1example"
+	cfg.Data, cfg.URL, cfg.Keys.Recovery = data, "https://mdm.example.org", recoveryKey
 	i.Case = &doctor.Case{
 		Config: cfg, File: "signet.toml", Unlock: apart, Root: "root", Uncertified: func(*keyring.Ring) []string { return nil },
 		Keys:     func() (*keyring.Ring, error) { return i.ring, nil },
@@ -139,6 +146,15 @@ func (i *installation) crl(until time.Time) []byte {
 	return der
 }
 
+// rotate makes another escrow key and gives the one before.
+func (i *installation) rotate() escrow.KeyID {
+	i.t.Helper()
+	if _, err := i.ring.AddEscrow(); err != nil {
+		i.t.Fatal(err)
+	}
+	return i.ring.Escrow()[0].ID
+}
+
 // look runs all checks and gives those of a name.
 func (i *installation) look() map[string]doctor.Result {
 	all := map[string]doctor.Result{}
@@ -188,7 +204,29 @@ func TestAilments(t *testing.T) {
 		"keys away":        {func(i *installation) { i.Keys = func() (*keyring.Ring, error) { return nil, keyring.ErrUnlockWrong } }, "keys: unlock key", doctor.Fail, "does not open these keys"},
 		"not looked at":    {func(i *installation) { i.Keys = func() (*keyring.Ring, error) { return nil, no } }, "keys: escrow", doctor.Warn, "Not looked at"},
 		"no recovery":      {func(i *installation) { i.Config.Keys.Recovery = "" }, "keys: recovery", doctor.Warn, "keys.recovery is empty"},
-		"together":         {func(i *installation) { i.Unlock = i.Config.In("keys", "unlock.key") }, "keys: apart", doctor.Warn, "lies in the data directory"},
+		"an escrow key away": {func(i *installation) { i.db.wraps = map[escrow.KeyID]int{"hpke:00": 2} },
+			"escrow: keys", doctor.Fail, "hpke:00 does not open: it is not here (imported keys: 2)"},
+		"a destroyed escrow key": {func(i *installation) {
+			old := i.rotate()
+			if err := i.ring.DestroyEscrow(old); err != nil {
+				i.t.Fatal(err)
+			}
+			i.db.wraps = map[escrow.KeyID]int{old: 2}
+		}, "escrow: keys", doctor.Fail, "does not open"},
+		"in rotation": {func(i *installation) {
+			old := i.rotate()
+			i.db.wraps = map[escrow.KeyID]int{old: 2, i.ring.Escrow()[1].ID: 3}
+		}, "escrow: keys", doctor.Warn, "still sealed to a retiring escrow key: 2; to the active one: 3"},
+		"after a rotation": {func(i *installation) {
+			i.rotate()
+			i.db.wraps = map[escrow.KeyID]int{i.ring.Escrow()[1].ID: 5, "age:00": 5}
+		}, "escrow: keys", doctor.OK, "5 imported keys, all to the active escrow key; nothing to 1 retiring"},
+		"another recovery key": {func(i *installation) {
+			i.db.wraps = map[escrow.KeyID]int{i.ring.Escrow()[0].ID: 5, "age:00": 5}
+		}, "escrow: recovery", doctor.Warn, "not sealed to the recovery key of now: 5 of 5"},
+		"sealed alone":    {func(i *installation) { i.Config.Keys.Recovery = "" }, "escrow: recovery", doctor.Warn, "the escrow key alone"},
+		"no recovery key": {func(i *installation) { i.Config.Keys.Recovery = "age1" }, "escrow: recovery", doctor.Fail, "no age recipient"},
+		"together":        {func(i *installation) { i.Unlock = i.Config.In("keys", "unlock.key") }, "keys: apart", doctor.Warn, "lies in the data directory"},
 		"no database": {func(i *installation) {
 			i.Database = func(context.Context) (doctor.Database, error) { return nil, no }
 		}, "database: connection", doctor.Fail, "no such thing"},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
@@ -67,4 +68,45 @@ func BenchmarkSealHistory(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkRotation changes the escrow key of a thousand records, database
+// included.
+func BenchmarkRotation(b *testing.B) {
+	const records = 1000
+	w := newWorld(b)
+	to, err := w.ring.Recipient()
+	if err != nil {
+		b.Fatal(err)
+	}
+	sealer := escrow.NewSealer(to)
+	template := &x509.Certificate{NotBefore: at, NotAfter: at}
+	for i := range records - 3 { // the world has three
+		template.SerialNumber = big.NewInt(int64(i + 1))
+		c, err := mailCA.sign(template, deviceKey.Public())
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := sealer.Seal(escrow.Key{User: w.alice.ID, Certificate: c, PKCS8: []byte("a key")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		d := escrow.Deposit{Key: r, Certificate: cert.Record{Fingerprint: r.Cert, SPKI: r.SPKI, Holder: cert.Holder{User: w.alice.ID},
+			Source: cert.Imported, Use: cert.Both, DER: c.Raw}}
+		if _, err := w.db.PFX().KeyImported(b.Context(), d, journal.Entry{At: at, Actor: journal.Worker("test"), Action: journal.KeyImported}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := w.rotator(w.db.PFX(), w.ring)
+	for b.Loop() {
+		old := w.ring.Escrow()
+		w.rotate(b)
+		if n, err := finish(b, r); n != records || err != nil {
+			b.Fatalf("got %d, %v", n, err)
+		}
+		if err := w.ring.DestroyEscrow(old[len(old)-1].ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(records*b.N)/b.Elapsed().Seconds(), "records/s")
 }
