@@ -73,7 +73,7 @@ func (f File) unexpected(r *pfx.Result) *fault.Error {
 	case f.Thumbprint == "" || len(r.Identities) == 0:
 		return nil
 	case len(r.Identities) > 1:
-		return ErrMultiple
+		return pfx.ErrSeveral
 	case !strings.EqualFold(cert.Thumbprint(r.Identities[0].Certificate.Raw), f.Thumbprint):
 		return ErrThumbprint
 	}
@@ -87,9 +87,13 @@ func leftovers(r *pfx.Result) (list []IdentityReport) {
 		item.refuse(p.Err)
 		list = append(list, item)
 	}
+	half := pfx.ErrNoCertificate
+	if r.Mismatch() {
+		half = pfx.ErrMismatch
+	}
 	for range r.UnpairedKeys {
 		var item IdentityReport
-		item.refuse(pfx.ErrNoCertificate)
+		item.refuse(half)
 		list = append(list, item)
 	}
 	for _, c := range r.Unpaired {
@@ -136,6 +140,7 @@ func (j job) identity(ctx context.Context, id pfx.Identity) (IdentityReport, err
 	}
 	item.warn(to.warnings...)
 	item.warn(oddities(id)...)
+	item.Notices = notices(id.Certificate, j.Now())
 	item.Status, err = j.keep(ctx, id, record, to)
 	return item, err
 }

@@ -312,7 +312,7 @@ func TestReportJSON(t *testing.T) {
 func keys(m map[string]any) string {
 	var list []string
 	for k, v := range m {
-		if k != "warnings" && k != "notes" && (v != nil || k == "code") {
+		if k != "warnings" && k != "notes" && k != "notices" && (v != nil || k == "code") {
 			list = append(list, k)
 		}
 	}

@@ -37,8 +37,6 @@ var (
 		"No user has an address that the certificate names.", "Say whose it is with --user, or add the user first.")
 	ErrAmbiguous = fault.New(fault.Invalid, "pfx_ambiguous_user",
 		"The certificate names several users.", "Say whose it is with --user.")
-	ErrMultiple = fault.New(fault.Invalid, "pfx_multiple_identities",
-		"The file holds several private keys, and one was announced.", "Export each of them to a file of its own.")
 	ErrThumbprint = fault.New(fault.Invalid, "thumbprint_mismatch",
 		"The certificate in the file is not the one that was announced.", "Give the thumbprint of the certificate that is in the file.")
 	ErrOtherUser = fault.New(fault.Conflict, "pfx_other_user",

@@ -48,6 +48,7 @@ type IdentityReport struct {
 	Hint     string   `json:"hint,omitempty" doc:"What to do"`
 	Warnings []string `json:"warnings,omitempty" doc:"What is odd about it"`
 	Outlook  *Outlook `json:"outlook,omitempty" doc:"Of a dry run: what it would be to its user"`
+	Notices  []Notice `json:"notices,omitempty" doc:"What is worth knowing and no fault of it, such as that it has expired"`
 }
 
 // Rejects counts what was not taken: the identities refused, or the file.

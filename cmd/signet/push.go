@@ -159,11 +159,11 @@ func (a *app) openPush(ctx context.Context, n *admin.NewPushCertificate, file, p
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", plain(file), err)
 	}
-	if len(opened.Identities) != 1 {
+	id, err := opened.Only()
+	if err != nil {
 		opened.Wipe()
-		return fmt.Errorf("%s holds %s, want one", plain(file), count(len(opened.Identities), "certificate with its key"))
+		return fmt.Errorf("opening %s: %w", plain(file), err)
 	}
-	id := opened.Identities[0]
 	n.Certificate, n.Key = cert.PEM(id.Certificate), id.PKCS8.Reveal()
 	return nil
 }

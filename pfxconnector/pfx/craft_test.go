@@ -32,7 +32,7 @@ const (
 
 var hmacOID = map[crypto.Hash]string{
 	crypto.SHA1: "1.2.840.113549.2.7", crypto.SHA224: "1.2.840.113549.2.8", crypto.SHA256: "1.2.840.113549.2.9",
-	crypto.SHA384: "1.2.840.113549.2.10", crypto.SHA512: "1.2.840.113549.2.11",
+	crypto.SHA384: "1.2.840.113549.2.10", crypto.SHA512: "1.2.840.113549.2.11", crypto.SHA512_256: "1.2.840.113549.2.13",
 }
 
 func join(parts ...[]byte) []byte {

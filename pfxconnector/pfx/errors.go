@@ -39,27 +39,29 @@ var (
 	ErrKeyMalformed = fault.New(fault.Invalid, "pfx_key_malformed",
 		"The private key is damaged.", "Export it again.")
 	ErrTooManyBits = fault.New(fault.TooLarge, "pfx_rsa_too_large",
-		"The RSA key has more bits than is allowed.", "")
+		"The RSA key has more bits than is allowed.", "Keys of up to 8192 bits are taken.")
 	ErrCertificate = fault.New(fault.Invalid, "pfx_certificate_unparseable",
-		"The certificate does not follow the X.509 standard, or uses an unknown curve.", "")
+		"The certificate does not follow the X.509 standard, or uses an unknown curve.", "Ask who issued it for another; negative serial numbers and curves other than those of NIST are not read.")
 	ErrCertificateSize = fault.New(fault.TooLarge, "pfx_certificate_too_large",
-		"The certificate is larger than is allowed.", "")
+		"The certificate is larger than is allowed.", "64 KiB are allowed; look whether it is one certificate at all.")
 )
 
-// What importers say of a file that was read, but yields no identity.
+// What importers say of a file that was read, but does not hold what they want.
 var (
 	ErrNoKey = fault.New(fault.Invalid, "pfx_no_private_key",
 		"The file holds no private key.", "Export it again and include the private key.")
 	ErrNoCertificate = fault.New(fault.Invalid, "pfx_no_certificate",
 		"The file holds a private key, but not its certificate.", "Export it again and include the certificate.")
+	ErrSeveral = fault.New(fault.Invalid, "pfx_multiple_identities",
+		"The file holds several certificates with their keys, where one is wanted.", "Export each of them to a file of its own.")
 )
 
-// Failures of [Write].
+// Failures of [Write]. A file may have such a pair too, see [Result.Mismatch].
 var (
 	ErrMismatch = fault.New(fault.Invalid, "pfx_key_mismatch",
-		"The private key does not belong to the certificate.", "")
+		"The private key does not belong to the certificate.", "Export both together, from where the key was made.")
 	ErrNotDeliverable = fault.New(fault.Invalid, "pfx_key_not_deliverable",
 		"iOS cannot install a key of this kind.", "It takes RSA keys of two primes and the curves P-256, P-384 and P-521.")
 	ErrPasswordForm = fault.New(fault.Invalid, "pfx_password_form",
-		"The password for the new file must be 1 to 128 printable ASCII characters.", "")
+		"The password for the new file must be 1 to 128 printable ASCII characters.", "Leave it to Signet to choose one.")
 )

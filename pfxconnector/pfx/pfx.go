@@ -16,6 +16,7 @@ package pfx
 import (
 	"crypto"
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/fault"
@@ -92,6 +93,30 @@ const (
 	NoteKeyTwice Note = "key_twice"      // holds a key more than once
 	NoteChainCut Note = "chain_cut"      // so many CA certificates that not all links were tried
 )
+
+// Mismatch tells whether keys without certificate and certificates of people
+// without key are both there: they were put together wrongly.
+func (r *Result) Mismatch() bool {
+	return r.UnpairedKeys > 0 && slices.ContainsFunc(r.Unpaired, func(c *x509.Certificate) bool { return !c.IsCA })
+}
+
+// Only gives the identity of a file that must hold exactly one. The error says
+// what it lacks, or ErrSeveral.
+func (r *Result) Only() (Identity, error) {
+	switch {
+	case len(r.Identities) == 1:
+		return r.Identities[0], nil
+	case len(r.Identities) > 1:
+		return Identity{}, ErrSeveral
+	case len(r.Problems) > 0:
+		return Identity{}, r.Problems[0].Err
+	case r.Mismatch():
+		return Identity{}, ErrMismatch
+	case r.UnpairedKeys > 0:
+		return Identity{}, ErrNoCertificate
+	}
+	return Identity{}, ErrNoKey
+}
 
 // Wipe overwrites the PKCS #8 bytes of every identity. The parsed keys stay in
 // memory until collected: the standard library keeps its own copies.

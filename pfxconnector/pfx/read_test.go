@@ -195,3 +195,22 @@ func TestWipe(t *testing.T) {
 		}
 	}
 }
+
+// TestOnly: who wants one identity hears what the file has instead.
+func TestOnly(t *testing.T) {
+	for name, want := range map[string]string{
+		"openssl-chain.p12": "", "java-four.p12": "pfx_multiple_identities", "openssl-certs-only.p12": "pfx_no_private_key",
+		"openssl-keys-only.p12": "pfx_no_certificate", "replica-mismatch.p12": "pfx_key_mismatch",
+		"replica-key-password.p12": "pfx_key_password_differs", "java-trust-only.p12": "pfx_no_private_key",
+	} {
+		f := file(name)
+		res, err := pfx.Read(t.Context(), f.Data, seal.SecretString(f.Password), pfx.Default)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		id, err := res.Only()
+		if code := fault.Code(err); err == nil && (want != "" || id.Certificate == nil) || err != nil && code != want {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+}

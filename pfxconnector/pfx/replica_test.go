@@ -217,6 +217,7 @@ func replicas() []replica {
 		{"replica-version-1.pfx", pw + ",blob_not_pkcs12,0,0,0,,", modern().with(func(c *craft) { c.version = 1 }).build(), false},
 		{"replica-macos.p12", pw + ",ok,2,0,0,,key_twice", macOS().build(), true},
 		{"replica-bouncycastle-ber.p12", pw + ",ok,2,0,0,,", bouncyCastle(true).build(), true},
+		{"replica-bouncycastle-3des.p12", pw + ",ok,2,0,0,,", bouncyCastle(true).with(func(c *craft) { c.certs.pbe = pbe3DES }).build(), true},
 		{"replica-bouncycastle-der.p12", pw + ",ok,2,0,0,,", bouncyCastle(false).build(), true},
 		{"replica-nss-ber.p12", one, modern().with(func(c *craft) { c.indefinite, c.keysFirst = true, true }).build(), true},
 		{"replica-forge.p12", one, forge().build(), true},
@@ -226,7 +227,10 @@ func replicas() []replica {
 		{"replica-prf-sha224.p12", one, prf(crypto.SHA224), true},
 		{"replica-prf-sha384.p12", one, prf(crypto.SHA384), true},
 		{"replica-prf-sha512.p12", one, prf(crypto.SHA512), true},
+		{"replica-prf-sha512-256.p12", one, prf(crypto.SHA512_256), true},
 		{"replica-pbmac1-sha256.p12", one, authenticated(crypto.SHA256, 32).build(), false},
+		{"replica-pbmac1-sha1.p12", one, authenticated(crypto.SHA1, 20).build(), false},
+		{"replica-pbmac1-sha384.p12", one, authenticated(crypto.SHA384, 48).build(), false},
 		{"replica-pbmac1-sha512.p12", one, authenticated(crypto.SHA512, 64).build(), false},
 		{"replica-nested-safes.p12", one, nested(3), true},
 		{"replica-other-bags.p12", pw + ",ok,1,0,0,pfx_certificate_unparseable,bag_skipped crl_skipped secret_skipped", other(), false},
@@ -237,7 +241,42 @@ func replicas() []replica {
 		{"replica-padded-integers.p12", one, modern().with(func(c *craft) { c.keyBags = [][]byte{padded(alicePrivate.(*rsa.PrivateKey))} }).build(), false},
 		{"replica-long-lengths.p12", one, loose(), true},
 		{"replica-circle.p12", one, cycle.build(), true},
+		{"replica-bomb.p12", pw + ",pfx_limit_exceeded,0,0,0,,", modern().with(func(c *craft) { c.mac.iterations = integer(1<<31 - 1) }).build(), false},
+		{"replica-giant-rsa.p12", pw + ",ok,1,0,0,pfx_rsa_too_large,", besides(rsaKey(16384), nil), false},
+		{"replica-damaged-key.p12", pw + ",ok,1,0,0,pfx_key_malformed,", besides(rsaKey(2048), nil), false},
+		{"replica-giant-certificate.p12", pw + ",ok,1,0,0,pfx_certificate_too_large,", besides(nil, make([]byte, 65537)), false},
+		{"replica-of-a-ca.p12", one, issued(x509.Certificate{IsCA: true, BasicConstraintsValid: true}), true},
+		{"replica-of-a-server.p12", one, issued(x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), true},
+		{"replica-of-two-people.p12", one, issued(x509.Certificate{EmailAddresses: []string{"alice@example.com", "bob@example.com"}}), true},
+		{"replica-of-a-stranger.p12", one, issued(x509.Certificate{EmailAddresses: []string{"stranger@example.org"}}), true},
+		{"replica-not-yet-valid.p12", one, issued(x509.Certificate{NotBefore: time.Date(2047, 1, 1, 0, 0, 0, 0, time.UTC)}), true},
 	}
+}
+
+// besides is a good file with a bag too many.
+func besides(key, cert []byte) []byte {
+	return modern().with(func(c *craft) {
+		if key != nil {
+			c.keyBags = append(c.keyBags, key)
+		}
+		if cert != nil {
+			c.certBags = append(c.certBags, cert)
+		}
+	}).build()
+}
+
+// issued is a file with Alice's key and a certificate like that, which Bob's
+// key has signed: RSA signatures have nothing random.
+func issued(c x509.Certificate) []byte {
+	c.SerialNumber, c.Subject, c.NotAfter = big.NewInt(7), pkix.Name{CommonName: "Example"}, time.Date(2049, 1, 1, 0, 0, 0, 0, time.UTC)
+	if c.NotBefore.IsZero() {
+		c.NotBefore = c.NotAfter.AddDate(-30, 0, 0)
+	}
+	if c.EmailAddresses == nil {
+		c.EmailAddresses = []string{"alice@example.com"}
+	}
+	cert := must(x509.CreateCertificate(rand.Reader, &c, &x509.Certificate{Subject: pkix.Name{CommonName: "Example CA"}}, public(alicePrivate), bobPrivate))
+	return modern().with(func(c *craft) { c.certBags, c.certAttrs, c.keyAttrs = [][]byte{cert}, nil, nil }).build()
 }
 
 // TestReplicas holds the committed files to their descriptions, in which nothing
