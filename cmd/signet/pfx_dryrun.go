@@ -172,7 +172,7 @@ func (f forecast) write(w io.Writer) {
 	for _, u := range f.WithoutCurrent {
 		rows = append(rows, []string{u})
 	}
-	part(w, "No current certificate: nobody could encrypt to these users after this import.", []string{"user"}, rows)
+	part(w, "No current certificate: nobody could encrypt to these users after this import. signet encryption issue --missing makes them one.", []string{"user"}, rows)
 }
 
 // part writes a table with its heading, or nothing when there is no row.
