@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/fault"
@@ -21,6 +22,10 @@ import (
 // errFinished is returned for a file that cannot be gone on from.
 var errFinished = fault.New(fault.Invalid, "resume_file_invalid",
 	"This is no file of an interrupted import to this server.", "Give another name with --resume, and all files are sent again.")
+
+// errFinishedBusy is returned for the file of a run that has not ended.
+var errFinishedBusy = fault.New(fault.Conflict, "resume_file_busy",
+	"Another import writes into this file.", "Wait for its end, or give another name with --resume.")
 
 // mark is the SHA-256 of a file with what the importer says about it, without
 // the password.
@@ -48,6 +53,10 @@ func openFinished(name, server string) (_ *finished, err error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, errFinishedBusy
 	}
 	f := &finished{file: file, before: map[mark]bool{}}
 	if err := f.load(finishedHead + strconv.Quote(server)); err != nil {

@@ -26,6 +26,9 @@ func TestFinished(t *testing.T) {
 	if f.has(one) {
 		t.Error("a new file has something")
 	}
+	if _, err := openFinished(name, "https://mdm.example.com"); !errors.Is(err, errFinishedBusy) {
+		t.Errorf("two at a time: got %v", err)
+	}
 	for m, file := range map[mark]string{one: "a \n\"b\".p12", two: "two.p12"} {
 		if err := f.add(file, m); err != nil {
 			t.Fatal(err)

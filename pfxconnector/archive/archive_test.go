@@ -61,7 +61,9 @@ func TestRead(t *testing.T) {
 		add(t, w, link, []byte("/etc/passwd"))
 		add(t, w, zip.FileHeader{Name: "locked.p12", Flags: 1}, []byte("x"))
 		add(t, w, zip.FileHeader{Name: "bomb.p12"}, make([]byte, 2<<20))
-		add(t, w, zip.FileHeader{Name: "giant.p12"}, make([]byte, archive.MaxFile+1))
+		if _, err := w.CreateRaw(&zip.FileHeader{Name: "giant.p12", UncompressedSize64: archive.MaxFile + 1, CompressedSize64: archive.MaxFile}); err != nil {
+			t.Fatal(err)
+		}
 	})
 	a, err := archive.Open(name)
 	if err != nil {
@@ -111,14 +113,7 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := archive.Open(saved(t, []byte("no archive"))); !errors.Is(err, archive.ErrArchive) {
 		t.Errorf("got %v", err)
 	}
-	many := packed(t, func(w *zip.Writer) {
-		for i := range archive.MaxEntries + 1 {
-			if _, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprint(i)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-	if _, err := archive.Open(many); !errors.Is(err, archive.ErrTooMany) {
+	if _, err := archive.Open(saved(t, listing(archive.MaxEntries+1))); !errors.Is(err, archive.ErrTooMany) {
 		t.Errorf("many entries: got %v", err)
 	}
 	long := packed(t, func(w *zip.Writer) {
@@ -129,6 +124,26 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := archive.Open(long); !errors.Is(err, archive.ErrTooMany) {
 		t.Errorf("long names: got %v", err)
 	}
+}
+
+// listing is an archive that lists so many files, which are not there.
+func listing(n int) []byte {
+	entry := make([]byte, 46+1)
+	copy(entry, "PK\x01\x02")
+	entry[28], entry[46] = 1, 'a' // a name of one byte
+	end := make([]byte, 22)
+	copy(end, "PK\x05\x06")
+	binary.LittleEndian.PutUint16(end[10:], uint16(n)) // readers take it modulo 65536
+	binary.LittleEndian.PutUint32(end[12:], uint32(n*len(entry)))
+	return append(bytes.Repeat(entry, n), end...)
+}
+
+func TestListing(t *testing.T) {
+	a, err := archive.Open(saved(t, listing(archive.MaxEntries)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
 }
 
 func FuzzOpen(f *testing.F) {
