@@ -73,3 +73,26 @@ func Secrets(ctx context.Context, file []byte, password seal.Secret) ([][]byte, 
 
 // Decoding tells how many files are being read.
 func Decoding() int { return len(decoders) }
+
+// Cost is the work that reading a file took, and its answer.
+type Cost struct {
+	Iterations int64
+	Nodes      int
+	Bags       int
+	Checks     int   // of signatures
+	RSA        int64 // checking of RSA keys, in keys of 2048 bits
+}
+
+// Measure reads file like Read and counts.
+func Measure(ctx context.Context, file []byte, password seal.Secret, l Limits) (Cost, error) {
+	r := newReader(l)
+	defer r.wipe()
+	c, err := r.open(ctx, file, password)
+	if err == nil {
+		var res *Result
+		if res, err = r.result(ctx, c); err == nil {
+			res.Wipe()
+		}
+	}
+	return Cost{r.spent, l.Nodes - r.walker.nodes, r.bags, r.checks, r.rsaBits >> 33}, err
+}

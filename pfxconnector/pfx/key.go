@@ -19,6 +19,11 @@ import (
 // prime beyond two.
 const maxIntegers = 18
 
+// maxRSAWork is how much checking the RSA keys of one file may cost together,
+// in keys of 2048 bits, each of which takes a seventh of a millisecond; the work
+// grows with the cube of the bits.
+const maxRSAWork = 512
+
 // privateKey is what crypto.PrivateKey promises in its comment.
 type privateKey interface {
 	Public() crypto.PublicKey
@@ -90,8 +95,12 @@ func (r *reader) minimal(pkcs8 []byte) (der []byte, kind string, f *fault.Error)
 	if !ok {
 		return nil, "", ErrKeyMalformed
 	}
-	if n, longest := integers(body); a.oid == oidRSA && n > maxIntegers || longest > r.limits.RSABits {
+	n, longest := integers(body)
+	if a.oid == oidRSA && n > maxIntegers || longest > r.limits.RSABits {
 		return nil, "", ErrTooManyBits
+	}
+	if a.oid == oidRSA && !r.chargeRSA(longest) {
+		return nil, "", ErrLimit.Saying("The RSA keys in the file are together more work than is allowed.")
 	}
 	// One buffer of the right size: no growth, no stale copies.
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, len(id)+len(body)+32))
@@ -105,6 +114,17 @@ func (r *reader) minimal(pkcs8 []byte) (der []byte, kind string, f *fault.Error)
 	}
 	r.secret(der)
 	return der, a.oid, nil
+}
+
+// chargeRSA takes a key of so many bits from what the file's RSA keys may cost,
+// and tells whether it is within.
+func (r *reader) chargeRSA(bits int) bool {
+	cost := int64(bits) * int64(bits) * int64(bits)
+	if r.rsaBits+cost > maxRSAWork<<33 { // 2048 to the third power
+		return false
+	}
+	r.rsaBits += cost
+	return true
 }
 
 // integers counts those of a DER structure and gives the bits of the longest.

@@ -136,6 +136,28 @@ func TestBagLimits(t *testing.T) {
 	}
 }
 
+// TestRSAWorkAddsUp: keys that are each allowed may be too much together; those
+// up to the limit are read.
+func TestRSAWorkAddsUp(t *testing.T) {
+	file := modern().with(func(c *craft) { c.keys, c.keyBags = protect{}, [][]byte{aliceKey, rsaKey(8192)} })
+	for range 7 {
+		file.keyBags = append(file.keyBags, rsaKey(8192))
+	}
+	res, err := pfx.Read(t.Context(), file.build(), password, pfx.Default)
+	if err != nil || len(res.Identities) != 1 || len(res.Problems) != 8 {
+		t.Fatalf("got %v, %v, want one identity and 8 problems", res, err)
+	}
+	for i, p := range res.Problems {
+		want := "pfx_key_malformed"
+		if i == 7 {
+			want = "pfx_limit_exceeded"
+		}
+		if p.Err.Code != want {
+			t.Errorf("key %d of 8192 bits: got %s, want %s", i+1, p.Err.Code, want)
+		}
+	}
+}
+
 // deep nests sequences.
 func deep(levels int, indefinite bool) []byte {
 	b := null()

@@ -16,6 +16,7 @@ type reader struct {
 	limits  Limits
 	walker  walker
 	spent   int64 // iterations
+	rsaBits int64 // of RSA keys, to the third power
 	bags    int
 	checks  int                                     // of signatures
 	issuers map[*x509.Certificate]*x509.Certificate // found already
