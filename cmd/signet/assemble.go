@@ -60,6 +60,7 @@ type server struct {
 	mdm       *mdm.Service
 	pfx       *pfxconnector.Service
 	transport *transport.Service
+	tickets   *access.Tickets
 	opener    *opener.Opener // nil unless this is the keeper
 	sealing   *escrow.Sealer
 	rotator   *opener.Rotator // nil unless this is the keeper

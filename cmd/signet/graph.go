@@ -16,20 +16,26 @@ import (
 	"github.com/signet-mdm/signet/pfxconnector/transport"
 )
 
-// wireTransport makes what opens the passwords of importers made for Intune.
+// wireTransport makes what opens the passwords of importers made for Intune, and
+// what they sign in with.
 func (s *server) wireTransport() error {
 	box, err := seal.NewBox(s.ring.ColumnRoot(), "transport")
 	if err != nil {
 		return err
 	}
 	s.transport = transport.New(s.db.Transport(box), time.Now)
+	if box, err = seal.NewBox(s.ring.ColumnRoot(), "ticket"); err != nil {
+		return err
+	}
+	s.tickets = s.access.Tickets(box)
 	return nil
 }
 
-// graph gives the API that importers made for Intune speak.
-func (s *server) graph() httpd.Area {
-	return graph.Area(graph.Config{Keys: s.pfx, Users: s.directory, Passwords: s.transport,
-		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10}, httpd.Bearer(s.access))
+// graph gives the API that importers made for Intune speak, and where they get
+// their tickets.
+func (s *server) graph() []httpd.Area {
+	return append(graph.SignIn(s.cfg.Host(), s.access, s.tickets), graph.Area(graph.Config{Keys: s.pfx, Users: s.directory,
+		Passwords: s.transport, MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10}, httpd.Bearer(s.tickets)))
 }
 
 func (a *app) graphCommand() *cobra.Command {

@@ -36,7 +36,8 @@ func (s *server) sites() []site {
 	}
 	if s.cfg.Plays(config.AdminRole) {
 		api := s.api()
-		public, local = append(public, api.Area(httpd.Bearer(s.access)), s.graph()), []httpd.Area{api.Area(httpd.Local)}
+		public, local = append(public, api.Area(httpd.Bearer(s.access))), []httpd.Area{api.Area(httpd.Local)}
+		public = append(public, s.graph()...)
 		public = append(public, s.console(api)...)
 	}
 	if s.cfg.Plays(config.KeeperRole) {

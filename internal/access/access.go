@@ -23,6 +23,8 @@ type TokenStore interface {
 	// Token gives the token of that hash, expired and revoked ones too;
 	// ErrTokenUnknown when there is none, or its user is disabled.
 	Token(ctx context.Context, hash seal.Hash) (Token, error)
+	// TokenByID is Token by id.
+	TokenByID(ctx context.Context, id string) (Token, error)
 	// Tokens lists at most limit, newest first, those that follow the one that
 	// was created at before and has that id; the newest for the zero time.
 	// Empty, never nil.

@@ -49,7 +49,16 @@ func scanToken(row scanner) (access.Token, error) {
 
 // Token implements [access.TokenStore].
 func (s Access) Token(ctx context.Context, hash seal.Hash) (access.Token, error) {
-	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+` WHERE hash = ?`+ofEnabled, hash.String()))
+	return s.token(ctx, ` WHERE hash = ?`, hash.String())
+}
+
+// TokenByID implements [access.TokenStore].
+func (s Access) TokenByID(ctx context.Context, id string) (access.Token, error) {
+	return s.token(ctx, ` WHERE id = ?`, id)
+}
+
+func (s Access) token(ctx context.Context, where, key string) (access.Token, error) {
+	t, err := scanToken(s.db.read.QueryRowContext(ctx, selectToken+where+ofEnabled, key))
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, access.ErrTokenUnknown
 	}

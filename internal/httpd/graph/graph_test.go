@@ -54,12 +54,14 @@ const (
 
 // world is a server with real services, a user and a transport key.
 type world struct {
-	t     *testing.T
-	url   string
-	log   bytes.Buffer
-	token string
-	alice subject.User
-	key   *rsa.PublicKey
+	t       *testing.T
+	url     string
+	log     bytes.Buffer
+	token   string
+	tokenID string
+	tokens  *access.Service
+	alice   subject.User
+	key     *rsa.PublicKey
 }
 
 func newWorld(t *testing.T) *world {
@@ -84,13 +86,15 @@ func newWorld(t *testing.T) *world {
 	k, err := keys.Create(t.Context(), by, provider, keyName, 2048)
 	w.must(err)
 	w.key = k.Public
-	_, secret, err := tokens.CreateToken(t.Context(), by, "module", string(access.Importer), time.Hour)
+	made, secret, err := tokens.CreateToken(t.Context(), by, "module", string(access.Importer), time.Hour)
 	w.must(err)
-	w.token = secret.RevealString()
-	s := httptest.NewServer(httpd.NewSite(slog.New(slog.NewTextHandler(&w.log, nil)), nil, graph.Area(graph.Config{
+	w.token, w.tokenID, w.tokens = secret.RevealString(), made.ID, tokens
+	tickets := tokens.Tickets(box)
+	areas := append(graph.SignIn("signet.example.com", tokens, tickets), graph.Area(graph.Config{
 		Keys:  pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: people, Sealer: escrow.NewSealer(to), Now: time.Now}),
 		Users: people, Passwords: keys, MaxFile: 1 << 20,
-	}, httpd.Bearer(tokens))))
+	}, httpd.Bearer(tickets)))
+	s := httptest.NewServer(httpd.NewSite(slog.New(slog.NewTextHandler(&w.log, nil)), nil, areas...))
 	t.Cleanup(s.Close)
 	w.url = s.URL
 	return w

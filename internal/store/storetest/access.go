@@ -59,12 +59,22 @@ func testAccess(t *testing.T, open Open) {
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}
+		byID, err := db.Access().TokenByID(t.Context(), want.ID)
+		if diff := cmp.Diff(want, byID); err != nil || diff != "" {
+			t.Errorf("by id: %v\n%s", err, diff)
+		}
+		if _, err := db.Access().TokenByID(t.Context(), "none"); !errors.Is(err, access.ErrTokenUnknown) {
+			t.Errorf("an unknown id: got %v, want ErrTokenUnknown", err)
+		}
 		u.Disabled = true
 		if err := db.Directory().UserSaved(t.Context(), u, entry(journal.UserChanged)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.Access().Token(t.Context(), secret.Hash()); !errors.Is(err, access.ErrTokenUnknown) {
 			t.Errorf("disabled: got %v, want ErrTokenUnknown", err)
+		}
+		if _, err := db.Access().TokenByID(t.Context(), want.ID); !errors.Is(err, access.ErrTokenUnknown) {
+			t.Errorf("disabled, by id: got %v, want ErrTokenUnknown", err)
 		}
 	})
 
