@@ -23,6 +23,7 @@ type Item struct {
 	NotBefore   time.Time  `json:"notBefore" doc:"Begin of validity"`
 	NotAfter    time.Time  `json:"notAfter" doc:"End of validity"`
 	ImportedAt  time.Time  `json:"importedAt" doc:"When it came"`
+	Source      string     `json:"source" enum:"imported,issued" doc:"imported, or issued by our CA for a key that was made here"`
 	Place       cert.Place `json:"place" doc:"current, history or kept"`
 	Reason      string     `json:"reason" doc:"Why it is there"`
 	Undelivered string     `json:"undeliverable,omitempty" doc:"Why no device gets it"`
@@ -58,7 +59,7 @@ func newItem(r cert.Record, c cert.Choice) Item {
 		Cert: r.Fingerprint.String(), SPKI: r.SPKI.String(), Thumbprint: cert.Thumbprint(r.DER),
 		Serial: string(r.Serial), Subject: r.Subject, Issuer: r.Issuer, Addresses: r.Addresses, Purpose: r.Use.String(),
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, ImportedAt: r.CreatedAt,
-		Place: c.Place(r.Fingerprint), Reason: c.Reasons[r.Fingerprint], Undelivered: r.Deliverable,
+		Source: string(r.Source), Place: c.Place(r.Fingerprint), Reason: c.Reasons[r.Fingerprint], Undelivered: r.Deliverable,
 	}
 }
 

@@ -73,6 +73,7 @@ func TestDueIsIndexed(t *testing.T) {
 	}{
 		"clock":   {dueByClock, []any{1}, "delivery_clock_at (at<?)"},
 		"ending":  {list, ends, "certificate_ending (not_after<?)"},
+		"made":    {madeEnding, []any{1, 2, 20, 1}, "certificate_ending (not_after>? AND not_after<?)"},
 		"overdue": {late, values, "certificate_ending (not_after>? AND not_after<?)"},
 	} {
 		if plan := planOf(t, db, c.query, c.values); strings.Contains(plan, "SCAN") || !strings.Contains(plan, "INDEX "+c.index) {
@@ -104,6 +105,7 @@ func TestRevocationIsIndexed(t *testing.T) {
 		"of a user":      {issuedOf(scep.IssuedQuery{User: "u"}), make([]any, 3), []string{"SEARCH c USING INDEX certificate_user (user_id=? AND source=?)", "SEARCH x USING INDEX issuance_fingerprint (fingerprint=?)"}},
 		"of a device":    {issuedOf(scep.IssuedQuery{Device: "d"}), make([]any, 3), []string{"SEARCH c USING INDEX certificate_device (device_id=?)", "SEARCH x USING INDEX issuance_fingerprint (fingerprint=?)"}},
 		"a repetition":   {repeated, make([]any, 7), []string{"SEARCH certificate USING INDEX certificate_spki (spki=?)", "SEARCH i USING INDEX issuance_fingerprint (fingerprint=?)"}},
+		"the last made":  {lastMade, []any{"u"}, []string{"SEARCH x USING INDEX issuance_user (user_id=?)", "SEARCH c USING INDEX sqlite_autoindex_certificate_1 (fingerprint=? AND user_id=?)"}},
 		"the forsaken":   {forsaken, []any{"issued", 1}, []string{" u USING COVERING INDEX users_disabled", "SEARCH c USING INDEX certificate_user (user_id=? AND source=?)"}},
 	} {
 		plan := planOf(t, db, q.query, q.values)

@@ -3,6 +3,8 @@ package storetest
 import (
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +72,29 @@ func testEncryption(t *testing.T, open Open) {
 		}
 		if issued, err := db.SCEP().Issued(t.Context(), a.Key.Cert); err != nil || issued.Current {
 			t.Errorf("the first: got %+v, %v; want it not current", issued, err)
+		}
+	})
+
+	t.Run("of two at once one is stored", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		var wg sync.WaitGroup
+		var won atomic.Int32
+		for _, name := range []string{"a", "b", "c", "d"} {
+			m := reserve(t, db, u, name, cert.Fingerprint{})
+			wg.Go(func() {
+				switch err := db.PFX().KeyMade(t.Context(), m, entry(journal.KeyMade)); {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, keymaker.ErrRaced):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		list, err := db.PFX().Imported(t.Context(), u.ID)
+		if err != nil || won.Load() != 1 || len(list) != 1 {
+			t.Errorf("%d say that they stored one, %d are stored, %v; want 1", won.Load(), len(list), err)
 		}
 	})
 
