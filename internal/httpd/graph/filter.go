@@ -44,7 +44,7 @@ func parseFilter(query string) (filter, error) {
 	for part := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		name, err := url.PathUnescape(name)
-		if err != nil || name != "$filter" {
+		if err != nil || !strings.EqualFold(name, "$filter") {
 			continue
 		}
 		value, err = url.PathUnescape(value)
