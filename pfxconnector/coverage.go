@@ -2,7 +2,6 @@ package pfxconnector
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -25,21 +24,7 @@ type Span struct {
 
 // Coverages tells it for each of the users.
 func (s *Service) Coverages(ctx context.Context, users []subject.User) ([]Coverage, error) {
-	list := make([]Coverage, 0, len(users))
-	for batch := range slices.Chunk(users, inBatch) {
-		ids := make([]subject.UserID, len(batch))
-		for i, u := range batch {
-			ids[i] = u.ID
-		}
-		records, err := s.Store.ImportedOf(ctx, ids)
-		if err != nil {
-			return nil, fmt.Errorf("reading imported certificates: %w", err)
-		}
-		for _, u := range batch {
-			list = append(list, s.coverage(u, records[u.ID]))
-		}
-	}
-	return list, nil
+	return ofEach(ctx, s.Store, users, s.coverage)
 }
 
 func (s *Service) coverage(u subject.User, records []cert.Record) Coverage {

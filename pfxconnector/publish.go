@@ -22,18 +22,23 @@ const inBatch = 500
 
 // Publications tells, for each of the users, what may be published.
 func (s *Service) Publications(ctx context.Context, users []subject.User) ([]Publication, error) {
-	list := make([]Publication, 0, len(users))
+	return ofEach(ctx, s.Store, users, s.publication)
+}
+
+// ofEach makes something of each user's imported certificates.
+func ofEach[T any](ctx context.Context, store Store, users []subject.User, of func(subject.User, []cert.Record) T) ([]T, error) {
+	list := make([]T, 0, len(users))
 	for batch := range slices.Chunk(users, inBatch) {
 		ids := make([]subject.UserID, len(batch))
 		for i, u := range batch {
 			ids[i] = u.ID
 		}
-		records, err := s.Store.ImportedOf(ctx, ids)
+		records, err := store.ImportedOf(ctx, ids)
 		if err != nil {
 			return nil, fmt.Errorf("reading imported certificates: %w", err)
 		}
 		for _, u := range batch {
-			list = append(list, s.publication(u, records[u.ID]))
+			list = append(list, of(u, records[u.ID]))
 		}
 	}
 	return list, nil
