@@ -20,22 +20,29 @@ func (j job) purpose(c *x509.Certificate) (cert.Use, *fault.Error) {
 	if c.IsCA {
 		return cert.Unknown, ErrCA
 	}
+	use, refusal := purposeOf(c, j.file.Purpose, j.file.AllowSigning)
+	if how, weak := cert.Weak(c); weak && !j.file.AllowWeak && (refusal == nil || refusal.Code != ErrPurpose.Code) {
+		return use, ErrWeak.Saying(how)
+	}
+	return use, refusal
+}
+
+// purposeOf tells what a key is for when somebody says so (Unknown: the
+// certificate does), and why it may not be held for that.
+func purposeOf(c *x509.Certificate, said cert.Use, signing bool) (cert.Use, *fault.Error) {
 	use, reason := cert.Classify(c)
-	if over := j.file.Purpose; over != cert.Unknown {
-		if !cert.Possible(c).Has(over) {
+	if said != cert.Unknown {
+		if !cert.Possible(c).Has(said) {
 			return use, ErrPurpose
 		}
-		use = over
-	}
-	if how, weak := cert.Weak(c); weak && !j.file.AllowWeak {
-		return use, ErrWeak.Saying(how)
+		use = said
 	}
 	switch {
 	case use == cert.Unknown && !cert.ForMail(c):
 		return use, ErrNotMail.Saying(reason)
 	case use == cert.Unknown:
 		return use, unclaimed(reason)
-	case !use.Has(cert.Encryption) && !j.file.AllowSigning:
+	case !use.Has(cert.Encryption) && !signing:
 		return use, ErrNotEncryption
 	}
 	return use, nil

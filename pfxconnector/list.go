@@ -19,11 +19,13 @@ type Item struct {
 	Subject     string     `json:"subject" doc:"RFC 4514"`
 	Issuer      string     `json:"issuer" doc:"RFC 4514"`
 	Addresses   []string   `json:"addresses" nullable:"false" doc:"That the certificate names"`
-	Purpose     string     `json:"purpose" doc:"signing, encryption or both"`
+	Purpose     string     `json:"purpose" doc:"signing, encryption or both: what it is held for"`
+	Says        string     `json:"certificatePurpose" doc:"What the certificate says of that; unknown when it says nothing for mail. Another purpose than this is an administrator's"`
 	NotBefore   time.Time  `json:"notBefore" doc:"Begin of validity"`
 	NotAfter    time.Time  `json:"notAfter" doc:"End of validity"`
 	ImportedAt  time.Time  `json:"importedAt" doc:"When it came"`
 	Source      string     `json:"source" enum:"imported,issued" doc:"imported, or issued by our CA for a key that was made here"`
+	Pinned      bool       `json:"pinned" doc:"An administrator chose it; it is current while it is valid"`
 	Place       cert.Place `json:"place" doc:"current, history or kept"`
 	Reason      string     `json:"reason" doc:"Why it is there"`
 	Undelivered string     `json:"undeliverable,omitempty" doc:"Why no device gets it"`
@@ -55,8 +57,12 @@ func (s *Service) Held(ctx context.Context, ids []subject.UserID) (map[subject.U
 }
 
 func newItem(r cert.Record, c cert.Choice) Item {
+	says := cert.Unknown
+	if leaf, err := r.Certificate(); err == nil {
+		says, _ = cert.Classify(leaf)
+	}
 	return Item{
-		Cert: r.Fingerprint.String(), SPKI: r.SPKI.String(), Thumbprint: cert.Thumbprint(r.DER),
+		Says: says.String(), Pinned: r.Pinned, Cert: r.Fingerprint.String(), SPKI: r.SPKI.String(), Thumbprint: cert.Thumbprint(r.DER),
 		Serial: string(r.Serial), Subject: r.Subject, Issuer: r.Issuer, Addresses: r.Addresses, Purpose: r.Use.String(),
 		NotBefore: r.NotBefore, NotAfter: r.NotAfter, ImportedAt: r.CreatedAt,
 		Source: string(r.Source), Place: c.Place(r.Fingerprint), Reason: c.Reasons[r.Fingerprint], Undelivered: r.Deliverable,

@@ -48,6 +48,14 @@ var (
 var ErrKeyUnknown = fault.New(fault.NotFound, "pfx_unknown",
 	"The user has no such imported certificate.", "signet pfx list shows them.")
 
+// Why somebody does not decide about an imported certificate.
+var (
+	ErrPin = fault.New(fault.Conflict, "pfx_unfit_for_new_mail",
+		"New mail cannot be encrypted to this certificate.", "Choose another, or leave the choice to the rules.")
+	ErrPurposeOurs = fault.New(fault.Conflict, "pfx_purpose_issued",
+		"The certificate was issued here for encryption, and that is what it is for.", "")
+)
+
 // ErrRecipient is returned for a key that is sealed to an escrow key which was
 // destroyed: nobody could open it.
 var ErrRecipient = fault.New(fault.Conflict, "pfx_recipient_destroyed",
@@ -73,6 +81,13 @@ type Store interface {
 	// Deposit gives the sealed key of that id with its certificate.
 	// ErrKeyUnknown when there is none.
 	Deposit(ctx context.Context, id string) (escrow.Deposit, error)
+	// PurposeChanged says what an imported certificate is for. ErrKeyUnknown when
+	// the user has none such.
+	PurposeChanged(ctx context.Context, id subject.UserID, f cert.Fingerprint, use cert.Use, e journal.Entry) error
+	// KeyPinned marks one of the user's certificates whose keys are in escrow,
+	// and no other of his; with a zero fingerprint none. ErrKeyUnknown when he has
+	// none such.
+	KeyPinned(ctx context.Context, id subject.UserID, f cert.Fingerprint, e journal.Entry) error
 	// KeyRemoved deletes what opens the key, then the key, then the
 	// certificate. One of our own CA stays on record, for its revocation, as
 	// undeliverable by [KeyDestroyed]. ErrKeyUnknown when the user has none such.

@@ -12,7 +12,8 @@ import (
 )
 
 func (a *app) pfxCommand() *cobra.Command {
-	return group("pfx", "Import encryption certificates with their keys, and show them", a.pfxImport(), a.pfxList(), a.pfxCheck(), a.pfxRemove())
+	return group("pfx", "Import encryption certificates with their keys, and show them", a.pfxImport(), a.pfxList(), a.pfxShow(),
+		a.pfxPin(), a.pfxUnpin(), a.pfxPurpose(), a.pfxCheck(), a.pfxRemove())
 }
 
 func (a *app) pfxList() *cobra.Command {
@@ -83,26 +84,14 @@ first digits of the fingerprint are enough when no other begins with them.`,
 			if user == "" || !sure {
 				return usagef("this cannot be undone: give --user and --yes")
 			}
-			prefix, err := fingerprint(args[0])
+			client, key, err := a.keyOf(c.Context(), user, args[0])
 			if err != nil {
 				return err
 			}
-			client, err := a.client()
-			if err != nil {
+			if err := client.RemoveKey(c.Context(), user, key.Cert); err != nil {
 				return err
 			}
-			keys, err := client.Keys(c.Context(), user)
-			if err != nil {
-				return err
-			}
-			cert, err := only(keys, prefix)
-			if err != nil {
-				return err
-			}
-			if err := client.RemoveKey(c.Context(), user, cert); err != nil {
-				return err
-			}
-			return a.show(map[string]string{"removed": cert}, func(w io.Writer) { fmt.Fprintln(w, "removed") })
+			return a.show(map[string]string{"removed": key.Cert}, func(w io.Writer) { fmt.Fprintln(w, "removed") })
 		},
 	}
 	c.Flags().StringVar(&user, "user", "", "`USER`, by address, UPN or id")

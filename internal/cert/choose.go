@@ -128,6 +128,21 @@ func unfit(r Record, primary string, now time.Time) string {
 	return ""
 }
 
+// Unfit tells what keeps r from being the certificate for new mail even when an
+// administrator wants it to be; "" for nothing.
+func Unfit(r Record, now time.Time) string {
+	switch {
+	case !r.Escrowed():
+		return "Its key is not in escrow."
+	case !r.Use.Has(Encryption):
+		return "It is not for encryption."
+	case r.Deliverable != "":
+		return r.Deliverable
+	}
+	r.Pinned = true
+	return unfit(r, "", now)
+}
+
 func chosen(r Record) string {
 	if r.Pinned {
 		return "An administrator chose it."

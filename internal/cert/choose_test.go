@@ -149,3 +149,26 @@ func TestChooseSigning(t *testing.T) {
 		}
 	}
 }
+
+func TestUnfit(t *testing.T) {
+	for name, c := range map[string]struct {
+		record cert.Record
+		want   string // in the reason; "" for none
+	}{
+		"fit":              {rec('a'), ""},
+		"another address":  {rec('a', of("old@example.com")), ""},
+		"a short key":      {rec('a', func(r *cert.Record) { r.DER = certificateFor(t, x509.Certificate{}, rsaPublic(1024)).Raw }), ""},
+		"made here":        {rec('a', issued, use(cert.Encryption)), ""},
+		"over SCEP":        {rec('a', issued), "not in escrow"},
+		"signing only":     {rec('a', use(cert.Signing)), "not for encryption"},
+		"undeliverable":    {rec('a', stuck), "iOS cannot"},
+		"expired":          {rec('a', until(now.Add(-time.Second))), "expired"},
+		"not yet valid":    {rec('a', from(now.Add(time.Hour))), "not valid before"},
+		"revoked":          {rec('a', revoked), "revoked"},
+		"pinned and stale": {rec('a', until(now.Add(-time.Second)), pinned), "expired"},
+	} {
+		if got := cert.Unfit(c.record, now); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}

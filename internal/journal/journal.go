@@ -72,7 +72,10 @@ const (
 	CertificateRevoked Action = "certificate.revoked"
 	CertificateRefused Action = "certificate.refused" // another CA gave one that nobody gets; it is to be revoked there
 	KeyImported        Action = "key.imported"
-	KeyMade            Action = "key.made" // in the keeper, with its certificate
+	KeyMade            Action = "key.made"     // in the keeper, with its certificate
+	KeyPurpose         Action = "key.purpose"  // what it is for, in an administrator's words
+	KeyPinned          Action = "key.pinned"   // an administrator chose the current one
+	KeyUnpinned        Action = "key.unpinned" // and left that to the rules again
 	KeyRemoved         Action = "key.removed"
 	KeyOpened          Action = "key.opened"
 	EscrowRewrapped    Action = "escrow.rewrapped" // data keys, from a retiring escrow key to the active one

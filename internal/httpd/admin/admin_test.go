@@ -107,7 +107,23 @@ func (f *fakeDevices) Remove(_ context.Context, _ journal.Actor, id subject.Devi
 	return nil
 }
 
-type fakeKeys struct{ got pfxconnector.File }
+type fakeKeys struct {
+	got     pfxconnector.File
+	decided []string
+}
+
+func (f *fakeKeys) Repurpose(_ context.Context, _ journal.Actor, u subject.User, c cert.Fingerprint, d pfxconnector.Decision) (cert.Use, error) {
+	f.decided = append(f.decided, fmt.Sprintf("%s %.4s %s %v", u.Mail, c, d.Purpose, d.AllowSigning))
+	return cert.Both, nil
+}
+func (f *fakeKeys) Pin(_ context.Context, _ journal.Actor, u subject.User, c cert.Fingerprint) error {
+	f.decided = append(f.decided, fmt.Sprintf("pin %s %.4s", u.Mail, c))
+	return nil
+}
+func (f *fakeKeys) Unpin(_ context.Context, _ journal.Actor, u subject.User) error {
+	f.decided = append(f.decided, "unpin "+u.Mail)
+	return nil
+}
 
 func (f *fakeKeys) Import(_ context.Context, _ journal.Actor, file pfxconnector.File) (pfxconnector.FileReport, error) {
 	f.got = file
@@ -700,6 +716,42 @@ func TestKeys(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestDecisions(t *testing.T) {
+	w := newWorld(t)
+	c, who, key := w.as(t, access.Admin), "alice@example.com", strings.Repeat("ab", 32)
+	if _, err := c.AddUser(t.Context(), admin.NewUser{Mail: who}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := c.RepurposeKey(t.Context(), who, key, admin.NewPurpose{Purpose: "certificate"}); err != nil || p.Purpose != "both" {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	if _, err := c.RepurposeKey(t.Context(), who, key, admin.NewPurpose{Purpose: "signing", AllowSigningEscrow: true}); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(c.PinKey(t.Context(), who, key), c.UnpinKeys(t.Context(), who)); err != nil {
+		t.Error(err)
+	}
+	want := []string{who + " abab unknown false", who + " abab signing true", "pin " + who + " abab", "unpin " + who}
+	if !slices.Equal(w.keys.decided, want) {
+		t.Errorf("got %q, want %q", w.keys.decided, want)
+	}
+	for what, err := range map[string]error{
+		"identity":   second(c.RepurposeKey(t.Context(), who, key, admin.NewPurpose{Purpose: "identity"})),
+		"help desk":  w.as(t, access.Helpdesk).PinKey(t.Context(), who, key),
+		"an auditor": w.as(t, access.Auditor).UnpinKeys(t.Context(), who),
+		"nobody's":   c.PinKey(t.Context(), "bob@example.com", key),
+	} {
+		if err == nil {
+			t.Errorf("%s: it was done", what)
+		}
+	}
+	if len(w.keys.decided) != len(want) {
+		t.Errorf("got %q", w.keys.decided)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 func TestCoverage(t *testing.T) {
 	w := newWorld(t)

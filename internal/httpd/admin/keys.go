@@ -26,6 +26,13 @@ type Keys interface {
 	// Coverages tells, for each of the users, when he had encryption
 	// certificates.
 	Coverages(ctx context.Context, users []subject.User) ([]pfxconnector.Coverage, error)
+	// Repurpose says what a user's imported certificate is for, by the rules of
+	// an import, and gives that.
+	Repurpose(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint, d pfxconnector.Decision) (cert.Use, error)
+	// Pin makes a certificate the user's current one while it is valid.
+	Pin(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error
+	// Unpin leaves the choice of the user's current certificate to the rules.
+	Unpin(ctx context.Context, by journal.Actor, u subject.User) error
 	// Remove destroys a user's imported key for ever.
 	Remove(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error
 }
@@ -56,6 +63,7 @@ func (a *API) keys() {
 	register(a, operation{id: "removeKey", tag: "keys", method: http.MethodDelete, path: "/users/{user}/keys/{cert}",
 		summary: "Destroy an imported key for ever", permission: access.KeyImport,
 		faults: []*fault.Error{directory.ErrUserUnknown, pfxconnector.ErrKeyUnknown}}, a.removeKey)
+	a.decisions()
 }
 
 func (a *API) importKeys(ctx context.Context, by journal.Actor, in *body[NewImport]) (*body[pfxconnector.FileReport], error) {
@@ -111,15 +119,8 @@ func (a *API) listKeys(ctx context.Context, _ journal.Actor, in *struct {
 	return partOf(items, in.Limit, same, func(k pfxconnector.Item) string { return placeText(k.Cert) }), nil
 }
 
-func (a *API) removeKey(ctx context.Context, by journal.Actor, in *struct {
-	User string `path:"user" maxLength:"320" doc:"Our id, an address or a UPN"`
-	Cert string `path:"cert" pattern:"^[0-9a-f]{64}$" doc:"SHA-256 of the certificate, hex"`
-}) (*struct{}, error) {
-	f, err := cert.ParseFingerprint(in.Cert)
-	if err != nil {
-		return nil, ErrRequest.With(err)
-	}
-	u, err := a.Users.User(ctx, in.User)
+func (a *API) removeKey(ctx context.Context, by journal.Actor, in *KeyName) (*struct{}, error) {
+	u, f, err := a.keyNamed(ctx, *in)
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,9 @@ type Keys interface {
 	// Held gives the imported certificates of many users, newest first; who has
 	// none is left out.
 	Held(ctx context.Context, ids []subject.UserID) (map[subject.UserID][]cert.Record, error)
+	// Repurpose says what a user's imported certificate is for, by the rules of
+	// an import, and gives that.
+	Repurpose(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint, d pfxconnector.Decision) (cert.Use, error)
 	// Remove destroys a user's imported key for ever.
 	Remove(ctx context.Context, by journal.Actor, u subject.User, f cert.Fingerprint) error
 }

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -261,6 +262,54 @@ func TestRefusals(t *testing.T) {
 	good["@odata.type"], good["id"] = "#microsoft.graph.userPFXCertificate", "x" // what other clients add
 	if status, code := w.imports(good); status != 201 {
 		t.Errorf("the good one: got %d %s, want 201", status, code)
+	}
+}
+
+// An update says what a certificate of two uses is held for.
+func TestPurposeChanges(t *testing.T) {
+	w := newWorld(t)
+	f := sample(t, func(s testdata.Sample) bool {
+		r, err := pfx.Read(t.Context(), s.Data, seal.SecretString(s.Password), pfx.Default)
+		if err != nil || len(r.Identities) != 1 {
+			return false
+		}
+		use, _ := cert.Classify(r.Identities[0].Certificate)
+		return use == cert.Both && !slices.ContainsFunc([]byte(s.Password), func(b byte) bool { return b > 127 })
+	})
+	o := object{"thumbprint": cert.Thumbprint(w.leaf(f).Raw), "userPrincipalName": "alice@example.com", "providerName": provider,
+		"keyName": keyName, "paddingScheme": "oaepSha512", "encryptedPfxBlob": f.Data, "encryptedPfxPassword": w.sealed(sha512.New(), []byte(f.Password))}
+	if status, code := w.imports(o); status != 201 {
+		t.Fatalf("got %d %s, want 201", status, code)
+	}
+	path := "/graph/beta/deviceManagement/userPfxCertificates/alice@example.com-" + cert.Thumbprint(w.leaf(f).Raw)
+	purpose := func() string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+path, nil)
+		w.must(err)
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		res, err := http.DefaultClient.Do(r)
+		w.must(err)
+		defer res.Body.Close()
+		var c struct {
+			Purpose string `json:"intendedPurpose"`
+		}
+		w.must(json.NewDecoder(res.Body).Decode(&c))
+		return c.Purpose
+	}
+	for _, c := range []struct {
+		body, want string
+		status     int
+	}{
+		{`{}`, "unassigned", 200},
+		{`{"intendedPurpose":"smimeEncryption"}`, "smimeEncryption", 200},
+		{`{"userPrincipalName":"ALICE@example.com"}`, "smimeEncryption", 200},
+		{`{"intendedPurpose":"SmimeSigning"}`, "smimeEncryption", 400},
+		{`{"intendedPurpose":"wifi"}`, "smimeEncryption", 400},
+		{`{"intendedPurpose":"Unassigned","userPrincipalName":"a+b@example.com"}`, "smimeEncryption", 409},
+		{`{"intendedPurpose":0}`, "unassigned", 200},
+	} {
+		if status, code := w.send(http.MethodPatch, path, []byte(c.body)); status != c.status || purpose() != c.want {
+			t.Errorf("%s: got %d %s and %s, want %d and %s", c.body, status, code, purpose(), c.status, c.want)
+		}
 	}
 }
 

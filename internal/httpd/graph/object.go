@@ -24,14 +24,14 @@ var ErrObject = fault.New(fault.Invalid, "graph_object_invalid",
 //
 // Spec: Intune S/MIME, userPFXCertificate
 type object struct {
-	Thumbprint string  `json:"thumbprint"`
-	Purpose    purpose `json:"intendedPurpose"`
-	User       string  `json:"userPrincipalName"`
-	Provider   string  `json:"providerName"`
-	Key        string  `json:"keyName"`
-	Padding    padding `json:"paddingScheme"`
-	Blob       []byte  `json:"encryptedPfxBlob"`
-	Password   []byte  `json:"encryptedPfxPassword"`
+	Thumbprint string   `json:"thumbprint"`
+	Purpose    *purpose `json:"intendedPurpose"` // nil: nothing is said of it
+	User       string   `json:"userPrincipalName"`
+	Provider   string   `json:"providerName"`
+	Key        string   `json:"keyName"`
+	Padding    padding  `json:"paddingScheme"`
+	Blob       []byte   `json:"encryptedPfxBlob"`
+	Password   []byte   `json:"encryptedPfxPassword"`
 }
 
 // readObject reads one from a body. Names in other case count, members that we
@@ -87,13 +87,13 @@ func (p *purpose) UnmarshalJSON(b []byte) error {
 
 // use is what a key is imported for; Unknown goes by the certificate. False for
 // what is not mail.
-func (p purpose) use() (cert.Use, bool) {
-	switch p {
-	case unassigned:
+func (p *purpose) use() (cert.Use, bool) {
+	switch {
+	case p == nil || *p == unassigned:
 		return cert.Unknown, true
-	case smimeEncryption:
+	case *p == smimeEncryption:
 		return cert.Encryption, true
-	case smimeSigning:
+	case *p == smimeSigning:
 		return cert.Signing, true
 	}
 	return cert.Unknown, false

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -21,8 +20,8 @@ var (
 		"The user has this certificate already.", "Nothing was changed.")
 	ErrPurpose = fault.New(fault.Invalid, "purpose_refused",
 		"Certificates are taken for mail only.", "Import it for smimeEncryption, or unassigned to go by the certificate.")
-	ErrPurposeFixed = fault.New(fault.Conflict, "purpose_fixed",
-		"The certificate is held for another purpose, which an update does not change.", "Remove it and import it again.")
+	ErrOwnerFixed = fault.New(fault.Conflict, "owner_fixed",
+		"An update does not change whose a certificate is.", "Import it for the other user; remove it here if it is not this one's.")
 )
 
 // create takes a certificate in.
@@ -49,8 +48,9 @@ func (a api) create(w http.ResponseWriter, r *http.Request, by httpd.Caller) err
 	return answer(w, http.StatusCreated, newAnswered(u, c))
 }
 
-// update looks at what is sent again. A certificate and its key never change, so
-// there is nothing to store; a file that does not fit is refused all the same.
+// update says what a certificate is for, as it is sent; unassigned goes by the
+// certificate. The certificate, its key and whose they are never change; a file
+// that does not fit is refused all the same.
 func (a api) update(w http.ResponseWriter, r *http.Request, by httpd.Caller) error {
 	u, c, err := a.one(r)
 	if err != nil {
@@ -64,14 +64,24 @@ func (a api) update(w http.ResponseWriter, r *http.Request, by httpd.Caller) err
 	switch {
 	case !mail:
 		return ErrPurpose
-	case use != cert.Unknown && use != c.Use:
-		return ErrPurposeFixed
 	case o.Thumbprint != "" && !strings.EqualFold(o.Thumbprint, thumbprintOf(c)):
 		return pfxconnector.ErrThumbprint
+	}
+	if o.User != "" {
+		if to, err := a.Users.User(r.Context(), o.User); err != nil {
+			return err
+		} else if to.ID != u.ID {
+			return ErrOwnerFixed
+		}
 	}
 	if len(o.Blob) > 0 {
 		o.Thumbprint = thumbprintOf(c)
 		if _, err := a.take(r.Context(), by, u, o); err != nil {
+			return err
+		}
+	}
+	if o.Purpose != nil {
+		if c.Use, err = a.Keys.Repurpose(r.Context(), by.Actor, u, c.Fingerprint, pfxconnector.Decision{Purpose: use}); err != nil {
 			return err
 		}
 	}

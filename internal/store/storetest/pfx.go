@@ -57,6 +57,67 @@ func testPFX(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("at most one certificate of a user is pinned", func(t *testing.T) {
+		db := open(t)
+		u, other := addUser(t, db, "alice@example.com"), addUser(t, db, "bob@example.com")
+		a, b := deposit(u, "a"), deposit(u, "b")
+		keep(t, db, a, true)
+		keep(t, db, b, true)
+		keep(t, db, deposit(other, "a"), true)
+		pin := func(u subject.User, f cert.Fingerprint) error {
+			return db.PFX().KeyPinned(t.Context(), u.ID, f, entry(journal.KeyPinned))
+		}
+		pinned := func() (list []cert.Fingerprint) {
+			records, err := db.PFX().Imported(t.Context(), u.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range records {
+				if r.Pinned {
+					list = append(list, r.Fingerprint)
+				}
+			}
+			return list
+		}
+		if err := errors.Join(pin(other, a.Key.Cert), pin(u, a.Key.Cert), pin(u, b.Key.Cert)); err != nil {
+			t.Fatal(err)
+		}
+		if err := pin(u, cert.Fingerprint{1}); !errors.Is(err, pfxconnector.ErrKeyUnknown) {
+			t.Errorf("got %v, want ErrKeyUnknown", err)
+		}
+		if diff := cmp.Diff([]cert.Fingerprint{b.Key.Cert}, pinned()); diff != "" {
+			t.Error(diff)
+		}
+		if err := pin(u, cert.Fingerprint{}); err != nil || pinned() != nil {
+			t.Errorf("got %v and %v; want none", pinned(), err)
+		}
+		if records, err := db.PFX().Imported(t.Context(), other.ID); err != nil || !records[0].Pinned {
+			t.Errorf("the other's: got %+v, %v", records, err)
+		}
+	})
+
+	t.Run("the purpose of what was imported changes, of nothing else", func(t *testing.T) {
+		db := open(t)
+		u, other := addUser(t, db, "alice@example.com"), addUser(t, db, "bob@example.com")
+		d := deposit(u, "a")
+		keep(t, db, d, true)
+		keep(t, db, deposit(other, "a"), true)
+		change := func(f cert.Fingerprint) error {
+			return db.PFX().PurposeChanged(t.Context(), u.ID, f, cert.Encryption, entry(journal.KeyPurpose))
+		}
+		if err := change(cert.Fingerprint{1}); !errors.Is(err, pfxconnector.ErrKeyUnknown) {
+			t.Errorf("got %v, want ErrKeyUnknown", err)
+		}
+		if err := change(d.Key.Cert); err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[subject.UserID]cert.Use{u.ID: cert.Encryption, other.ID: cert.Both} {
+			if list, err := db.PFX().Imported(t.Context(), id); err != nil || list[0].Use != want {
+				t.Errorf("got %+v, %v; want %s", list, err, want)
+			}
+		}
+	})
+
 	t.Run("one user's key is not another's", func(t *testing.T) {
 		db := open(t)
 		alice, bob := addUser(t, db, "alice@example.com"), addUser(t, db, "bob@example.com")

@@ -182,6 +182,24 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 				}
 			}
 		},
+		"key pinned": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				d := deposit(u, fmt.Sprint(n))
+				keep(t, db, d, true)
+				return func() error { return db.PFX().KeyPinned(t.Context(), u.ID, d.Key.Cert, entry(journal.KeyPinned)) }
+			}
+		},
+		"purpose changed": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				d := deposit(u, fmt.Sprint(n))
+				keep(t, db, d, true)
+				return func() error {
+					return db.PFX().PurposeChanged(t.Context(), u.ID, d.Key.Cert, cert.Encryption, entry(journal.KeyPurpose))
+				}
+			}
+		},
 		"key removed": func(t *testing.T, db *store.DB) func(int) func() error {
 			u := addUser(t, db, "alice@example.com")
 			return func(n int) func() error {
