@@ -12,6 +12,7 @@ import (
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/access/federation"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
@@ -61,7 +62,8 @@ type server struct {
 	pfx       *pfxconnector.Service
 	transport *transport.Service
 	tickets   *access.Tickets
-	opener    *opener.Opener // nil unless this is the keeper
+	issuer    *federation.Verifier // nil: there is none but ourselves
+	opener    *opener.Opener       // nil unless this is the keeper
 	sealing   *escrow.Sealer
 	rotator   *opener.Rotator // nil unless this is the keeper
 	maker     *keymaker.Maker // nil unless this is the keeper

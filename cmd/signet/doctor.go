@@ -133,6 +133,12 @@ func services(cfg config.Config) (list []doctor.Service) {
 			Reach: func(ctx context.Context) error { return greetMail(ctx, cfg) },
 		})
 	}
+	if at := cfg.Graph.Issuer; at != "" {
+		list = append(list, doctor.Service{
+			Name: "issuer of tokens", Addr: at, Lacks: "Importers with its tokens are turned away.", Try: "curl -v " + strings.TrimSuffix(at, "/") + "/.well-known/openid-configuration",
+			Reach: func(ctx context.Context) error { return reachIssuer(ctx, cfg.Graph) },
+		})
+	}
 	if k := cfg.Keeper; k.Address != "" {
 		list = append(list, doctor.Service{
 			Name: "keeper", Addr: k.Address, Vital: true, Lacks: "Nothing is issued, sealed or newly revoked.",
@@ -141,6 +147,15 @@ func services(cfg config.Config) (list []doctor.Service) {
 		})
 	}
 	return list
+}
+
+// reachIssuer fetches the keys by which the issuer's tokens are known.
+func reachIssuer(ctx context.Context, c config.Graph) error {
+	v, err := vouching(c)
+	if err != nil {
+		return err
+	}
+	return v.Check(ctx)
 }
 
 // reachKeeper connects to the keeper as a front end does.

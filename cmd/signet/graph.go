@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/signet-mdm/signet/internal/access/federation"
+	"github.com/signet-mdm/signet/internal/config"
+	"github.com/signet-mdm/signet/internal/dial"
 	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
@@ -28,14 +31,41 @@ func (s *server) wireTransport() error {
 		return err
 	}
 	s.tickets = s.access.Tickets(box)
-	return nil
+	s.issuer, err = vouching(s.cfg.Graph)
+	return err
+}
+
+// vouching gives who knows the tokens of others; nil when there is no such
+// issuer.
+func vouching(c config.Graph) (*federation.Verifier, error) {
+	if c.Issuer == "" {
+		return nil, nil
+	}
+	pool, err := roots(c.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("reading graph.tls_ca: %w", err)
+	}
+	networks, err := dial.Networks(c.Networks)
+	if err != nil {
+		return nil, fmt.Errorf("reading graph.networks: %w", err)
+	}
+	return federation.New(federation.Config{Issuer: c.Issuer, Audiences: config.List(c.Audience), Tenant: c.Tenant, Programs: config.List(c.Programs),
+		Role: c.Role, Scope: c.Scope, TLS: pool, Networks: networks, Now: time.Now}), nil
+}
+
+// importers knows who may use the API for importers.
+func (s *server) importers() httpd.Tokens {
+	if s.issuer == nil {
+		return s.tickets
+	}
+	return s.issuer.Before(s.tickets)
 }
 
 // graph gives the API that importers made for Intune speak, and where they get
 // their tickets.
 func (s *server) graph() []httpd.Area {
 	return append(graph.SignIn(s.cfg.Host(), s.access, s.tickets), graph.Area(graph.Config{Keys: s.pfx, Users: s.directory,
-		Passwords: s.transport, MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10}, httpd.Bearer(s.tickets)))
+		Passwords: s.transport, MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10}, httpd.Bearer(s.importers())))
 }
 
 func (a *app) graphCommand() *cobra.Command {

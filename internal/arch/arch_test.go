@@ -53,6 +53,11 @@ var rooms = map[string]string{
 	"internal/rollover":      "internal/fault internal/logx internal/subject internal/cert internal/journal",
 	"internal/directory":     "internal/fault internal/subject internal/cert internal/journal",
 	"internal/access":        "internal/fault internal/seal internal/journal",
+	"internal/dial":          "",
+
+	"internal/access/federation":                "internal/access internal/dial internal/fault internal/journal",
+	"internal/access/federation/federationtest": "",
+
 	"internal/delivery/plan": "internal/subject internal/cert appconfig",
 	"internal/delivery":      "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile mdm appconfig internal/delivery/plan notify",
 
@@ -97,9 +102,10 @@ var doors = map[string]string{
 	"github.com/smallstep/pkcs7":                              "internal/cms",
 	"github.com/ThalesGroup/crypto11":                         "internal/keyring/hsm",
 	"software.sslmate.com/src/go-pkcs12":                      "pfxconnector/pfx",
+	"github.com/coreos/go-oidc/v3/oidc":                       "internal/access/federation",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
-	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/httpd/graph internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest",
+	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/httpd/graph internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest internal/access/federation internal/access/federation/federationtest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "cmd/signet",

@@ -41,6 +41,7 @@ type Config struct {
 
 	Upstream Upstream `toml:"upstream"`
 	Intune   Intune   `toml:"intune"`
+	Graph    Graph    `toml:"graph"`
 
 	Console Console `toml:"console"`
 

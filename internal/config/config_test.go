@@ -251,3 +251,36 @@ func TestEffective(t *testing.T) {
 		t.Error("a wrong file was taken")
 	}
 }
+
+func TestGraphIssuer(t *testing.T) {
+	good := config.Graph{Issuer: "https://sts.windows.net/t/", Audience: "https://signet.example.com/graph", Tenant: "t", Programs: "a, b", Role: "R"}
+	for name, c := range map[string]struct {
+		change func(*config.Graph)
+		key    string // of the problem; empty: none
+	}{
+		"good":                {func(*config.Graph) {}, ""},
+		"none":                {func(g *config.Graph) { *g = config.Graph{Role: "R"} }, ""},
+		"no audience":         {func(g *config.Graph) { g.Audience = " , " }, "graph.audience"},
+		"no programs":         {func(g *config.Graph) { g.Programs = "" }, "graph.programs"},
+		"no role":             {func(g *config.Graph) { g.Role = "" }, "graph.role"},
+		"no issuer":           {func(g *config.Graph) { g.Issuer = "" }, "graph.issuer"},
+		"in clear":            {func(g *config.Graph) { g.Issuer = "http://issuer.example.com" }, "graph.issuer"},
+		"Entra of all":        {func(g *config.Graph) { g.Tenant = "" }, "graph.tenant"},
+		"another, no tenant":  {func(g *config.Graph) { g.Tenant, g.Issuer = "", "https://issuer.example.com/realms/x" }, ""},
+		"an address, no net":  {func(g *config.Graph) { g.Networks = "10.0.0.1" }, "graph.networks"},
+		"networks":            {func(g *config.Graph) { g.Networks = "10.0.0.0/8, fd00::/8" }, ""},
+		"networks for nobody": {func(g *config.Graph) { *g = config.Graph{Networks: "x"} }, "graph.networks"},
+	} {
+		g := good
+		c.change(&g)
+		conf := config.Default()
+		conf.URL, conf.Graph = "https://signet.example.com", g
+		var got []string
+		for _, p := range conf.Check() {
+			got = append(got, p.Key)
+		}
+		if strings.Join(got, " ") != c.key {
+			t.Errorf("%s: got problems with %v, want %q", name, got, c.key)
+		}
+	}
+}

@@ -80,6 +80,7 @@ func playOn(t *testing.T, bin, folder, kind string, prepare func(*testscript.Env
 			"phone":    phoneVerb,
 			"apple":    appleVerb,
 			"intune":   intuneVerb,
+			"issuer":   issuerVerb,
 			"otherca":  otherCAVerb,
 			"minute":   minute,
 			"browser":  browserVerb,
@@ -175,6 +176,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Values[phonesKey{}] = phones{}
 	env.Values[appleKey{}] = &appleHome{}
 	env.Values[intuneKey{}] = &tenant{}
+	env.Values[issuerKey{}] = &provider{}
 	env.Values[otherCAKey{}] = &otherCA{}
 	env.Values[connKey{}] = &[]dangling{}
 	env.Values[mailboxKey{}] = &mailbox{}

@@ -21,6 +21,9 @@ const (
 	Local  ActorKind = "local"  // the command line over the socket
 	Device ActorKind = "device" // ID is our device id
 	Person ActorKind = "person" // a user on the landing or enrollment page
+
+	// Federated is somebody whom the issuer of [graph] names; ID says whom.
+	Federated ActorKind = "federated"
 )
 
 // Actor is who did it.
