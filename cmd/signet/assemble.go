@@ -50,6 +50,7 @@ type server struct {
 
 	directory *directory.Service
 	access    *access.Service
+	consents  *access.Consents
 	policies  *appconfig.Service
 	scep      *scep.Service
 	profiles  *scep.Book
@@ -117,7 +118,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 func (s *server) wire(keys string) error {
 	s.directory = directory.New(s.db.Directory(), time.Now)
 	s.access = access.New(s.db.Access(), time.Now)
-	for _, part := range []func() error{s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
+	for _, part := range []func() error{s.wireConsents, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ type Store interface {
 	PageStore
 	ConsoleStore
 	RequestStore
+	ConsentStore
 }
 
 // TokenStore keeps API tokens.

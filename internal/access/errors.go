@@ -15,7 +15,7 @@ var (
 		"Your role does not allow this.", "Ask somebody with the admin role.")
 	ErrPerson = fault.New(fault.Denied, "person_needed",
 		"This is for a person to decide, and you did not say who you are.",
-		"Use --server with a token of the role approver that names one: signet token create --role approver --user PERSON.")
+		"Use --server with a token that names one: signet token create --user PERSON, of the role approver to approve and admin to ask.")
 	ErrTokenUnknown = fault.New(fault.NotFound, "token_unknown",
 		"There is no such token.", "signet token list shows them.")
 	ErrTokenRole = fault.New(fault.Invalid, "token_role_invalid",

@@ -60,8 +60,9 @@ const (
 	CARead         Permission = "ca.read"
 	CARevoke       Permission = "ca.revoke"
 	CARollover     Permission = "ca.rollover"    // replace a CA by the next
-	RequestRead    Permission = "request.read"   // certificate requests that wait for approval
-	RequestDecide  Permission = "request.decide" // approve and deny them
+	RequestRead    Permission = "request.read"   // what waits for approval
+	RequestDecide  Permission = "request.decide" // approve and deny them, and what several people must agree to
+	ConsentAsk     Permission = "consent.ask"    // ask people to agree to something
 	MailRead       Permission = "mail.read"      // what became of mails, never what is in them
 	MailWrite      Permission = "mail.write"
 	JobRead        Permission = "job.read"
@@ -82,7 +83,7 @@ var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvit
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{
-	Admin: append(slices.Clone(managing), ConsoleUse),
+	Admin: append(slices.Clone(managing), ConsentAsk, ConsoleUse),
 	// Not InviteSeen: with link and code together one could enroll a device of
 	// one's own and be given the user's keys.
 	Helpdesk: {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead, ConsoleUse},
@@ -98,7 +99,7 @@ var matrix = map[Role][]Permission{
 
 // Permissions lists every permission.
 func Permissions() []Permission {
-	return append(slices.Clone(managing), RequestDecide, ConsoleUse, Anyone, OwnPage, OwnEnroll, AskKeeper)
+	return append(slices.Clone(managing), RequestDecide, ConsentAsk, ConsoleUse, Anyone, OwnPage, OwnEnroll, AskKeeper)
 }
 
 // Caller is who makes a request. The zero value is a stranger.
@@ -137,7 +138,7 @@ func (c Caller) Authorize(p Permission) error {
 		if p != Anyone {
 			return ErrUnauthenticated
 		}
-	case p == RequestDecide && (c.User == "" || !c.May(p)):
+	case (p == RequestDecide || p == ConsentAsk) && (c.User == "" || !c.May(p)):
 		return ErrPerson
 	case !c.May(p):
 		return ErrDenied

@@ -21,7 +21,7 @@ func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
 // Check judges the settings as a whole, in the order of their keys; nothing
 // found is nil.
 func (c Config) Check() []Problem {
-	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkNumbers(), c.checkMail(), c.checkPKCS11(), c.checkKeeper(), c.CA.check(), c.Upstream.check(), c.Intune.check(), c.Graph.check())
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkApproval(), c.checkNumbers(), c.checkMail(), c.checkPKCS11(), c.checkKeeper(), c.CA.check(), c.Upstream.check(), c.Intune.check(), c.Graph.check())
 	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }

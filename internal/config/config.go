@@ -27,6 +27,9 @@ type Config struct {
 
 	TLS    TLS    `toml:"tls"`
 	Enroll Enroll `toml:"enroll"`
+
+	Approval Approval `toml:"approval"`
+
 	Help   Help   `toml:"help"`
 	SCEP   SCEP   `toml:"scep"`
 	CA     CA     `toml:"ca"`

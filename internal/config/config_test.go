@@ -160,10 +160,12 @@ func TestCheck(t *testing.T) {
 		"lists in LDAP":   {func(c *config.Config) { c.CA.URL = "ldap://pki.example.org" }, []string{"ca.url"}},
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
 		"no such port":    {func(c *config.Config) { c.Listen, c.HTTPListen = ":99999", ":x" }, []string{"http_listen", "listen"}},
-		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"ca.crl_shards", "ca.device_key", "ca.key_store", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "limits.certificates_per_hour", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},
+		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"approval.people", "ca.crl_shards", "ca.device_key", "ca.key_store", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "limits.certificates_per_hour", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},
 		"mail": {func(c *config.Config) {
 			c.Mail = config.Mail{Server: "smtp.example.org", TLS: "none", CA: "no.pem", Username: "signet", ReplyTo: "a b", SignKey: "no.pem"}
 		}, []string{"mail.ca", "mail.from", "mail.reply_to", "mail.sign_cert", "mail.sign_key", "mail.tls", "mail.username"}},
+		"one approver":          {func(c *config.Config) { c.Approval.People = 1 }, []string{"approval.people"}},
+		"one approver in a lab": {func(c *config.Config) { c.Approval.People, c.Enroll.Auth = 1, "lab" }, []string{}},
 		"mail server": {func(c *config.Config) {
 			c.Mail = config.Mail{Server: "smtp://x", TLS: "tls", From: "a@example.org"}
 		}, []string{"mail.server"}},

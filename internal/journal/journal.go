@@ -71,6 +71,10 @@ const (
 	RequestPending     Action = "scep.request_pending"
 	RequestApproved    Action = "scep.request_approved"
 	RequestDenied      Action = "scep.request_denied"
+	ConsentAsked       Action = "approval.asked" // for what several people must agree to
+	ConsentApproved    Action = "approval.approved"
+	ConsentDenied      Action = "approval.denied"
+	ConsentCancelled   Action = "approval.cancelled"
 	CertificateIssued  Action = "certificate.issued"
 	CertificateRevoked Action = "certificate.revoked"
 	CertificateRefused Action = "certificate.refused" // another CA gave one that nobody gets; it is to be revoked there

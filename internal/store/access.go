@@ -24,14 +24,22 @@ var _ access.Store = Access{}
 // TokenCreated implements [access.TokenStore].
 func (s Access) TokenCreated(ctx context.Context, t access.Token, hash seal.Hash, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, hash, name, role, user_id, created_at, expires_at, used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, hash.String(), t.Name, t.Role, t.User, micros(t.Created), micros(t.Expires), micros(t.Used), micros(t.Revoked))
+		_, err := tx.ExecContext(ctx, `INSERT INTO token (id, hash, name, role, user_id, created_at, expires_at, used_at, revoked_at, made_by)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			t.ID, hash.String(), t.Name, t.Role, t.User, micros(t.Created), micros(t.Expires), micros(t.Used), micros(t.Revoked), maker(e.Actor))
 		if err != nil {
 			return fmt.Errorf("inserting token: %w", err)
 		}
 		return record(ctx, tx, e)
 	})
+}
+
+// maker is the token by which something was made; empty when it was none.
+func maker(by journal.Actor) string {
+	if by.Kind != journal.Admin {
+		return ""
+	}
+	return by.ID
 }
 
 const selectToken = `SELECT id, name, role, user_id, created_at, expires_at, used_at, revoked_at FROM token`

@@ -28,6 +28,7 @@ var (
 		"command":        {"lease_until": `0`},
 		"scep_challenge": {"voided_at": `CASE WHEN used_at = 0 AND voided_at = 0 THEN created_at ELSE voided_at END`},
 		"scep_request":   {"state": `CASE WHEN state IN ('open', 'approved', 'upstream') THEN 'void' ELSE state END`},
+		"consent":        {"state": `CASE WHEN state = 'open' THEN 'cancelled' ELSE state END`},
 		"invitation":     {"expires_at": `CASE WHEN redeemed_at = 0 THEN created_at ELSE expires_at END`},
 		"parcel": {
 			"sealed":      `NULL`,

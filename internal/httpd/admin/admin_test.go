@@ -340,7 +340,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := admin.Config{Users: w.users, Tokens: w.tokens, Now: now,
+	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Now: now,
 		Devices: w.devices, Keys: w.keys, Transport: transport.New(db.Transport(box), now), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},

@@ -30,6 +30,7 @@ const (
 type Config struct {
 	Users       Users
 	Tokens      Tokens
+	Consents    Consents
 	Devices     Devices
 	Keys        Keys
 	Transport   Transport
@@ -60,7 +61,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Devices == nil || c.Keys == nil || c.Transport == nil || c.Issuing == nil || c.Policies == nil ||
+	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Devices == nil || c.Keys == nil || c.Transport == nil || c.Issuing == nil || c.Policies == nil ||
 		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
@@ -72,6 +73,7 @@ func (a *API) build() *API {
 	a.huma, a.needs = newHuma(a), map[string]httpd.Permission{}
 	a.users()
 	a.tokens()
+	a.consents()
 	a.devices()
 	a.keys()
 	a.transport()

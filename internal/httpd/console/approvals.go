@@ -3,6 +3,7 @@ package console
 import (
 	"net/url"
 
+	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 )
 
@@ -20,8 +21,12 @@ func (v visit) approvals() error {
 	if err != nil {
 		return err
 	}
+	consents, err := v.api.Consents(v.r.Context(), string(access.ConsentOpen), 100)
+	if err != nil {
+		return err
+	}
 	return v.page("approvals", "Approvals", "approvals", map[string]any{
-		"List": list, "Next": v.next(next), "State": state, "States": requestStates})
+		"Consents": consents, "List": list, "Next": v.next(next), "State": state, "States": requestStates})
 }
 
 // approval shows one request, and who may decides on it.

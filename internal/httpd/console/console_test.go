@@ -26,6 +26,7 @@ import (
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/internal/httpd/console"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -113,15 +114,16 @@ func (counts) Counts(context.Context) (admin.Counts, error) {
 
 // world is a server with real tokens, sessions, users and journal.
 type world struct {
-	t       *testing.T
-	db      *store.DB
-	access  *access.Service
-	users   *directory.Service
-	issuing *issuing
-	now     time.Time
-	url     string
-	log     bytes.Buffer
-	client  *http.Client // of the TLS server, without cookies
+	t        *testing.T
+	db       *store.DB
+	access   *access.Service
+	users    *directory.Service
+	issuing  *issuing
+	consents *access.Consents
+	now      time.Time
+	url      string
+	log      bytes.Buffer
+	client   *http.Client // of the TLS server, without cookies
 }
 
 func newWorld(t *testing.T) *world {
@@ -133,8 +135,13 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { db.Close() })
 	w := &world{t: t, db: db, now: time.Now(), issuing: newIssuing(t)}
 	w.access = access.New(db.Access(), func() time.Time { return w.now })
+	box, err := seal.NewBox(seal.RandomRoot(), "approval")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.consents = w.access.Consents(box, 2)
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
-	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Devices: devices{}, Keys: keys{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
+	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Devices: devices{}, Keys: keys{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
