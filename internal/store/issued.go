@@ -37,9 +37,9 @@ func (s SCEP) IssuedPage(ctx context.Context, q scep.IssuedQuery) ([]cert.Record
 // issuedPage orders by when certificates were issued, and finds those of one
 // holder by him: they are few.
 func issuedPage(q scep.IssuedQuery) (query string, values []any) {
-	from := ` FROM issuance x CROSS JOIN certificate c WHERE x.issued_at > 0`
+	from := ` FROM issuance x CROSS JOIN certificate c WHERE x.state = 'issued' AND x.issued_at > 0`
 	if q.User != "" || q.Device != "" {
-		from = ` FROM certificate c CROSS JOIN issuance x WHERE x.issued_at > 0`
+		from = ` FROM certificate c CROSS JOIN issuance x WHERE x.state = 'issued' AND x.issued_at > 0`
 	}
 	var b strings.Builder
 	b.WriteString(`SELECT c.` + strings.Join(strings.FieldsFunc(certificateColumns, func(r rune) bool { return strings.ContainsRune(", \t\n", r) }), `, c.`))

@@ -72,6 +72,12 @@ func (p *prepared) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, 
 	return p.conn.BeginTx(p.patient(ctx), o)
 }
 
+// What begins and ends each transaction of a writer.
+const (
+	begin  = `BEGIN IMMEDIATE`
+	commit = `COMMIT`
+)
+
 type statement struct {
 	driver.Stmt
 	read bool // its rows are still being read
@@ -107,13 +113,14 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args []driver
 }
 
 // statement gives the prepared one; nil when there is none to use. Texts
-// without placeholders are schemas, pragmas and what runs once.
+// without placeholders are schemas, pragmas and what runs once, but for those
+// that begin and end transactions.
 func (p *prepared) statement(ctx context.Context, query string, args []driver.NamedValue) (*statement, error) {
 	s := p.by[query]
 	if s != nil && !s.read {
 		return s, nil
 	}
-	if s != nil || len(args) == 0 || len(p.by) >= maxPrepared {
+	if s != nil || len(args) == 0 && query != begin && query != commit || len(p.by) >= maxPrepared {
 		return nil, nil
 	}
 	made, err := p.conn.PrepareContext(ctx, query)

@@ -35,7 +35,7 @@ func (db *DB) revokeCertificate(ctx context.Context, tx *sql.Tx, f cert.Fingerpr
 		return false, nil
 	}
 	r := revocation{reason: reason, at: micros(at)}
-	err = tx.QueryRowContext(ctx, `SELECT issuer, shard, serial, not_after FROM issuance WHERE fingerprint = ?`+db.dia.locking,
+	err = tx.QueryRowContext(ctx, `SELECT issuer, shard, serial, not_after FROM issuance WHERE fingerprint = ? AND state = 'issued'`+db.dia.locking,
 		fingerprint(f)).Scan(&r.issuer, &r.shard, &r.serial, &r.notAfter)
 	if err != nil {
 		return false, fmt.Errorf("looking for the issuer: %w", err)

@@ -120,7 +120,11 @@ func (s SCEP) SerialReserved(ctx context.Context, i scep.Issuance) error {
 	if err != nil {
 		return fmt.Errorf("encoding names: %w", err)
 	}
-	return s.db.short(ctx, func(ctx context.Context, tx statements) error {
+	run := s.db.forerunner
+	if i.Issuer == scep.Upstream { // which makes the certificate elsewhere, before the other transaction
+		run = s.db.short
+	}
+	return run(ctx, func(ctx context.Context, tx statements) error {
 		open, err := s.mayReserve(ctx, tx, i)
 		if err != nil {
 			return err
@@ -211,20 +215,32 @@ func (s SCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r cert.Rec
 		if err != nil {
 			return fmt.Errorf("ending the turn of older certificates: %w", err)
 		}
-		n, err := changed(ctx, tx, `UPDATE issuance SET state = 'issued', issued_at = ?, fingerprint = ?, tbs = ?, serial = ?, not_after = ?
-			WHERE issuer = ? AND serial = ? AND state = 'issuing'`,
-			micros(e.At), fingerprint(r.Fingerprint), []byte{}, r.Serial, micros(r.NotAfter), i.Issuer, i.Serial)
-		if err != nil {
-			return fmt.Errorf("completing issuance: %w", err)
-		}
-		if n == 0 {
-			return fmt.Errorf("issuance %s is not under way any more", i.Serial)
+		if err := complete(ctx, tx, i, r, e.At); err != nil {
+			return err
 		}
 		if err := insertCertificate(ctx, tx, r); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	})
+}
+
+// complete ends the reservation. Another CA chooses serial number and end
+// itself; of our own, the index over serial numbers need not be written again.
+func complete(ctx context.Context, tx statements, i scep.Issuance, r cert.Record, at time.Time) error {
+	set, values := `state = 'issued', issued_at = ?, fingerprint = ?, tbs = ?`, []any{micros(at), fingerprint(r.Fingerprint), []byte{}}
+	if r.Serial != i.Serial {
+		set, values = set+`, serial = ?, not_after = ?`, append(values, r.Serial, micros(r.NotAfter))
+	}
+	n, err := changed(ctx, tx, `UPDATE issuance SET `+set+` WHERE issuer = ? AND serial = ? AND state = 'issuing'`,
+		append(values, i.Issuer, i.Serial)...)
+	if err != nil {
+		return fmt.Errorf("completing issuance: %w", err)
+	}
+	if n == 0 {
+		return fmt.Errorf("issuance %s is not under way any more", i.Serial)
+	}
+	return nil
 }
 
 // spend consumes what allows the issuance.
@@ -304,7 +320,7 @@ func (s SCEP) Issued(ctx context.Context, f cert.Fingerprint) (scep.Issued, erro
 	var names string
 	var superseded int64
 	err := s.db.read.QueryRowContext(ctx, `SELECT x.issuer, x.profile, x.user_id, x.device_id, x.names, x.superseded_at, `+holderGone+`
-		FROM issuance x`+holderJoin+` WHERE x.fingerprint = ?`, fingerprint(f)).
+		FROM issuance x`+holderJoin+` WHERE x.fingerprint = ? AND x.state = 'issued'`, fingerprint(f)).
 		Scan(&i.Issuer, &i.Profile, &i.Holder.User, &i.Holder.Device, &names, &superseded, &i.Gone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return i, scep.ErrCertificateUnknown

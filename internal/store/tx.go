@@ -52,15 +52,46 @@ func (db *DB) short(ctx context.Context, f func(context.Context, statements) err
 	return db.repeat(ctx, func() error { return db.through(ctx, f) })
 }
 
+// forerunner is short for what another transaction follows before anybody
+// hears of it: on SQLite it outlives the process, but does not wait for the
+// disk, which the other one does for both.
+func (db *DB) forerunner(ctx context.Context, f func(context.Context, statements) error) error {
+	if !db.read.quick {
+		return db.short(ctx, f)
+	}
+	return db.repeat(ctx, func() error {
+		return db.alone(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
+			if _, err := c.ExecContext(ctx, `PRAGMA synchronous = NORMAL`); err != nil {
+				return err
+			}
+			defer func() {
+				if _, failed := c.ExecContext(ctx, `PRAGMA synchronous = FULL`); failed != nil {
+					c.Raw(func(any) error { return driver.ErrBadConn })
+				}
+			}()
+			return transact(ctx, c, f)
+		})
+	})
+}
+
 // through runs a transaction of SQLite that nothing interrupts.
 func (db *DB) through(ctx context.Context, f func(context.Context, statements) error) error {
+	return db.alone(ctx, func(ctx context.Context, c *sql.Conn) error { return transact(ctx, c, f) })
+}
+
+// alone has the connection that writes to SQLite; nothing interrupts what is
+// done with it.
+func (db *DB) alone(ctx context.Context, f func(context.Context, *sql.Conn) error) error {
 	c, err := db.write.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
 	defer c.Close()
-	ctx = context.WithoutCancel(ctx)
-	if _, err := c.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	return f(context.WithoutCancel(ctx), c)
+}
+
+func transact(ctx context.Context, c *sql.Conn, f func(context.Context, statements) error) error {
+	if _, err := c.ExecContext(ctx, begin); err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
 	over := false
@@ -75,7 +106,7 @@ func (db *DB) through(ctx context.Context, f func(context.Context, statements) e
 	if err := f(ctx, c); err != nil {
 		return err
 	}
-	_, err = c.ExecContext(ctx, `COMMIT`)
+	_, err := c.ExecContext(ctx, commit)
 	over = err == nil
 	return err
 }

@@ -245,3 +245,32 @@ func TestShortRollsBack(t *testing.T) {
 		t.Errorf("without anybody who waits: got %v", err)
 	}
 }
+
+func TestOnlyAForerunnerDoesNotWaitForTheDisk(t *testing.T) {
+	db, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "signet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const normal, full = 1, 2
+	type row interface {
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}
+	mode := func(q row) (n int) {
+		t.Helper()
+		if err := q.QueryRowContext(t.Context(), `PRAGMA synchronous`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for name, fails := range map[string]error{"stored": nil, "rolled back": errors.New("no")} {
+		during := 0
+		err := db.forerunner(t.Context(), func(_ context.Context, tx statements) error {
+			during = mode(tx)
+			return fails
+		})
+		if after := mode(db.write); !errors.Is(err, fails) || during != normal || after != full {
+			t.Errorf("%s: got %v, %d and then %d; want %v, %d and %d", name, err, during, after, fails, normal, full)
+		}
+	}
+}
