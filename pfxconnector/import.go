@@ -3,10 +3,8 @@ package pfxconnector
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/signet-mdm/signet/internal/cert"
-	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -32,80 +30,33 @@ type File struct {
 	DryRun       bool // look, but change nothing
 }
 
-// Import takes one file in. What is wrong with the file is in the report; the
-// error is for what is not its fault, and then the report tells how far it
-// went. It may be called again with the same file, and at the same time with
-// others.
+// Import takes one file in, all that is new in it at once. What is wrong with
+// the file is in the report; the error is for what is not its fault. It may be
+// called again with the same file, and at the same time with others.
 func (s *Service) Import(ctx context.Context, by journal.Actor, f File) (FileReport, error) {
-	report := newReport(f.Name)
-	limits := s.Limits
-	limits.AllowNoMAC = limits.AllowNoMAC || f.AllowNoMAC
-	result, err := pfx.Read(ctx, f.Data, f.Password, limits)
-	if bad := fault.Of(err); bad != nil {
-		report.refuse(bad)
-		return report, nil
-	}
+	o, err := Open(ctx, f, s.Limits)
 	if err != nil {
-		return report, fmt.Errorf("reading a PKCS #12 file: %w", err)
+		return newReport(f.Name), err
 	}
-	defer result.Wipe()
-	if bad := f.unexpected(result); bad != nil {
-		report.refuse(bad)
-		return report, nil
-	}
-	report.Notes = result.Notes
-	j := job{Service: s, by: by, file: f, source: cert.FingerprintOf(f.Data)}
-	for _, id := range result.Identities {
-		item, err := j.identity(ctx, id)
+	defer o.Wipe()
+	j := job{Service: s, by: by, file: f, source: o.Source}
+	var b batch
+	for _, id := range o.Identities {
+		v, err := j.judge(ctx, id)
 		if err != nil {
-			return report, fmt.Errorf("importing an identity: %w", err)
+			return newReport(f.Name), fmt.Errorf("importing an identity: %w", err)
 		}
-		report.Identities = append(report.Identities, item)
-	}
-	report.Identities = append(report.Identities, leftovers(result)...)
-	report.conclude(pfx.ErrNoKey)
-	return report, nil
-}
-
-// unexpected tells why the file is not what was announced.
-func (f File) unexpected(r *pfx.Result) *fault.Error {
-	switch {
-	case f.Thumbprint == "" || len(r.Identities) == 0:
-		return nil
-	case len(r.Identities) > 1:
-		return pfx.ErrSeveral
-	case !strings.EqualFold(cert.Thumbprint(r.Identities[0].Certificate.Raw), f.Thumbprint):
-		return ErrThumbprint
-	}
-	return nil
-}
-
-// leftovers reports what the file holds of identities that are not whole.
-func leftovers(r *pfx.Result) (list []IdentityReport) {
-	for _, p := range r.Problems {
-		var item IdentityReport
-		item.refuse(p.Err)
-		list = append(list, item)
-	}
-	half := pfx.ErrNoCertificate
-	if r.Mismatch() {
-		half = pfx.ErrMismatch
-	}
-	for range r.UnpairedKeys {
-		var item IdentityReport
-		item.refuse(half)
-		list = append(list, item)
-	}
-	for _, c := range r.Unpaired {
-		if c.IsCA {
-			continue // came along, is nobody's
+		if v.wanted {
+			if v.arrival, err = j.seal(id, v.record, v.to.how); err != nil {
+				return newReport(f.Name), err
+			}
 		}
-		var item IdentityReport
-		item.Cert, item.SPKI = cert.FingerprintOf(c.Raw).String(), cert.FingerprintOf(c.RawSubjectPublicKeyInfo).String()
-		item.refuse(pfx.ErrNoKey)
-		list = append(list, item)
+		b = append(b, v)
 	}
-	return list
+	if err := b.store(ctx, s.Store); err != nil {
+		return newReport(f.Name), err
+	}
+	return o.Report(b.items()), nil
 }
 
 // job is the import of one file.
@@ -116,66 +67,108 @@ type job struct {
 	source cert.Fingerprint
 }
 
-// identity judges, places, seals and stores one identity. What its owner has
-// already is left alone, even if it would be refused today.
-func (j job) identity(ctx context.Context, id pfx.Identity) (IdentityReport, error) {
+// verdict is what was found of one identity.
+type verdict struct {
+	item    IdentityReport
+	record  cert.Record
+	to      place
+	wanted  bool // it is new, and not looked at only
+	arrival Arrival
+}
+
+// judge looks at one identity, of which it needs the certificates only, and
+// finds whose it is. What its owner has already is left alone, even if it would
+// be refused today.
+func (j job) judge(ctx context.Context, id pfx.Identity) (verdict, error) {
 	use, refusal := j.purpose(id.Certificate)
 	record := newRecord(id, use, j.Now())
-	item := newIdentityReport(record)
+	v := verdict{item: newIdentityReport(record)}
 	to, err := j.place(ctx, id.Certificate)
 	if err != nil {
-		return item, err
+		return v, err
 	}
 	if refusal == nil {
 		refusal = to.refusal
 	}
 	if refusal != nil && !to.has {
-		item.refuse(refusal)
-		return item, nil
+		v.item.refuse(refusal)
+		return v, nil
 	}
-	item.User, item.UserID = to.user.Mail, string(to.user.ID)
+	v.item.User, v.item.UserID = to.user.Mail, string(to.user.ID)
 	record.Holder.User = to.user.ID
 	if j.file.DryRun {
-		item.Outlook = j.outlook(record, to.user)
+		v.item.Outlook = j.outlook(record, to.user)
 	}
-	item.warn(to.warnings...)
-	item.warn(oddities(id)...)
-	item.Notices = notices(id.Certificate, j.Now())
-	item.Status, err = j.keep(ctx, id, record, to)
-	return item, err
-}
-
-// keep stores what is new.
-func (j job) keep(ctx context.Context, id pfx.Identity, record cert.Record, to place) (Status, error) {
+	v.item.warn(to.warnings...)
+	v.item.warn(oddities(id)...)
+	v.item.Notices = notices(id.Certificate, j.Now())
+	v.record, v.to = record, to
 	switch {
 	case to.has:
-		return Unchanged, nil
+		v.item.Status = Unchanged
 	case j.file.DryRun:
-		return WouldImport, nil
+		v.item.Status = WouldImport
+	default:
+		v.wanted = true
 	}
-	stored, err := j.store(ctx, id, record, to.how)
-	if !stored {
-		return Unchanged, err
-	}
-	return Imported, err
+	return v, nil
 }
 
-// store seals the key, wipes it and stores it.
-func (j job) store(ctx context.Context, id pfx.Identity, record cert.Record, how string) (bool, error) {
+// seal seals the key and wipes it.
+func (j job) seal(id pfx.Identity, record cert.Record, how string) (Arrival, error) {
 	sealed, err := j.Sealer.Seal(escrow.Key{User: record.Holder.User, Certificate: id.Certificate, PKCS8: id.PKCS8.Reveal()})
 	id.PKCS8.Wipe()
 	if err != nil {
-		return false, fmt.Errorf("sealing %s: %w", record.Fingerprint, err)
+		return Arrival{}, fmt.Errorf("sealing %s: %w", record.Fingerprint, err)
 	}
+	return j.arrival(sealed, record, how), nil
+}
+
+// arrival is what is stored of a sealed key, and how the journal tells of it.
+func (j job) arrival(sealed escrow.Record, record cert.Record, how string) Arrival {
 	sealed.Source, sealed.CreatedAt, sealed.CreatedBy = j.source, record.CreatedAt, string(j.by.Kind)+":"+j.by.ID
-	entry := journal.Entry{
+	return Arrival{Deposit: escrow.Deposit{Certificate: record, Key: sealed}, Entry: journal.Entry{
 		At: record.CreatedAt, Actor: j.by, Action: journal.KeyImported,
 		User: record.Holder.User, Cert: record.Fingerprint, Due: subject.OfUser(record.Holder.User),
 		Detail: map[string]string{"file": printable(j.file.Name), "purpose": record.Use.String(), "owner_by": how},
+	}}
+}
+
+// batch is what is stored at once.
+type batch []verdict
+
+// store stores what is wanted.
+func (b batch) store(ctx context.Context, to Store) error {
+	var list []Arrival
+	for _, v := range b {
+		if v.wanted {
+			list = append(list, v.arrival)
+		}
 	}
-	stored, err := j.Store.KeyImported(ctx, escrow.Deposit{Certificate: record, Key: sealed}, entry)
+	if len(list) == 0 {
+		return nil
+	}
+	stored, err := to.KeysImported(ctx, list)
 	if err != nil {
-		return false, fmt.Errorf("storing %s: %w", record.Fingerprint, err)
+		return fmt.Errorf("storing %d keys: %w", len(list), err)
 	}
-	return stored, nil
+	for i := range b {
+		if !b[i].wanted {
+			continue
+		}
+		b[i].item.Status = Unchanged
+		if stored[0] {
+			b[i].item.Status = Imported
+		}
+		stored = stored[1:]
+	}
+	return nil
+}
+
+func (b batch) items() []IdentityReport {
+	list := make([]IdentityReport, len(b))
+	for i, v := range b {
+		list[i] = v.item
+	}
+	return list
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector"
-	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/testdata"
 )
 
@@ -352,12 +351,12 @@ type spyStore struct {
 	fail  bool
 }
 
-func (s *spyStore) KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error) {
-	s.entry = e
+func (s *spyStore) KeysImported(ctx context.Context, list []pfxconnector.Arrival) ([]bool, error) {
+	s.entry = list[len(list)-1].Entry
 	if s.fail {
-		return false, errDisk
+		return nil, errDisk
 	}
-	return s.Store.KeyImported(ctx, d, e)
+	return s.Store.KeysImported(ctx, list)
 }
 
 // What is not the file's fault is an error, never a refusal: the same file

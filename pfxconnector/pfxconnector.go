@@ -65,12 +65,19 @@ var ErrRecipient = fault.New(fault.Conflict, "pfx_recipient_destroyed",
 // removed.
 const KeyDestroyed = "Its key was destroyed."
 
+// Arrival is a deposit with what the journal tells of it.
+type Arrival struct {
+	escrow.Deposit
+	Entry journal.Entry
+}
+
 // Store keeps certificates with their sealed keys.
 type Store interface {
-	// KeyImported stores the deposit, unless that user has that certificate
-	// already: then it does nothing, e included, and tells false. ErrRecipient
-	// when a wrap is for a key that was destroyed.
-	KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error)
+	// KeysImported stores the deposits, all or none, but for those whose user has
+	// that certificate already: with these it does nothing, their entries
+	// included, and tells false. ErrRecipient when a wrap is for a key that was
+	// destroyed.
+	KeysImported(ctx context.Context, list []Arrival) ([]bool, error)
 	// Holders gives the users who have that certificate; empty when nobody.
 	Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error)
 	// Imported lists a user's certificates whose keys are or were in escrow:

@@ -29,6 +29,7 @@ import (
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/mdm/profile"
+	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/scep"
 )
@@ -178,7 +179,7 @@ func (s *site) importsFor(name string, use cert.Use) cert.Fingerprint {
 func (s *site) deposit(name string, use cert.Use, from, to int) cert.Fingerprint {
 	s.t.Helper()
 	f := cert.FingerprintOf([]byte(name))
-	_, err := s.db.PFX().KeyImported(s.t.Context(), escrow.Deposit{
+	_, err := s.db.PFX().KeysImported(s.t.Context(), []pfxconnector.Arrival{{Deposit: escrow.Deposit{
 		Certificate: cert.Record{
 			Fingerprint: f, SPKI: cert.FingerprintOf([]byte("spki " + name)), Holder: cert.Holder{User: s.user.ID}, Source: cert.Imported,
 			Use: use, Addresses: []string{s.user.Mail}, NotBefore: time.Date(from, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -186,7 +187,7 @@ func (s *site) deposit(name string, use cert.Use, from, to int) cert.Fingerprint
 		},
 		Key: escrow.Record{ID: string(subject.NewUserID()), Binding: escrow.Binding{User: s.user.ID, Cert: f, SPKI: cert.FingerprintOf([]byte("spki " + name))},
 			Suite: escrow.AES256GCM, Nonce: []byte{1}, Ciphertext: []byte{2}, CreatedAt: s.now, CreatedBy: "test"},
-	}, journal.Entry{At: s.now, Actor: journal.Worker("test"), Action: journal.KeyImported, Due: subject.OfUser(s.user.ID)})
+	}, Entry: journal.Entry{At: s.now, Actor: journal.Worker("test"), Action: journal.KeyImported, Due: subject.OfUser(s.user.ID)}}})
 	s.must(err)
 	return f
 }

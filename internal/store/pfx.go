@@ -22,26 +22,38 @@ func (db *DB) PFX() PFX { return PFX{db} }
 
 var _ pfxconnector.Store = PFX{}
 
-// KeyImported implements [pfxconnector.Store].
-func (s PFX) KeyImported(ctx context.Context, d escrow.Deposit, e journal.Entry) (bool, error) {
-	var stored bool
-	err := s.db.tx(ctx, func(tx *sql.Tx) error {
-		id, err := escrowID(ctx, tx, d.Key.User, d.Key.Cert)
-		if stored = err == nil && id == ""; !stored {
-			return err
+// KeysImported implements [pfxconnector.Store].
+func (s PFX) KeysImported(ctx context.Context, list []pfxconnector.Arrival) ([]bool, error) {
+	stored := make([]bool, len(list))
+	err := s.db.tx(ctx, func(tx *sql.Tx) (err error) {
+		for i, a := range list {
+			if stored[i], err = s.keyImported(ctx, tx, a); err != nil {
+				return err
+			}
 		}
-		if err := insertCertificate(ctx, tx, d.Certificate); err != nil {
-			return err
-		}
-		if err := insertEscrow(ctx, tx, d.Key); err != nil {
-			return err
-		}
-		if err := s.usable(ctx, tx, d.Key.Wraps...); err != nil {
-			return err
-		}
-		return record(ctx, tx, e)
+		return nil
 	})
-	return stored && err == nil, err
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+func (s PFX) keyImported(ctx context.Context, tx *sql.Tx, a pfxconnector.Arrival) (bool, error) {
+	id, err := escrowID(ctx, tx, a.Key.User, a.Key.Cert)
+	if err != nil || id != "" {
+		return false, err
+	}
+	if err := insertCertificate(ctx, tx, a.Certificate); err != nil {
+		return false, err
+	}
+	if err := insertEscrow(ctx, tx, a.Key); err != nil {
+		return false, err
+	}
+	if err := s.usable(ctx, tx, a.Key.Wraps...); err != nil {
+		return false, err
+	}
+	return true, record(ctx, tx, a.Entry)
 }
 
 // escrowID gives the id of the user's key for a certificate, "" for none.

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
@@ -37,7 +38,7 @@ func TestRemovalShreds(t *testing.T) {
 		Key: escrow.Record{ID: "k", Binding: escrow.Binding{User: u.ID, Cert: f, SPKI: f}, Suite: escrow.AES256GCM, Nonce: []byte{1}, Ciphertext: []byte{2},
 			Wraps: []escrow.Wrap{{Key: "hpke:1", Enc: random(1120), Sealed: sealed}, {Key: "age:1", Sealed: recovery}}},
 	}
-	if _, err := db.PFX().KeyImported(t.Context(), d, e); err != nil {
+	if _, err := db.PFX().KeysImported(t.Context(), []pfxconnector.Arrival{{Deposit: d, Entry: e}}); err != nil {
 		t.Fatal(err)
 	}
 	watch, err := sql.Open("sqlite", path)

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 )
@@ -93,7 +94,7 @@ func BenchmarkRotation(b *testing.B) {
 		}
 		d := escrow.Deposit{Key: r, Certificate: cert.Record{Fingerprint: r.Cert, SPKI: r.SPKI, Holder: cert.Holder{User: w.alice.ID},
 			Source: cert.Imported, Use: cert.Both, DER: c.Raw}}
-		if _, err := w.db.PFX().KeyImported(b.Context(), d, journal.Entry{At: at, Actor: journal.Worker("test"), Action: journal.KeyImported}); err != nil {
+		if _, err := w.db.PFX().KeysImported(b.Context(), []pfxconnector.Arrival{{Deposit: d, Entry: journal.Entry{At: at, Actor: journal.Worker("test"), Action: journal.KeyImported}}}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -110,7 +110,7 @@ func Contention(t *testing.T, two Two) {
 		for n := range races {
 			var stored [2]bool
 			errs := atOnce(both(a, b, func(i int, db *store.DB) (err error) {
-				stored[i], err = db.PFX().KeyImported(t.Context(), deposit(u, fmt.Sprint(n)), entry(journal.KeyImported))
+				stored[i], err = imported(t, db, deposit(u, fmt.Sprint(n)))
 				return err
 			})...)
 			if errs[0] != nil || errs[1] != nil || stored[0] == stored[1] {
@@ -126,7 +126,7 @@ func Contention(t *testing.T, two Two) {
 		for n := range races {
 			db := []*store.DB{a, b}[n%2]
 			work = append(work, func() error {
-				_, err := db.PFX().KeyImported(t.Context(), deposit(u, fmt.Sprint(n)), entry(journal.KeyImported))
+				_, err := imported(t, db, deposit(u, fmt.Sprint(n)))
 				return err
 			})
 		}

@@ -226,7 +226,7 @@ func testPFX(t *testing.T, open Open) {
 		if n := entries(t, db) - before; n != 1 {
 			t.Errorf("got %d entries, want 1", n)
 		}
-		if _, err := db.PFX().KeyImported(t.Context(), deposit(u, "c"), entry(journal.KeyImported)); !errors.Is(err, pfxconnector.ErrRecipient) {
+		if _, err := imported(t, db, deposit(u, "c")); !errors.Is(err, pfxconnector.ErrRecipient) {
 			t.Errorf("importing: got %v, want ErrRecipient", err)
 		}
 		d := deposit(u, "d")
@@ -248,11 +248,11 @@ func testPFX(t *testing.T, open Open) {
 			d := deposit(u, string(rune('a'+i)))
 			d.Key.Wraps[1].Key = escrow.KeyID("hpke:r" + d.Key.ID)
 			var wg sync.WaitGroup
-			var imported bool
+			var took bool
 			var left int
 			wg.Go(func() {
 				var err error
-				if imported, err = db.PFX().KeyImported(t.Context(), d, entry(journal.KeyImported)); err != nil && !errors.Is(err, pfxconnector.ErrRecipient) {
+				if took, err = imported(t, db, d); err != nil && !errors.Is(err, pfxconnector.ErrRecipient) {
 					t.Error(err)
 				}
 			})
@@ -263,9 +263,37 @@ func testPFX(t *testing.T, open Open) {
 				}
 			})
 			wg.Wait()
-			if imported != (left == 1) {
-				t.Errorf("imported %v, with %d left", imported, left)
+			if took != (left == 1) {
+				t.Errorf("imported %v, with %d left", took, left)
 			}
+		}
+	})
+
+	t.Run("many keys are imported at once, or none", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		keep(t, db, deposit(u, "a"), true)
+		many := func(names ...string) (list []pfxconnector.Arrival) {
+			for _, name := range names {
+				list = append(list, pfxconnector.Arrival{Deposit: deposit(u, name), Entry: entry(journal.KeyImported)})
+			}
+			return list
+		}
+		before := entries(t, db)
+		stored, err := db.PFX().KeysImported(t.Context(), many("b", "a", "c", "b"))
+		if err != nil || !cmp.Equal(stored, []bool{true, false, true, false}) {
+			t.Errorf("got %v, %v", stored, err)
+		}
+		if n := entries(t, db) - before; n != 2 {
+			t.Errorf("got %d entries, want 2", n)
+		}
+		list := many("d", "e")
+		list[1].Key.ID = list[0].Key.ID
+		if stored, err := db.PFX().KeysImported(t.Context(), list); err == nil || stored != nil {
+			t.Errorf("one id for two: got %v, %v", stored, err)
+		}
+		if got, err := db.PFX().Imported(t.Context(), u.ID); err != nil || len(got) != 3 {
+			t.Errorf("got %d certificates, %v; want 3", len(got), err)
 		}
 	})
 
@@ -276,7 +304,7 @@ func testPFX(t *testing.T, open Open) {
 		wins := make(chan bool, 8)
 		for range cap(wins) {
 			wg.Go(func() {
-				stored, err := db.PFX().KeyImported(t.Context(), deposit(u, "a"), entry(journal.KeyImported))
+				stored, err := imported(t, db, deposit(u, "a"))
 				if err != nil {
 					t.Error(err)
 				}
@@ -323,9 +351,15 @@ func byCert(list []escrow.Deposit) map[cert.Fingerprint]escrow.Deposit {
 	return m
 }
 
+// imported stores one.
+func imported(t *testing.T, db *store.DB, d escrow.Deposit) (bool, error) {
+	stored, err := db.PFX().KeysImported(t.Context(), []pfxconnector.Arrival{{Deposit: d, Entry: entry(journal.KeyImported)}})
+	return err == nil && stored[0], err
+}
+
 func keep(t *testing.T, db *store.DB, d escrow.Deposit, want bool) {
 	t.Helper()
-	stored, err := db.PFX().KeyImported(t.Context(), d, entry(journal.KeyImported))
+	stored, err := imported(t, db, d)
 	if err != nil || stored != want {
 		t.Fatalf("KeyImported: got %v, %v; want %v", stored, err, want)
 	}

@@ -177,7 +177,7 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 			u := addUser(t, db, "alice@example.com")
 			return func(n int) func() error {
 				return func() error {
-					_, err := db.PFX().KeyImported(t.Context(), deposit(u, fmt.Sprint(n)), entry(journal.KeyImported))
+					_, err := imported(t, db, deposit(u, fmt.Sprint(n)))
 					return err
 				}
 			}
