@@ -33,12 +33,17 @@ func init() {
 // test is the topic of test messages, which are not queued.
 const test Topic = "test"
 
+// alarmTopic is that of mails to those who run the server; they are not queued.
+const alarmTopic Topic = "alarm"
+
 var subjects = map[Topic]string{
 	Invitation: "Set up secure mail on your iPhone",
 	Enrolled:   "A new device was enrolled in your name",
 	Ready:      "Your mail certificates are ready",
+	KeysOpened: "Your mail keys were sent to your devices",
 	OwnPage:    "Your link to your secure mail page",
 	test:       "Test message",
+	alarmTopic: "Alarm: keys were not opened",
 }
 
 // Letter is a mail as it is sent: a text, the same as HTML, and the pictures
@@ -67,6 +72,8 @@ type page struct {
 	Subject, Name, Link           string
 	Organization, Help, Host, For string
 	Page                          string // the address of people's own page; may be empty
+	Alarms                        []alarm
+	More                          bool // there are others
 }
 
 // letter writes a mail, or says why it is not to be sent any more.
@@ -81,6 +88,9 @@ func (o *Outbox) letter(d Due) (l Letter, why string) {
 	}
 	p := page{Facts: d.Facts, Topic: d.Topic, Name: greeting(d.To), Link: d.Link.RevealString()}
 	p.Device, p.OS = inert(p.Device), version(p.OS)
+	for i := range p.Opened {
+		p.Opened[i].Device = inert(p.Opened[i].Device)
+	}
 	l, err := o.write(p, d.To.Mail, d.ID, d.CreatedAt)
 	if err != nil {
 		return l, "It could not be written: " + clean(err.Error())

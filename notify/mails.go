@@ -33,6 +33,7 @@ const (
 	Invitation Topic = "invitation" // set up secure mail: the link
 	Enrolled   Topic = "enrolled"   // a device was enrolled in your name
 	Ready      Topic = "ready"      // the certificates are on the device
+	KeysOpened Topic = "opened"     // keys were opened for your devices
 	OwnPage    Topic = "page"       // the link to one's own page, which somebody asked for
 )
 
@@ -58,6 +59,7 @@ type Facts struct {
 	History int       `json:"history,omitempty"` // certificates that read mail
 	Signs   bool      `json:"signs,omitempty"`   // it can sign
 	Again   bool      `json:"again,omitempty"`   // others came before
+	Opened  []Opened  `json:"opened,omitempty"`
 }
 
 // NewMail makes a mail with an id.

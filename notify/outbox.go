@@ -161,12 +161,16 @@ func (o *Outbox) Link(ctx context.Context, by journal.Actor, user subject.User, 
 
 // Queue queues a mail. ErrLimit when its user was sent too many of it today.
 func (o *Outbox) Queue(ctx context.Context, by journal.Actor, m Mail) error {
-	e := journal.Entry{At: m.CreatedAt, Actor: by, Action: journal.MailQueued, User: m.User, Device: m.Device,
-		Detail: map[string]string{"mail": m.ID, "topic": string(m.Topic)}}
-	if err := o.Store.MailQueued(ctx, m, e); err != nil {
+	if err := o.Store.MailQueued(ctx, m, queued(by, m)); err != nil {
 		return fmt.Errorf("queueing mail to %s: %w", m.User, err)
 	}
 	return nil
+}
+
+// queued is the entry of a mail that is queued.
+func queued(by journal.Actor, m Mail) journal.Entry {
+	return journal.Entry{At: m.CreatedAt, Actor: by, Action: journal.MailQueued, User: m.User, Device: m.Device,
+		Detail: map[string]string{"mail": m.ID, "topic": string(m.Topic)}}
 }
 
 // Mails lists mails, newest first.

@@ -229,6 +229,7 @@ func (s *server) wirePFX(keys string) error {
 	if !s.cfg.Plays(config.KeeperRole) {
 		return nil
 	}
+	s.metrics.NoAlarms(opener.Alarms()...)
 	s.opener = opener.New(opener.Config{
 		Issuers: func() []*x509.Certificate { return s.keys.Load().devices }, Identities: s.db.Certificates(),
 		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s,

@@ -28,7 +28,7 @@ func (c countedSCEP) CertificateIssued(ctx context.Context, i scep.Issuance, r c
 	return err
 }
 
-// countedJournal counts the openings that an opener writes down.
+// countedJournal counts the openings and alarms that an opener writes down.
 type countedJournal struct {
 	opener.Journal
 	to *metrics.Metrics
@@ -37,7 +37,10 @@ type countedJournal struct {
 // Record implements [opener.Journal].
 func (c countedJournal) Record(ctx context.Context, e journal.Entry) error {
 	err := c.Journal.Record(ctx, e)
-	if err == nil && e.Action == journal.KeyOpened {
+	switch {
+	case e.Action == journal.KeyAlarm: // written down or not
+		c.to.Alarm(e.Detail["code"])
+	case err == nil && e.Action == journal.KeyOpened:
 		c.to.Opened()
 	}
 	return err

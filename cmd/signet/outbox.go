@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -102,8 +103,14 @@ func (s *server) mailSteps() []step {
 	if s.outbox == nil {
 		return nil
 	}
-	return []step{
+	list := []step{
 		{"mail", time.Second, s.outbox.Send},
 		{"mail clock", time.Hour, s.outbox.Forget},
+		{"openings", time.Minute, func(ctx context.Context) (int, error) { return s.outbox.TellOpenings(ctx, s.mails) }},
 	}
+	if to := s.cfg.Mail.Alarms; to != "" {
+		alarms := &notify.Alarmer{Book: s.db.Journal(), Outbox: s.outbox, To: to}
+		list = append(list, step{"alarms", time.Minute, alarms.Step})
+	}
+	return list
 }

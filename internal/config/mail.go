@@ -18,6 +18,7 @@ type Mail struct {
 	ReplyTo      string `toml:"reply_to" doc:"Where answers to mails go. Empty: to the sender."`
 	SignCert     string `toml:"sign_cert" doc:"PEM file of an S/MIME certificate for mail.from, and of its chain, that all mails are signed with. Take one that your users' mail programs trust already. Empty: mails are not signed."`
 	SignKey      string `toml:"sign_key" doc:"PEM file of the private key of mail.sign_cert."`
+	Alarms       string `toml:"alarms" doc:"The address of those who run this server: when a key is not opened because somebody changed the database, asks for what is not his or for too much, they get a mail, one an hour at most. Empty: alarms stand in the journal, the log and the metrics only."`
 	Hello        string `toml:"hello" doc:"The name by which we greet the mail server. Empty: the host of the url."`
 }
 
@@ -51,6 +52,9 @@ func (c Config) checkMail() (list []Problem) {
 	}
 	if _, err := mail.ParseAddress(m.ReplyTo); m.ReplyTo != "" && err != nil {
 		list = append(list, Problem{"mail.reply_to", "This is not an address.", "Give one, or none."})
+	}
+	if _, err := mail.ParseAddress(m.Alarms); m.Alarms != "" && err != nil {
+		list = append(list, Problem{"mail.alarms", "This is not an address.", "Give one, or none."})
 	}
 	if (m.SignCert == "") != (m.SignKey == "") {
 		list = append(list, Problem{"mail.sign_cert", "A certificate needs its key, and a key its certificate.", "Set both mail.sign_cert and mail.sign_key, or neither."})

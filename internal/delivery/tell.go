@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"github.com/signet-mdm/signet/internal/delivery/plan"
-	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/notify"
 )
 
@@ -13,20 +12,9 @@ var topics = map[plan.News]notify.Topic{plan.NewDevice: notify.Enrolled, plan.Co
 func mails(p plan.Plan, f plan.Facts) (list []notify.Mail) {
 	for _, n := range p.Tell {
 		list = append(list, notify.NewMail(topics[n.News], f.User.ID, f.Device.ID, notify.Facts{
-			Device: called(f.Device), OS: f.Device.OSVersion, At: f.EnrolledAt,
+			Device: f.Device.Called(), OS: f.Device.OSVersion, At: f.EnrolledAt,
 			History: n.History, Signs: n.Signs, Again: n.Again,
 		}, f.Now))
 	}
 	return list
-}
-
-// called is how the device and its model are called, as far as we know.
-func called(d subject.Device) string {
-	switch {
-	case d.Name == "" || d.Name == d.Model:
-		return d.Model
-	case d.Model == "":
-		return d.Name
-	}
-	return d.Name + " (" + d.Model + ")"
 }

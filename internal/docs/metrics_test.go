@@ -31,6 +31,7 @@ func TestMetrics(t *testing.T) {
 	m.Work("x", 0)
 	m.Issued("x")
 	m.Outbound("x", "x")
+	m.Alarm("x")
 	m.TurnedAway("x", func() int64 { return 1 })
 	families, err := m.Gather()
 	if err != nil {

@@ -24,6 +24,9 @@ type Database interface {
 	Damage(ctx context.Context) (string, error)
 	// Wraps counts, for each escrow key and recovery key, what is sealed to it.
 	Wraps(ctx context.Context) (map[escrow.KeyID]int, error)
+	// Alarms counts those that were raised since, and gives the instant of the
+	// last.
+	Alarms(ctx context.Context, since time.Time) (n int, last time.Time, err error)
 	// Figures counts.
 	Figures(ctx context.Context) (metrics.Figures, error)
 	// Newest gives the instant of the newest journal entry; zero for none.
@@ -103,6 +106,7 @@ func (c *Case) Checks() []Check {
 		{"database", "backup", c.withDatabase(c.backup)},
 		{"escrow", "keys", c.withKeys(c.withDatabase(c.sealed))},
 		{"escrow", "recovery", c.withDatabase(c.recoverable)},
+		{"escrow", "alarms", c.withDatabase(c.alarms)},
 		{"certificates", "tls", c.withKeys(c.tls)},
 		{"certificates", "authorities", c.withKeys(c.authorities)},
 		{"certificates", "push", c.withDatabase(c.push)},

@@ -54,6 +54,11 @@ type database struct {
 	owner      cert.Fingerprint
 	push       *x509.Certificate
 	refused    string
+	alarms     int
+}
+
+func (d *database) Alarms(context.Context, time.Time) (int, time.Time, error) {
+	return d.alarms, start, d.err
 }
 
 func (d *database) Wraps(context.Context) (map[escrow.KeyID]int, error) { return d.wraps, d.err }
@@ -204,6 +209,7 @@ func TestAilments(t *testing.T) {
 		"keys away":        {func(i *installation) { i.Keys = func() (*keyring.Ring, error) { return nil, keyring.ErrUnlockWrong } }, "keys: unlock key", doctor.Fail, "does not open these keys"},
 		"not looked at":    {func(i *installation) { i.Keys = func() (*keyring.Ring, error) { return nil, no } }, "keys: escrow", doctor.Warn, "Not looked at"},
 		"no recovery":      {func(i *installation) { i.Config.Keys.Recovery = "" }, "keys: recovery", doctor.Warn, "keys.recovery is empty"},
+		"alarms":           {func(i *installation) { i.db.alarms = 3 }, "escrow: alarms", doctor.Fail, "Alarms of the last seven days: 3, the last at 2026-11-24T12:00:00Z"},
 		"an escrow key away": {func(i *installation) { i.db.wraps = map[escrow.KeyID]int{"hpke:00": 2} },
 			"escrow: keys", doctor.Fail, "hpke:00 does not open: it is not here (imported keys: 2)"},
 		"a destroyed escrow key": {func(i *installation) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
@@ -42,6 +43,23 @@ func (c *Case) sealed(ctx context.Context) Finding {
 		return ok(fmt.Sprintf("%d imported keys, all to the active escrow key; nothing to %d retiring, which can be destroyed", active, n))
 	}
 	return ok(fmt.Sprintf("%d imported keys, all to the active escrow key", active))
+}
+
+// alarmed is how long an alarm is spoken of.
+const alarmed = 7 * 24 * time.Hour
+
+// alarms looks whether keys were not opened although nothing innocent explains
+// it.
+func (c *Case) alarms(ctx context.Context) Finding {
+	n, last, err := c.db.Alarms(ctx, c.Now().Add(-alarmed))
+	switch {
+	case err != nil:
+		return trouble(err, "")
+	case n > 0:
+		return fails(fmt.Sprintf("Alarms of the last seven days: %d, the last at %s. Somebody changed what is stored of keys, or asks for too much.", n, last.UTC().Format(time.RFC3339)),
+			"signet audit list has them as key.alarm; docs/operations.md, SignetKeyAlarm")
+	}
+	return ok("none within seven days")
 }
 
 // recoverable looks whether each imported key is sealed to the recovery key

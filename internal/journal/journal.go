@@ -88,6 +88,8 @@ const (
 	EscrowRewrapped    Action = "escrow.rewrapped" // data keys, from a retiring escrow key to the active one
 	EscrowDestroyed    Action = "escrow.destroyed" // an escrow key that nothing is sealed to
 	KeyRefused         Action = "key.refused"
+	KeyAlarm           Action = "key.alarm"  // somebody changed the database, or asks for what he should not
+	AlarmTold          Action = "alarm.told" // to those who run the server, by mail
 	JobStarted         Action = "job.started"
 	JobCancelled       Action = "job.cancelled"
 	JobEnded           Action = "job.ended"

@@ -35,6 +35,7 @@ type Metrics struct {
 
 	issued   *prometheus.CounterVec
 	opened   prometheus.Counter
+	alarms   *prometheus.CounterVec
 	outcomes *prometheus.CounterVec
 }
 
@@ -63,12 +64,13 @@ func New(version, commit, goVersion string) *Metrics {
 		issued: counters("signet_certificates_issued_total", "Certificates issued over SCEP, by certificate profile.", "profile"),
 		opened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signet_keys_opened_total", Help: "Escrowed keys that were opened for a device."}),
+		alarms:   counters("signet_key_alarms_total", "Keys that were not opened although nothing innocent explains it, by the code of the refusal (docs/errors.md).", "code"),
 		outcomes: counters("signet_outbound_total", "Attempts to reach another server (apns, smtp), by outcome.", "service", "outcome"),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_build_info", Help: "Always 1; the labels tell the build.",
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go": goVersion}})
 	build.Set(1)
-	m.MustRegister(build, m.requests, m.durations, m.refused, m.runs, m.failures, m.items, m.success, m.interval, m.issued, m.opened, m.outcomes,
+	m.MustRegister(build, m.requests, m.durations, m.refused, m.runs, m.failures, m.items, m.success, m.interval, m.issued, m.opened, m.alarms, m.outcomes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -132,6 +134,16 @@ func (m *Metrics) Issued(profile string) { m.issued.WithLabelValues(profile).Inc
 
 // Opened counts a key that was opened.
 func (m *Metrics) Opened() { m.opened.Inc() }
+
+// Alarm counts an alarm of that code.
+func (m *Metrics) Alarm(code string) { m.alarms.WithLabelValues(code).Inc() }
+
+// NoAlarms begins to count alarms of these codes, so that the first one shows.
+func (m *Metrics) NoAlarms(codes ...string) {
+	for _, c := range codes {
+		m.alarms.WithLabelValues(c)
+	}
+}
 
 // Outbound counts an attempt to reach another server. Outcome is one of few
 // fixed words or codes, never what that server said.

@@ -74,10 +74,15 @@ type Journal struct{ db *DB }
 // Journal gives the facet.
 func (db *DB) Journal() Journal { return Journal{db} }
 
-// Record writes an entry that has no other effect, such as the word that a key
-// is about to be opened.
+// Record writes an entry that has no other effect but this: of the word that a
+// key is about to be opened its user is told.
 func (j Journal) Record(ctx context.Context, e journal.Entry) error {
-	return j.db.tx(ctx, func(tx *sql.Tx) error { return record(ctx, tx, e) })
+	return j.db.tx(ctx, func(tx *sql.Tx) error {
+		if err := record(ctx, tx, e); err != nil || e.Action != journal.KeyOpened {
+			return err
+		}
+		return j.db.untold(ctx, tx, e)
+	})
 }
 
 // Opened counts the private keys that were opened since, those for a device and

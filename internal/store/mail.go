@@ -243,6 +243,9 @@ func (s Delivery) tell(ctx context.Context, tx *sql.Tx, d delivery.Decision, e j
 		if errors.Is(err, notify.ErrLimit) {
 			continue
 		}
+		if err == nil {
+			err = told(ctx, tx, m)
+		}
 		if err != nil {
 			return err
 		}

@@ -89,6 +89,17 @@ func (d Device) Word() string {
 	return "device"
 }
 
+// Called is how the device and its model are called, as far as we know.
+func (d Device) Called() string {
+	switch {
+	case d.Name == "" || d.Name == d.Model:
+		return d.Model
+	case d.Model == "":
+		return d.Name
+	}
+	return d.Name + " (" + d.Model + ")"
+}
+
 // OSMajor gives the leading number of OSVersion, 0 when unknown.
 func (d Device) OSMajor() int {
 	n := 0

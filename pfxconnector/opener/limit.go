@@ -2,6 +2,7 @@ package opener
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type limiter struct {
 	spent []spending // oldest first
 	by    map[subject.DeviceID]int
 	all   int
+	told  map[subject.DeviceID]time.Time // when the limit was last spoken of
 }
 
 type spending struct {
@@ -54,7 +56,7 @@ func newLimiter(l Limits) *limiter {
 	if l.Total == 0 {
 		l.Total = defaultTotal
 	}
-	return &limiter{Limits: l, by: map[subject.DeviceID]int{}}
+	return &limiter{Limits: l, by: map[subject.DeviceID]int{}, told: map[subject.DeviceID]time.Time{}}
 }
 
 // take spends so many keys for a device, all or none.
@@ -69,6 +71,18 @@ func (l *limiter) take(device subject.DeviceID, keys int, now time.Time) bool {
 	l.by[device] += keys
 	l.all += keys
 	return true
+}
+
+// first tells whether a refusal to a device is the first within an hour.
+func (l *limiter) first(device subject.DeviceID, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.told, func(_ subject.DeviceID, at time.Time) bool { return now.Sub(at) >= time.Hour })
+	_, told := l.told[device]
+	if !told {
+		l.told[device] = now
+	}
+	return !told
 }
 
 // forget drops what was spent before.

@@ -7,9 +7,7 @@ import (
 	"slices"
 
 	"github.com/signet-mdm/signet/internal/cert"
-	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
-	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm/profile"
@@ -49,7 +47,7 @@ func (o *Opener) seal(ctx context.Context, device subject.DeviceID, frame profil
 	}
 	for i, p := range payloads {
 		if err := o.fill(ctx, p, owner, deposits[i], iosMajor); err != nil {
-			return nil, err
+			return nil, about{owner.User, p.Fingerprint, deposits[i].Key.ID, err}
 		}
 	}
 	sealed, err := filled.Seal(identity)
@@ -116,7 +114,7 @@ func (o *Opener) deposits(ctx context.Context, user subject.UserID, payloads []*
 	for i, f := range wanted {
 		d, ok := has[f]
 		if !ok {
-			return nil, ErrNotOwner
+			return nil, about{user, f, "", ErrNotOwner}
 		}
 		list[i] = d
 	}
@@ -163,21 +161,4 @@ func certificates(r cert.Record, want cert.Fingerprint) (leaf *x509.Certificate,
 		chain = append(chain, ca)
 	}
 	return leaf, chain, nil
-}
-
-// alarm makes a refusal seen. What was denied goes to the journal as well:
-// somebody tried, or somebody changed the database.
-func (o *Opener) alarm(ctx context.Context, device subject.DeviceID, err error) {
-	f := fault.Of(err)
-	if f == nil {
-		return // the caller's to log
-	}
-	o.Log.ErrorContext(ctx, "no key opened", logx.Device, string(device), logx.Code, f.Code, logx.Err, err)
-	if f.Kind != fault.Denied {
-		return
-	}
-	e := o.entry(journal.KeyRefused, cert.Holder{Device: device}, cert.Fingerprint{}, map[string]string{"code": f.Code})
-	if err := o.Journal.Record(context.WithoutCancel(ctx), e); err != nil {
-		o.Log.ErrorContext(ctx, "refusal not in the journal", logx.Device, string(device), logx.Err, err)
-	}
 }

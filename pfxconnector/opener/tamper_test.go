@@ -3,12 +3,8 @@ package opener_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -129,37 +125,6 @@ func TestStoreGivesTooMuch(t *testing.T) {
 	w.config.Deposits = changed{w.db.PFX(), func([]escrow.Deposit) []escrow.Deposit { return bobs }}
 	if _, err := opener.New(w.config).Seal(t.Context(), w.alicePhone, frame(w.his), 18); !errors.Is(err, opener.ErrNotOwner) || w.keys.asked != 0 {
 		t.Errorf("got %v, %d keys opened; want ErrNotOwner", err, w.keys.asked)
-	}
-}
-
-// The same with SQL: rows of Alice's key rewritten to Bob's name make Bob's
-// device get nothing, and the alarm is loud.
-func TestRowsMovedToAnotherUser(t *testing.T) {
-	w := newWorld(t)
-	raw, err := sql.Open("sqlite", filepath.Join(w.dir, "signet.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	for _, q := range []string{
-		`UPDATE certificate SET user_id = ? WHERE fingerprint = ?`,
-		`UPDATE escrow_key SET user_id = ? WHERE certificate = ?`,
-	} {
-		if _, err := raw.Exec(q, w.bob.ID, w.aliceNew.String()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var log strings.Builder
-	w.config.Log = slog.New(slog.NewTextHandler(&log, nil))
-	if out, err := opener.New(w.config).Seal(t.Context(), w.bobPhone, frame(w.aliceNew), 18); !errors.Is(err, opener.ErrTampered) || out != nil {
-		t.Errorf("got %d bytes, %v; want ErrTampered", len(out), err)
-	}
-	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "escrow_tampered") {
-		t.Errorf("the log says %q", log.String())
-	}
-	list := w.entries(t, journal.KeyRefused)
-	if len(list) != 1 || list[0].Detail["code"] != "escrow_tampered" {
-		t.Errorf("the journal says %+v", list)
 	}
 }
 

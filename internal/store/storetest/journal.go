@@ -40,6 +40,30 @@ func testJournal(t *testing.T, open Open) {
 		}
 	}
 	testOpened(t, db)
+	testAlarms(t, open(t))
+}
+
+func testAlarms(t *testing.T, db *store.DB) {
+	for i, action := range []journal.Action{journal.KeyAlarm, journal.KeyRefused, journal.KeyAlarm, journal.AlarmTold, journal.KeyAlarm} {
+		e := entry(action)
+		e.At, e.Detail = at.Add(time.Duration(i)*time.Second), map[string]string{"code": "escrow_tampered"}
+		if err := db.Journal().Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := db.Journal().Alarms(t.Context(), at, at.Add(4*time.Second), 10)
+	if err != nil || len(list) != 2 || !list[0].At.Equal(at.Add(2*time.Second)) || !list[1].At.Equal(at.Add(4*time.Second)) || list[0].Detail["code"] == "" {
+		t.Errorf("alarms: got %+v, %v; want the second and the third", list, err)
+	}
+	if list, err := db.Journal().Alarms(t.Context(), time.Time{}, at.Add(time.Hour), 1); err != nil || len(list) != 1 || !list[0].At.Equal(at) {
+		t.Errorf("the first alarm: got %+v, %v", list, err)
+	}
+	if told, err := db.Journal().AlarmsTold(t.Context()); err != nil || !told.Equal(at.Add(3*time.Second)) {
+		t.Errorf("told: got %v, %v", told, err)
+	}
+	if n, last, err := db.Operations().Alarms(t.Context(), at); err != nil || n != 2 || !last.Equal(at.Add(4*time.Second)) {
+		t.Errorf("counted: got %d, %v, %v", n, last, err)
+	}
 }
 
 // testOpened counts after one key was opened for d-1.

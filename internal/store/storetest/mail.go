@@ -39,6 +39,7 @@ func queue(t *testing.T, s store.Mail, u subject.UserID, topic notify.Topic, now
 }
 
 func testMail(t *testing.T, open Open) {
+	t.Run("openings are told once", func(t *testing.T) { testOpenings(t, open(t)) })
 	t.Run("what strangers ask for comes last", func(t *testing.T) {
 		db := open(t)
 		s, u := outbox(t, db), addUser(t, db, "alice@example.com")
