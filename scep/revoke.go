@@ -29,8 +29,10 @@ const (
 
 // Revoke revokes a certificate that was issued, and publishes that before it
 // returns. The reason is a name of RFC 5280; empty is unspecified. Revoking
-// twice changes nothing, and nothing takes it back. ErrCertificateUnknown,
-// ErrReason.
+// twice changes nothing, but that keyCompromise takes the place of any other
+// reason, and nothing takes it back. ErrCertificateUnknown, ErrReason.
+//
+// Spec: CA/Browser Forum S/MIME BR 7.2.2
 func (s *Service) Revoke(ctx context.Context, by journal.Actor, f cert.Fingerprint, reason string) error {
 	why, known := ca.ParseReason(reason)
 	if !known {

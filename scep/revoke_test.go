@@ -2,11 +2,14 @@ package scep_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -76,6 +79,20 @@ func TestRevokeAgainOrWrongly(t *testing.T) {
 	}
 	if got := w.crl("smime").RevokedCertificateEntries; len(got) != 1 || got[0].ReasonCode != 4 || w.actions(journal.CertificateRevoked) != 1 {
 		t.Errorf("got %v", got)
+	}
+	at := w.clock()
+	w.sleep(time.Hour)
+	for _, reason := range []string{"keyCompromise", "superseded"} { // nothing is worse
+		if err := w.s.Revoke(t.Context(), by, f, reason); err != nil {
+			t.Fatal(err)
+		}
+		got := w.crl("smime").RevokedCertificateEntries
+		if len(got) != 1 || got[0].ReasonCode != 1 || !got[0].RevocationTime.Equal(at) || w.actions(journal.CertificateRevoked) != 2 {
+			t.Errorf("then %s: got %v", reason, got)
+		}
+		if r := w.asked(c, crypto.SHA256); r.RevocationReason != ocsp.KeyCompromise || !r.RevokedAt.Equal(at) {
+			t.Errorf("then %s: the answer says %d at %v", reason, r.RevocationReason, r.RevokedAt)
+		}
 	}
 }
 

@@ -178,9 +178,14 @@ type (
 	Reason     = ca.Reason
 )
 
-// Abandoned is the reason of a serial number whose certificate may exist, but
-// was never given to anybody.
-const Abandoned = ca.CessationOfOperation
+// Reasons that have a meaning here.
+const (
+	// Abandoned is that of a serial number whose certificate may exist, but was
+	// never given to anybody.
+	Abandoned = ca.CessationOfOperation
+	// KeyCompromise is worse than any other.
+	KeyCompromise = ca.KeyCompromise
+)
 
 // CRL is a published list of an issuer, and whether more was revoked since.
 type CRL struct {
@@ -200,7 +205,7 @@ var ErrCRLRaced = errors.New("scep: another CRL was published meanwhile")
 // RevocationStore keeps revocations.
 type RevocationStore interface {
 	// CertificateRevoked revokes one that was issued; if it was before,
-	// nothing happens.
+	// nothing happens, but that KeyCompromise takes the place of another reason.
 	CertificateRevoked(ctx context.Context, f cert.Fingerprint, reason Reason, e journal.Entry) error
 	// ReservationsAbandoned revokes the serial numbers that were reserved
 	// before and are not issued. Nobody completes them from then on.

@@ -16,6 +16,9 @@ import (
 func (s SCEP) CertificateRevoked(ctx context.Context, f cert.Fingerprint, reason scep.Reason, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		revoked, err := s.db.revokeCertificate(ctx, tx, f, reason, e.At)
+		if err == nil && !revoked && reason == scep.KeyCompromise {
+			revoked, err = worsen(ctx, tx, f)
+		}
 		if err != nil || !revoked {
 			return err
 		}
@@ -43,6 +46,27 @@ func (db *DB) revokeCertificate(ctx context.Context, tx *sql.Tx, f cert.Fingerpr
 	return true, r.enter(ctx, tx)
 }
 
+// worsen makes the key the reason of a revocation that had another one, and lets
+// what is published know. It tells whether there was such a one.
+func worsen(ctx context.Context, tx *sql.Tx, f cert.Fingerprint) (bool, error) {
+	n, err := changed(ctx, tx, `UPDATE certificate SET reason = ? WHERE fingerprint = ? AND source = ? AND revoked_at > 0 AND reason <> ?`,
+		scep.KeyCompromise, fingerprint(f), cert.Issued, scep.KeyCompromise)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	var r revocation
+	err = tx.QueryRowContext(ctx, `SELECT issuer, shard, serial FROM issuance WHERE fingerprint = ? AND state = 'issued'`, fingerprint(f)).
+		Scan(&r.issuer, &r.shard, &r.serial)
+	if err != nil {
+		return false, fmt.Errorf("looking for the issuer: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE revocation SET reason = ? WHERE issuer = ? AND serial = ?`,
+		scep.KeyCompromise, r.issuer, r.serial); err != nil {
+		return false, fmt.Errorf("changing the reason of %s: %w", r.serial, err)
+	}
+	return true, r.outdate(ctx, tx)
+}
+
 // revocation is an entry of a list, with where it stands.
 type revocation struct {
 	issuer, shard string
@@ -51,7 +75,7 @@ type revocation struct {
 	at, notAfter  int64
 }
 
-// enter writes the entry down and makes its lists and OCSP answers outdated.
+// enter writes the entry down.
 // The issuance is locked: nobody asks for a first answer about it meanwhile.
 func (r revocation) enter(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO revocation (issuer, shard, serial, revoked_at, reason, not_after) VALUES (?, ?, ?, ?, ?, ?)`,
@@ -59,7 +83,12 @@ func (r revocation) enter(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return fmt.Errorf("entering revocation of %s: %w", r.serial, err)
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE ocsp SET wanted = 1, revision = revision + 1 WHERE issuer = ? AND serial = ?`, r.issuer, r.serial)
+	return r.outdate(ctx, tx)
+}
+
+// outdate lets its lists and OCSP answers be made anew.
+func (r revocation) outdate(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `UPDATE ocsp SET wanted = 1, revision = revision + 1 WHERE issuer = ? AND serial = ?`, r.issuer, r.serial)
 	if err != nil {
 		return fmt.Errorf("outdating answers about %s: %w", r.serial, err)
 	}

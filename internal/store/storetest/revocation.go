@@ -32,6 +32,11 @@ func testRevocation(t *testing.T, open Open) {
 		s.published("", "0a")
 		s.must(s.CertificateRevoked(t.Context(), b.Fingerprint, "superseded", entry(journal.CertificateRevoked)))
 		s.listsDue("0b", "")
+		s.published("", "0b")
+		s.must(s.CertificateRevoked(t.Context(), a.Fingerprint, "affiliationChanged", entry(journal.CertificateRevoked)))
+		s.listsDue()
+		s.must(s.CertificateRevoked(t.Context(), a.Fingerprint, scep.KeyCompromise, entry(journal.CertificateRevoked)))
+		s.listsDue("0a", "")
 		for shard, want := range map[string][]cert.Serial{"0a": {a.Serial}, "0b": {b.Serial}, "": {a.Serial, b.Serial}} {
 			s.holds(shard, many, shard != "", want...)
 		}

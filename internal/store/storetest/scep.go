@@ -370,7 +370,7 @@ func testSCEP(t *testing.T, open Open) {
 		a, b := s.issue(s.by(s.challenge(h, "p"))), s.issue(s.by(s.challenge(h, "p")))
 		s.must(s.CertificateRevoked(t.Context(), a.Fingerprint, "superseded", entry(journal.CertificateRevoked)))
 		before := entries(t, db)
-		s.must(s.CertificateRevoked(t.Context(), a.Fingerprint, "keyCompromise", entry(journal.CertificateRevoked)))
+		s.must(s.CertificateRevoked(t.Context(), a.Fingerprint, "affiliationChanged", entry(journal.CertificateRevoked)))
 		if got := entries(t, db); got != before {
 			t.Errorf("revoking twice wrote %d entries", got-before)
 		}
