@@ -96,6 +96,9 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 	if err := s.ring.SelfTest(); err != nil {
 		return nil, fmt.Errorf("trying the escrow keys: %w", err)
 	}
+	if err := held(ctx, s.ring, log); err != nil {
+		return nil, err
+	}
 	if err := certified(s.ring, cfg); err != nil {
 		return nil, err
 	}

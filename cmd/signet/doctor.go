@@ -31,17 +31,36 @@ queue: each numbered check is OK, WARN or FAIL, with its cause and a command to
 run. It changes nothing, and works beside a running server and without one; run
 it as the service's user or as root. The exit status is 1 when a check failed.`,
 		Args: takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			var opened []io.Closer
-			err := a.examine(c.Context(), a.patient(c, &opened))
-			for _, o := range opened {
-				err = errors.Join(err, o.Close())
-			}
-			return err
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return a.look(c, (*doctor.Case).Checks) },
+	}
+	addSettings(c)
+	c.AddCommand(a.doctorKEK())
+	return c
+}
+
+func (a *app) doctorKEK() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "kek",
+		Short: "Look at the escrow keys alone: where they are, whether they open, what is sealed to them",
+		Long: `Looks at where each escrow key is and under which version of whose key, whether
+it opens what is sealed to it, how many imported private keys are sealed to
+which, and whether all of them are sealed to the recovery key. It changes
+nothing. The exit status is 1 when a check failed.`,
+		Args: takes(),
+		RunE: func(c *cobra.Command, _ []string) error { return a.look(c, (*doctor.Case).KEKChecks) },
 	}
 	addSettings(c)
 	return c
+}
+
+// look makes those checks, and closes what they opened.
+func (a *app) look(c *cobra.Command, checks func(*doctor.Case) []doctor.Check) error {
+	var opened []io.Closer
+	err := a.examine(c.Context(), checks(a.patient(c, &opened)))
+	for _, o := range opened {
+		err = errors.Join(err, o.Close())
+	}
+	return err
 }
 
 // diagnosis is what -o json shows.
@@ -51,10 +70,10 @@ type diagnosis struct {
 }
 
 // examine makes all checks and shows each as it comes.
-func (a *app) examine(ctx context.Context, patient *doctor.Case) error {
+func (a *app) examine(ctx context.Context, checks []doctor.Check) error {
 	all := diagnosis{OK: true}
 	found := map[doctor.Status]int{}
-	doctor.Run(ctx, patient.Checks(), func(r doctor.Result) {
+	doctor.Run(ctx, checks, func(r doctor.Result) {
 		r.Cause, r.Command = plain(r.Cause), plain(r.Command)
 		all.Checks = append(all.Checks, r)
 		found[r.Status]++
@@ -112,6 +131,7 @@ func (a *app) patient(c *cobra.Command, opened *[]io.Closer) *doctor.Case {
 		Reach: func(ctx context.Context) error { return reachApple(ctx, cfg) },
 	}
 	p.Services = services(cfg)
+	p.Holders = unlock.holdersOf(cfg)
 	return p
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,8 +67,9 @@ func (s *server) escrowHere(ctx context.Context) error {
 // listedEscrow is an escrow key as people see it.
 type listedEscrow struct {
 	ID    escrow.KeyID `json:"id"`
-	State string       `json:"state"` // active, retiring, destroyed or recovery
-	Keys  int          `json:"keys"`  // private keys that are sealed to it
+	State string       `json:"state"`        // active, retiring, destroyed or recovery
+	Keys  int          `json:"keys"`         // private keys that are sealed to it
+	In    string       `json:"in,omitempty"` // where its private half is: file, or who holds it and under which version
 }
 
 func (a *app) escrowList() *cobra.Command {
@@ -93,8 +95,12 @@ func (a *app) escrowList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showTable(a, escrowOf(ring, cfg, wraps), []string{"id", "state", "keys"}, func(k listedEscrow) []string {
-				return []string{string(k.ID), k.State, strconv.Itoa(k.Keys)}
+			list, err := escrowOf(ring, cfg, wraps)
+			if err != nil {
+				return err
+			}
+			return showTable(a, list, []string{"id", "state", "keys", "in"}, func(k listedEscrow) []string {
+				return []string{string(k.ID), k.State, strconv.Itoa(k.Keys), cmp.Or(k.In, "-")}
 			})
 		},
 	}
@@ -104,25 +110,34 @@ func (a *app) escrowList() *cobra.Command {
 
 // escrowOf lists the keys of the ring, the recovery key, and who else something
 // is sealed to.
-func escrowOf(ring *keyring.Ring, cfg config.Config, wraps map[escrow.KeyID]int) []listedEscrow {
+func escrowOf(ring *keyring.Ring, cfg config.Config, wraps map[escrow.KeyID]int) ([]listedEscrow, error) {
 	list := []listedEscrow{}
-	add := func(id escrow.KeyID, state string) {
-		list = append(list, listedEscrow{id, state, wraps[id]})
+	add := func(id escrow.KeyID, state, in string) {
+		list = append(list, listedEscrow{id, state, wraps[id], in})
 		delete(wraps, id)
 	}
-	for _, k := range ring.Escrow() {
-		add(k.ID, string(k.State))
+	where, err := ring.Where()
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range where {
+		in := inWords(k)
+		if k.State == keyring.Destroyed {
+			in = ""
+		}
+		add(k.ID, string(k.State), in)
 	}
 	if r, err := escrow.ParseRecovery(cfg.Keys.Recovery); err == nil {
-		add(r.ID(), "recovery")
+		add(r.ID(), "recovery", "")
 	}
 	for _, id := range slices.Sorted(maps.Keys(wraps)) {
-		add(id, "unknown")
+		add(id, "unknown", "")
 	}
-	return list
+	return list, nil
 }
 
 func (a *app) escrowRotate() *cobra.Command {
+	var to string
 	c := &cobra.Command{
 		Use:   "rotate",
 		Short: "Make another escrow key the one that keys are sealed to",
@@ -134,7 +149,7 @@ destroyed. Make a backup when signet keys escrow list shows none left on it.`,
 		Example: "  signet keys escrow rotate\n  signet keys escrow list",
 		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, ring, err := a.escrowKeys(c)
+			cfg, ring, err := a.escrowKeys(c, to)
 			if err != nil {
 				return err
 			}
@@ -145,13 +160,77 @@ destroyed. Make a backup when signet keys escrow list shows none left on it.`,
 			if err != nil {
 				return err
 			}
-			return a.show(listedEscrow{ID: id, State: string(keyring.Active)}, func(w io.Writer) {
+			return a.show(listedEscrow{ID: id, State: string(keyring.Active), In: cmp.Or(to, cfg.Keys.EscrowIn)}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is the escrow key now; signet keys escrow list shows how far the keeper is\n", id)
 			})
 		},
 	}
 	addSettings(c)
+	holderFlag(c, &to, "`WHERE` the new key is: file or transit (default: keys.escrow_in)")
 	return c
+}
+
+func holderFlag(c *cobra.Command, to *string, usage string) {
+	c.Flags().StringVar(to, "to", "", usage)
+}
+
+func (a *app) escrowMove() *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use:   "move --to WHERE [ID...]",
+		Short: "Have escrow keys held elsewhere, or under the newest version of the key there",
+		Long: `Moves the private halves of escrow keys, all of them unless some are named: file
+encrypts them to the unlock key alone, transit has the server of transit.address
+encrypt them besides. Each is tried where it is then, before the copy of before is
+erased. Again to the same place wraps them anew, under the newest version of the
+key there. What is sealed to them is not touched, and a running server goes on. A
+backup from before has the keys as they were: to be rid of those, rotate.`,
+		Example: "  signet keys escrow move --to transit",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if to == "" {
+				return usagef("say where to with --to")
+			}
+			cfg, ring, err := a.escrowKeys(c, "")
+			if err != nil {
+				return err
+			}
+			moved, err := moveEscrow(c.Context(), ring, to, args)
+			if err = errors.Join(err, own(cfg.In("keys"))); err != nil {
+				return err
+			}
+			return showTable(a, moved, []string{"id", "state", "in"}, func(k listedEscrow) []string {
+				return []string{string(k.ID), k.State, k.In}
+			})
+		},
+	}
+	addSettings(c)
+	holderFlag(c, &to, "`WHERE` they are from now on: file or transit")
+	return c
+}
+
+// moveEscrow moves the keys of those ids, all for none.
+func moveEscrow(ctx context.Context, ring *keyring.Ring, to string, ids []string) (moved []listedEscrow, err error) {
+	for _, id := range ids {
+		if !slices.ContainsFunc(ring.Escrow(), func(k keyring.EscrowKey) bool { return string(k.ID) == id }) {
+			return nil, keyring.ErrEscrowUnknown
+		}
+	}
+	for _, k := range ring.Escrow() {
+		if k.State == keyring.Destroyed || len(ids) > 0 && !slices.Contains(ids, string(k.ID)) {
+			continue
+		}
+		if err := ring.MoveEscrow(ctx, k.ID, to); err != nil {
+			return nil, err
+		}
+	}
+	where, err := ring.Where()
+	for _, k := range where {
+		if k.State != keyring.Destroyed && (len(ids) == 0 || slices.Contains(ids, string(k.ID))) {
+			moved = append(moved, listedEscrow{ID: k.ID, State: string(k.State), In: inWords(k)})
+		}
+	}
+	return moved, err
 }
 
 func (a *app) escrowDestroy() *cobra.Command {
@@ -164,7 +243,7 @@ needs it: this does not touch backups.`,
 		Example: "  signet keys escrow destroy hpke:4f1a…",
 		Args:    takes("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, ring, err := a.escrowKeys(c)
+			cfg, ring, err := a.escrowKeys(c, "")
 			if err != nil {
 				return err
 			}
@@ -181,14 +260,16 @@ needs it: this does not touch backups.`,
 	return c
 }
 
-// escrowKeys opens the ring of the keeper.
-func (a *app) escrowKeys(c *cobra.Command) (cfg config.Config, ring *keyring.Ring, err error) {
+// escrowKeys opens the ring of the keeper; new escrow keys are made there, or
+// where the configuration says.
+func (a *app) escrowKeys(c *cobra.Command, there string) (cfg config.Config, ring *keyring.Ring, err error) {
 	if cfg, err = a.local(c); err != nil {
 		return cfg, nil, err
 	}
 	if !cfg.Plays(config.KeeperRole) {
 		return cfg, nil, errEscrowElsewhere
 	}
+	cfg.Keys.EscrowIn = cmp.Or(there, cfg.Keys.EscrowIn)
 	if ring, err = a.unlocker().open(cfg); err == nil {
 		err = ring.SelfTest()
 	}

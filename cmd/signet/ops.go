@@ -53,7 +53,7 @@ func (s *server) counting() counting {
 // watch adds what is read when somebody asks.
 func (s *server) watch() {
 	s.metrics.Watch(metrics.Watched{
-		Source: s.counting(), CRLLife: ca.CRLLife, Usable: s.ring.SelfTest, Now: time.Now,
+		Source: s.counting(), CRLLife: ca.CRLLife, Usable: s.keysUsable, Now: time.Now,
 		Expiries: s.expiries,
 		Space:    func() (free, size uint64, err error) { return disk.Space(s.cfg.Data) },
 	})
@@ -159,6 +159,9 @@ func (s *server) checks() []readyCheck {
 	} else {
 		// Nothing has to be published, mostly; but the way is walked.
 		list = append(list, readyCheck{"keeper", func(ctx context.Context) error { return s.keeper.Publish(ctx, mailKey) }})
+	}
+	if len(s.ring.Holders()) > 0 { // comes last: it may take what time there is
+		list = append(list, readyCheck{"escrow holder", s.holdersReady})
 	}
 	return list
 }

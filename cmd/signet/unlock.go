@@ -40,7 +40,7 @@ func (u unlocker) options(cfg config.Config) []keyring.Option {
 	} else if u.ask != nil {
 		options = append(options, keyring.Passphrase(u.once("Passphrase of the unlock key: ")))
 	}
-	return append(options, u.token(cfg)...)
+	return append(append(options, u.token(cfg)...), u.holders(cfg)...)
 }
 
 // once asks the first time and remembers what was said.

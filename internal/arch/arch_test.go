@@ -77,6 +77,9 @@ var rooms = map[string]string{
 
 	"internal/keyring/hsm": "internal/fault internal/seal internal/cert",
 
+	"internal/keyring/transit":             "internal/fault internal/seal",
+	"internal/keyring/transit/transittest": "",
+
 	"internal/httpd":         "internal/fault internal/logx internal/seal internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
 	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector pfxconnector/transport scep mdm notify",
@@ -105,7 +108,7 @@ var doors = map[string]string{
 	"github.com/coreos/go-oidc/v3/oidc":                       "internal/access/federation",
 	"github.com/wneessen/go-mail":                             "notify/mail",
 	"github.com/emersion/go-smtp":                             "notify/mail/mailtest",
-	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/httpd/graph internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest internal/access/federation internal/access/federation/federationtest",
+	"net/http":                                                "internal/httpd internal/httpd/device internal/httpd/admin internal/httpd/landing internal/httpd/console internal/httpd/peer internal/httpd/graph internal/phone cmd/signet notify/apns notify/apns/apnstest scep/upstream scep/upstream/upstreamtest scep/intune scep/intune/intunetest internal/access/federation internal/access/federation/federationtest internal/keyring/transit internal/keyring/transit/transittest",
 	module + "pfxconnector/opener":                            "cmd/signet",
 	"github.com/prometheus/client_golang/prometheus":          "internal/metrics",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "cmd/signet",

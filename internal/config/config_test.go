@@ -160,7 +160,14 @@ func TestCheck(t *testing.T) {
 		"lists in LDAP":   {func(c *config.Config) { c.CA.URL = "ldap://pki.example.org" }, []string{"ca.url"}},
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
 		"no such port":    {func(c *config.Config) { c.Listen, c.HTTPListen = ":99999", ":x" }, []string{"http_listen", "listen"}},
-		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"approval.people", "ca.crl_shards", "ca.device_key", "ca.key_store", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "limits.certificates_per_hour", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},
+		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"approval.people", "ca.crl_shards", "ca.device_key", "ca.key_store", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "keys.escrow_in", "limits.certificates_per_hour", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},
+		"no transit":      {func(c *config.Config) { c.Keys.EscrowIn = "transit" }, []string{"transit.address", "transit.key"}},
+		"transit": {func(c *config.Config) {
+			c.Transit = config.Transit{Address: "http://bao.example.org", Mount: "../sys", Key: "a/b", RoleID: "r", TokenFile: "no.token", SecretIDFile: "no.id", CA: "no.pem", CacheSeconds: -1}
+		}, []string{"transit.address", "transit.ca", "transit.cache_seconds", "transit.key", "transit.mount", "transit.role_id", "transit.secret_id_file", "transit.token_file"}},
+		"transit on this machine": {func(c *config.Config) {
+			c.Transit = config.Transit{Address: "http://127.0.0.1:8200", Mount: "a/b", Key: "signet", SecretIDFile: "."}
+		}, []string{"transit.secret_id_file"}},
 		"mail": {func(c *config.Config) {
 			c.Mail = config.Mail{Server: "smtp.example.org", TLS: "none", CA: "no.pem", Username: "signet", ReplyTo: "a b", SignKey: "no.pem"}
 		}, []string{"mail.ca", "mail.from", "mail.reply_to", "mail.sign_cert", "mail.sign_key", "mail.tls", "mail.username"}},

@@ -257,6 +257,43 @@ func TestKeeperFails(t *testing.T) {
 	}
 }
 
+// The keys are away: what needs one waits and does not fail, the rest goes on,
+// and all of it goes out when they are back.
+func TestKeysAway(t *testing.T) {
+	s := newSite(t)
+	old := s.imports("2019", 2019, 2022)
+	s.imports("2024", 2024, 2028)
+	s.keeper.away = errAway
+	s.keeper.fails = errors.New("asked although they are away")
+	for s.work() || s.phone.poll() {
+	}
+	s.has(".roots")
+	if n := s.tries(); n != 0 {
+		t.Errorf("%d parcels failed", n)
+	}
+	s.keeper.away, s.keeper.fails = nil, nil
+	s.rest()
+	s.has(".roots", ".mail", history(old))
+	s.done()
+}
+
+// They go away between the look and the opening: nothing fails either.
+func TestKeysGoAway(t *testing.T) {
+	s := newSite(t)
+	s.imports("2024", 2024, 2028)
+	s.keeper.vanish = true
+	for s.work() {
+	}
+	if n := s.tries(); n != 0 {
+		t.Errorf("%d parcels failed", n)
+	}
+	s.keeper.away, s.keeper.fails = nil, nil
+	s.now = s.now.Add(3 * time.Minute)
+	s.rest()
+	s.has(".roots", ".mail")
+	s.done()
+}
+
 // tries counts the failures in the journal.
 func (s *site) tries() (n int) {
 	log, err := s.db.Journal().Latest(s.t.Context(), 1000)

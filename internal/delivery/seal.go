@@ -19,6 +19,9 @@ import (
 
 // Opener opens escrowed keys and seals them to a device at once.
 type Opener interface {
+	// Ready tells whether keys can be opened now; with an error, which says why
+	// not, what needs one has to wait.
+	Ready(ctx context.Context) error
 	// Seal fills the keys into the frame, encrypts it to the device and signs
 	// it. iosMajor is 0 when it is unknown. It checks by itself whose device
 	// that is.
@@ -56,6 +59,8 @@ type Parcels interface {
 	// first, and keeps them from others until the lease ends. Two callers never
 	// get the same.
 	ParcelsLeased(ctx context.Context, now, until time.Time, limit int) ([]Unsealed, error)
+	// KeylessLeased is ParcelsLeased of those that need no key.
+	KeylessLeased(ctx context.Context, now, until time.Time, limit int) ([]Unsealed, error)
 	// ParcelSealed stores the bytes and wants the device woken, or tells that
 	// it did not: the lease is over, or they are not wanted any more.
 	ParcelSealed(ctx context.Context, s SealedParcel, e journal.Entry) (stored bool, err error)
@@ -126,10 +131,13 @@ const (
 // Seal seals parcels that want it and tells how many it looked at. One that
 // cannot be sealed is noted as failed, with the reason, and does not keep the
 // others waiting. What was sealed and not stored is sealed again, with new
-// passwords and challenges.
+// passwords and challenges. While no key can be opened, what needs one waits.
 func (s *Sealer) Seal(ctx context.Context) (n int, err error) {
-	now := s.Now()
-	list, err := s.Parcels.ParcelsLeased(ctx, now, now.Add(sealLease), sealBatch)
+	now, lease := s.Now(), s.Parcels.ParcelsLeased
+	if s.Opener.Ready(ctx) != nil {
+		lease = s.Parcels.KeylessLeased
+	}
+	list, err := lease(ctx, now, now.Add(sealLease), sealBatch)
 	if err != nil {
 		return 0, fmt.Errorf("leasing parcels: %w", err)
 	}
@@ -154,6 +162,8 @@ func (s *Sealer) one(ctx context.Context, u Unsealed) error {
 		_, err = s.Parcels.ParcelSealed(ctx, SealedParcel{ID: u.ID, Device: u.Device.ID, Bytes: sealed, At: e.At, Until: u.Until}, e)
 	case ctx.Err() != nil:
 		return failure // the process ends; nothing is wrong with the parcel
+	case u.NeedsKey && s.Opener.Ready(ctx) != nil:
+		return failure // it went away meanwhile: the parcel waits, until the lease ends
 	default:
 		s.Log.WarnContext(ctx, "parcel not sealed", logx.Parcel, u.ID, logx.Device, string(u.Device.ID), logx.Err, failure)
 		e.Action, e.Detail["code"], e.Due = journal.ParcelFailed, fault.Code(failure), subject.OfDevice(u.Device.ID)

@@ -199,7 +199,7 @@ func (s *site) work() bool {
 	total := 0
 	for _, step := range []func(context.Context) (int, error){s.service.Tick, s.service.Reconcile, s.sealer.Seal} {
 		n, err := step(s.t.Context())
-		if err != nil && !errors.Is(err, errKilled) {
+		if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, errAway) {
 			s.t.Fatal(err)
 		}
 		total += n
@@ -328,12 +328,19 @@ const (
 type keeper struct {
 	site       *site
 	fails      error
+	away       error // why no key can be opened now
+	vanish     bool  // they go away when one is to be opened
 	sealed     int
 	majors     []int
 	challenges map[string]scep.Ticket // by secret
 }
 
+var errAway = errors.New("the keys are away")
+
 func (k *keeper) Seal(_ context.Context, device subject.DeviceID, frame profile.Profile, iosMajor int) ([]byte, error) {
+	if k.vanish {
+		k.vanish, k.away, k.fails = false, errAway, errAway
+	}
 	if k.fails != nil {
 		return nil, k.fails
 	}
@@ -348,6 +355,8 @@ func (k *keeper) Seal(_ context.Context, device subject.DeviceID, frame profile.
 	_, c := identity()
 	return frame.Seal(c)
 }
+
+func (k *keeper) Ready(context.Context) error { return k.away }
 
 func (k *keeper) SignProfile(encoded []byte) ([]byte, error) { return encoded, nil }
 

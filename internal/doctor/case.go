@@ -75,6 +75,7 @@ type Case struct {
 	Get      func(ctx context.Context, url string) ([]byte, error)
 	Apple    Service // where pushes go
 	Services []Service
+	Holders  []Holder // that may hold escrow keys
 	Lookup   func(ctx context.Context, host string) ([]string, error)
 	Now      func() time.Time
 

@@ -59,9 +59,12 @@ func (c *Case) open(context.Context) Finding {
 	return ok(c.Unlock)
 }
 
-func (c *Case) canary(context.Context) Finding {
+func (c *Case) canary(ctx context.Context) Finding {
 	if err := c.ring.SelfTest(); err != nil {
 		return trouble(err, "restore the keys from the backup")
+	}
+	if err := c.ring.CheckHolders(ctx); err != nil {
+		return trouble(err, "signet doctor kek")
 	}
 	return ok("opens what is sealed to it")
 }

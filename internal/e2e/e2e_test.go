@@ -81,6 +81,7 @@ func playOn(t *testing.T, bin, folder, kind string, prepare func(*testscript.Env
 			"apple":    appleVerb,
 			"intune":   intuneVerb,
 			"issuer":   issuerVerb,
+			"bao":      baoVerb,
 			"otherca":  otherCAVerb,
 			"minute":   minute,
 			"browser":  browserVerb,
@@ -177,6 +178,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Values[appleKey{}] = &appleHome{}
 	env.Values[intuneKey{}] = &tenant{}
 	env.Values[issuerKey{}] = &provider{}
+	env.Values[baoKey{}] = &vault{}
 	env.Values[otherCAKey{}] = &otherCA{}
 	env.Values[connKey{}] = &[]dangling{}
 	env.Values[mailboxKey{}] = &mailbox{}

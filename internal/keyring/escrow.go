@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"context"
 	"crypto/hpke"
 	"encoding/json"
@@ -27,13 +28,15 @@ type EscrowKey struct {
 	ID        escrow.KeyID `json:"id"`
 	Recipient string       `json:"recipient"`
 	State     State        `json:"state"`
-	Canary    []byte       `json:"canary"` // its id, sealed to it when it was made
+	Canary    []byte       `json:"canary"`           // its id, sealed to it when it was made
+	Holder    string       `json:"holder,omitempty"` // who has to be asked for it; "" for nobody
 }
 
 type escrowKey struct {
 	EscrowKey
 	recipient escrow.Recipient
-	private   hpke.PrivateKey
+	private   hpke.PrivateKey // nil: it is not this process's, is no more, or is held
+	held      bool            // its holder has to be asked
 }
 
 // escrowFile lists the escrow keys. It holds nothing secret: who seals needs
@@ -88,32 +91,38 @@ func (r *Ring) readEscrow() ([]escrowKey, error) {
 		if k.State == Destroyed {
 			continue
 		}
-		text, err := r.decrypt(keyFile(k.ID))
+		text, err := r.decrypt(k.file())
 		if err != nil {
 			return nil, err
 		}
-		keys[i].private, err = k.recipient.KEM().NewPrivateKey(text.Reveal())
-		text.Wipe()
+		if keys[i].held = k.Holder != ""; keys[i].held {
+			text.Wipe()
+			continue
+		}
+		keys[i].private, err = k.parse(text)
 		if err != nil {
-			return nil, damaged(filepath.Join(r.dir, keyFile(k.ID)), err)
+			return nil, damaged(filepath.Join(r.dir, k.file()), err)
 		}
 	}
 	return keys, nil
 }
 
-// AddEscrow makes a new escrow key and the active one; the one before stays to
-// open what was sealed to it.
+// AddEscrow makes a new escrow key and the active one, held as the ring's options
+// say; the one before stays to open what was sealed to it.
 func (r *Ring) AddEscrow() (escrow.KeyID, error) {
 	key, err := newEscrowKey()
 	if err != nil {
 		return "", fmt.Errorf("making escrow key: %w", err)
 	}
-	plain, err := key.private.Bytes()
+	text, err := r.textOf(context.Background(), &key, r.escrowIn)
 	if err != nil {
-		return "", fmt.Errorf("encoding escrow key: %w", err)
-	}
-	if err := r.encrypt(keyFile(key.ID), seal.NewSecret(plain)); err != nil {
 		return "", err
+	}
+	if err := r.encrypt(key.file(), text); err != nil {
+		return "", err
+	}
+	if key.held = key.Holder != ""; key.held {
+		key.private = nil
 	}
 	return key.ID, r.changeEscrow(func(keys []escrowKey) ([]escrowKey, error) {
 		for i := range keys {
@@ -123,6 +132,35 @@ func (r *Ring) AddEscrow() (escrow.KeyID, error) {
 		}
 		return append(keys, key), nil
 	})
+}
+
+// textOf gives what is in the file of a key whose holder is that from now on.
+func (r *Ring) textOf(ctx context.Context, key *escrowKey, holder string) (seal.Secret, error) {
+	if holder == "" || holder == File {
+		key.Holder = ""
+		return key.plain()
+	}
+	h, err := r.holder(holder)
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	key.Holder = holder
+	return key.wrap(ctx, h)
+}
+
+// plain encodes the private half.
+func (k escrowKey) plain() (seal.Secret, error) {
+	b, err := k.private.Bytes()
+	if err != nil {
+		return seal.Secret{}, fmt.Errorf("encoding escrow key: %w", err)
+	}
+	return seal.NewSecret(bytes.Clone(b)), nil // it may be the key's own
+}
+
+// parse reads what plain gives, and wipes it.
+func (k escrowKey) parse(plain seal.Secret) (hpke.PrivateKey, error) {
+	defer plain.Wipe()
+	return k.recipient.KEM().NewPrivateKey(bytes.Clone(plain.Reveal())) // which may keep it
 }
 
 func newEscrowKey() (escrowKey, error) {
@@ -136,13 +174,14 @@ func newEscrowKey() (escrowKey, error) {
 	}
 	canary, err := sealCanary(private.PublicKey(), to.ID())
 	public := EscrowKey{ID: to.ID(), Recipient: to.String(), State: Active, Canary: canary}
-	return escrowKey{public, to, private}, err
+	return escrowKey{EscrowKey: public, recipient: to, private: private}, err
 }
 
 // Unwrap opens a wrap with the escrow key that it names. ErrEscrowUnknown when
-// that is not here; ErrUnwrap when it does not open under info.
-func (r *Ring) Unwrap(_ context.Context, w escrow.Wrap, info []byte) (seal.Secret, error) {
-	private, err := r.private(w.Key)
+// that is not here; ErrUnwrap when it does not open under info; a fault of kind
+// Unavailable when the key's holder does not give it now.
+func (r *Ring) Unwrap(ctx context.Context, w escrow.Wrap, info []byte) (seal.Secret, error) {
+	private, err := r.private(ctx, w.Key)
 	if err != nil {
 		return seal.Secret{}, err
 	}
@@ -157,11 +196,13 @@ func (r *Ring) Unwrap(_ context.Context, w escrow.Wrap, info []byte) (seal.Secre
 	return seal.NewSecret(plain), nil
 }
 
-func (r *Ring) private(id escrow.KeyID) (hpke.PrivateKey, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, k := range r.escrow {
-		if k.ID == id && k.private != nil {
+func (r *Ring) private(ctx context.Context, id escrow.KeyID) (hpke.PrivateKey, error) {
+	for _, k := range r.usable() {
+		switch {
+		case k.ID != id:
+		case k.held:
+			return r.held(ctx, k)
+		default:
 			return k.private, nil
 		}
 	}

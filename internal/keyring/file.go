@@ -57,6 +57,18 @@ func read(path string) ([]byte, error) {
 // encrypt writes plain to a new file of the ring and wipes it.
 func (r *Ring) encrypt(name string, plain seal.Secret) error {
 	defer plain.Wipe()
+	data, err := r.sealed(plain)
+	if err == nil {
+		err = disk.Create(filepath.Join(r.dir, name), data, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
+
+// sealed encrypts plain to the unlock key.
+func (r *Ring) sealed(plain seal.Secret) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := age.Encrypt(&out, r.unlock.Recipient())
 	if err == nil {
@@ -65,13 +77,7 @@ func (r *Ring) encrypt(name string, plain seal.Secret) error {
 	if err == nil {
 		err = w.Close()
 	}
-	if err == nil {
-		err = disk.Create(filepath.Join(r.dir, name), out.Bytes(), 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return nil
+	return out.Bytes(), err
 }
 
 // decrypt reads what encrypt wrote.

@@ -10,6 +10,9 @@
 //
 //	age -d -i unlock.key NAME.key.age
 //
+// Escrow keys may be encrypted by somebody else besides ([Holder]): then the ring
+// has to ask for them, and forgets them again.
+//
 // The unlock key may itself be encrypted with a passphrase, as age -p does. Keys
 // of CAs may be on a PKCS#11 token instead ([Token]); of those the ring has a
 // reference, and the token keeps the key. [Ring.Share] makes a ring for a process
@@ -36,6 +39,7 @@ import (
 
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/seal"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
 // Failures of opening a ring and of using it.
@@ -82,6 +86,11 @@ type Ring struct {
 	column seal.Secret
 	load   func(*Ring) ([]escrowKey, error) // what of the escrow keys this process may have
 
+	holders  []holding
+	escrowIn string        // who holds escrow keys that are made
+	turn     chan struct{} // of who asks a holder; guards opened
+	opened   map[escrow.KeyID]opened
+
 	mu     sync.RWMutex
 	named  map[string]named
 	escrow []escrowKey
@@ -110,7 +119,7 @@ func Create(dir, unlock string, options ...Option) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id, token: w.token, named: map[string]named{}}
+	r := newRing(dir, id, w)
 	if _, err := os.Stat(filepath.Join(dir, columnFile)); errors.Is(err, fs.ErrNotExist) {
 		if err := r.encrypt(columnFile, seal.RandomRoot()); err != nil {
 			return nil, err
@@ -120,6 +129,11 @@ func Create(dir, unlock string, options ...Option) (*Ring, error) {
 		return nil, err
 	}
 	return Open(dir, unlock, options...)
+}
+
+func newRing(dir string, id *age.X25519Identity, w ways) *Ring {
+	return &Ring{dir: dir, unlock: id, token: w.token, holders: w.holders, escrowIn: w.escrowIn,
+		turn: make(chan struct{}, 1), opened: map[escrow.KeyID]opened{}, named: map[string]named{}}
 }
 
 // Open unlocks the ring in dir with the unlock key in that file. Nothing is
@@ -146,7 +160,8 @@ func open(dir, unlock string, options []Option, readEscrow func(*Ring) ([]escrow
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{dir: dir, unlock: id, token: w.token, load: readEscrow}
+	r := newRing(dir, id, w)
+	r.load = readEscrow
 	if r.column, err = r.decrypt(columnFile); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ type Option func(*ways)
 type ways struct {
 	passphrase func() (seal.Secret, error)
 	token      Token
+	holders    []holding
+	escrowIn   string
 }
 
 // Passphrase gives the passphrase of an unlock key that is encrypted with one.

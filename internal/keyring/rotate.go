@@ -21,7 +21,7 @@ func (r *Ring) Follow() error {
 	if err != nil {
 		return err
 	}
-	if slices.EqualFunc(list, r.Escrow(), func(a escrowKey, b EscrowKey) bool { return a.ID == b.ID && a.State == b.State }) {
+	if slices.EqualFunc(list, r.Escrow(), func(a escrowKey, b EscrowKey) bool { return a.ID == b.ID && a.State == b.State && a.Holder == b.Holder }) {
 		return nil
 	}
 	keys, err := r.load(r)
@@ -81,17 +81,35 @@ func (r *Ring) DestroyEscrow(id escrow.KeyID) error {
 		case keys[i].State == Active:
 			return nil, ErrEscrowActive
 		}
-		keys[i].State, keys[i].private = Destroyed, nil
+		keys[i].State, keys[i].private, keys[i].held = Destroyed, nil, false
 		return keys, nil
 	})
 	if err != nil {
 		return err
 	}
 	// The list comes first: a key in it without a file would be a damaged ring.
-	if err := disk.Erase(filepath.Join(r.dir, keyFile(id))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("destroying %s: %w", id, err)
+	return r.erase(id)
+}
+
+// erase overwrites and deletes the files of a key but the one that it needs.
+func (r *Ring) erase(id escrow.KeyID) error {
+	list, err := readList(r.dir)
+	if err != nil {
+		return err
 	}
-	return nil
+	for _, k := range list {
+		if k.ID != id {
+			continue
+		}
+		files, err := r.extra(k)
+		for _, f := range files {
+			if e := disk.Erase(f); e != nil && !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, fmt.Errorf("erasing %s: %w", f, e))
+			}
+		}
+		return err
+	}
+	return ErrEscrowUnknown
 }
 
 // changeEscrow changes the list of escrow keys as it is now, one process at a

@@ -65,7 +65,7 @@ func (r *Ring) empty(dir, unlock string) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	to := &Ring{dir: dir, unlock: id, token: r.token, named: map[string]named{}}
+	to := newRing(dir, id, ways{token: r.token})
 	if exists(filepath.Join(dir, columnFile)) { // left by a crash
 		return to, nil
 	}

@@ -11,8 +11,18 @@ import (
 )
 
 // ParcelsLeased implements [delivery.Parcels].
-func (s Delivery) ParcelsLeased(ctx context.Context, now, until time.Time, limit int) (list []delivery.Unsealed, err error) {
-	idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM parcel WHERE wants_seal = 1 AND lease_until <= ?)`, micros(now))
+func (s Delivery) ParcelsLeased(ctx context.Context, now, until time.Time, limit int) ([]delivery.Unsealed, error) {
+	return s.lease(ctx, now, until, limit, `p.wants_seal = 1`)
+}
+
+// KeylessLeased implements [delivery.Parcels].
+func (s Delivery) KeylessLeased(ctx context.Context, now, until time.Time, limit int) ([]delivery.Unsealed, error) {
+	return s.lease(ctx, now, until, limit, `p.wants_seal = 1 AND p.needs_key = 0`)
+}
+
+// lease takes parcels of which that is true.
+func (s Delivery) lease(ctx context.Context, now, until time.Time, limit int, which string) (list []delivery.Unsealed, err error) {
+	idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1 FROM parcel p WHERE `+which+` AND p.lease_until <= ?)`, micros(now))
 	if err != nil || idle {
 		return nil, err
 	}
@@ -20,7 +30,7 @@ func (s Delivery) ParcelsLeased(ctx context.Context, now, until time.Time, limit
 		list = nil // f may run again
 		waiting, err := all(ctx, tx, scanUnsealed, `SELECT p.id, p.frame, p.needs_key, d.id, d.user_id, u.id, `+deviceColumns+`, `+userColumns+`
 			FROM parcel p JOIN device d ON d.id = p.device_id JOIN users u ON u.id = d.user_id
-			WHERE p.wants_seal = 1 AND p.lease_until <= ? ORDER BY p.id LIMIT ?`, micros(now), limit)
+			WHERE `+which+` AND p.lease_until <= ? ORDER BY p.id LIMIT ?`, micros(now), limit)
 		if err != nil {
 			return fmt.Errorf("looking for parcels: %w", err)
 		}

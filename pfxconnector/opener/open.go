@@ -60,8 +60,12 @@ func dataKeyOf(ctx context.Context, keys Keys, r escrow.Record) (seal.Secret, er
 		if err == nil {
 			return key, nil
 		}
-		if f := fault.Of(err); f != nil && f.Kind == fault.Denied { // the key is here and does not fit
+		switch f := fault.Of(err); {
+		case f == nil:
+		case f.Kind == fault.Denied: // the key is here and does not fit
 			failure = ErrTampered
+		case f.Kind == fault.Unavailable && failure.Code != ErrTampered.Code: // who holds it says why
+			failure = f
 		}
 		causes = append(causes, err)
 	}

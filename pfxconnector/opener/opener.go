@@ -73,8 +73,12 @@ type Journal interface {
 
 // Keys has the escrow keys.
 type Keys interface {
+	// Ready tells whether any of them can be used now, and why not. It asks those
+	// who hold what is not here.
+	Ready(ctx context.Context) error
 	// Unwrap opens a wrap with the key that it names. A fault of kind NotFound
-	// when that key is not here.
+	// when that key is not here; of kind Unavailable when who holds it does not
+	// give it now.
 	Unwrap(ctx context.Context, w escrow.Wrap, info []byte) (seal.Secret, error)
 }
 
@@ -102,6 +106,9 @@ type Config struct {
 	Log        *slog.Logger
 	Now        func() time.Time
 }
+
+// Ready tells whether keys can be opened now, and why not.
+func (o *Opener) Ready(ctx context.Context) error { return o.Keys.Ready(ctx) }
 
 // Opener opens and seals again. It is safe for concurrent use.
 type Opener struct {

@@ -42,6 +42,11 @@ func (o *Opener) seal(ctx context.Context, device subject.DeviceID, frame profil
 	if err != nil {
 		return nil, err
 	}
+	if len(payloads) > 0 { // what is not opened is not said to be, nor counted
+		if err := o.Keys.Ready(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := o.spend(ctx, device, len(payloads)); err != nil {
 		return nil, err
 	}

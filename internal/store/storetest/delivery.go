@@ -484,6 +484,23 @@ func testDelivery(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("what needs no key is sealed without", func(t *testing.T) {
+		d := deliver(t, open(t))
+		d.post(parcelOf("needs one"))
+		needless := parcelOf("needs none")
+		needless.NeedsKey = false
+		want := d.post(needless)
+		for _, n := range []int{1, 0} {
+			list, err := d.db.Delivery().KeylessLeased(t.Context(), at, at.Add(time.Minute), 9)
+			if err != nil || len(list) != n || n > 0 && list[0].ID != want.ID {
+				t.Errorf("KeylessLeased: got %v, %v, want %d", list, err, n)
+			}
+		}
+		if u := d.leaseParcel(at); !u.NeedsKey {
+			t.Errorf("got %+v, want the other", u)
+		}
+	})
+
 	t.Run("bytes count only under the lease", func(t *testing.T) {
 		d := deliver(t, open(t))
 		p := d.post(parcelOf("p"))
