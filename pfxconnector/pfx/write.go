@@ -17,10 +17,16 @@ import (
 // ones call such a file's password wrong.
 const modernSince = 18
 
+// iterations of each key derivation are the fewest that are recommended: the
+// password is random, and more would only cost us and the phone time.
+//
+// Spec: RFC 8018 section 4.2
+const iterations = 1000
+
 // Write packs one identity so that iOS of that major version installs it: AES
 // for 18 and later, triple DES below. Chain is written as given, without the
-// leaf. Below 18 the password is the only protection that counts, so it must
-// be random; see [seal.Random]. What comes out has passed [Lint].
+// leaf. The password is the only protection that counts, so it must be random;
+// see [seal.Random]. What comes out has passed [Lint].
 func Write(key crypto.PrivateKey, leaf *x509.Certificate, chain []*x509.Certificate, password seal.Secret, iosMajor int) ([]byte, error) {
 	if err := deliverable(key, leaf); err != nil {
 		return nil, err
@@ -32,7 +38,7 @@ func Write(key crypto.PrivateKey, leaf *x509.Certificate, chain []*x509.Certific
 	if iosMajor < modernSince {
 		encoder = pkcs12.LegacyDES
 	}
-	out, err := encoder.Encode(key, leaf, chain, password.RevealString())
+	out, err := encoder.WithIterations(iterations).Encode(key, leaf, chain, password.RevealString())
 	if err != nil {
 		return nil, fmt.Errorf("packing an identity: %w", err)
 	}
