@@ -41,6 +41,7 @@ var subjects = map[Topic]string{
 	Enrolled:   "A new device was enrolled in your name",
 	Ready:      "Your mail certificates are ready",
 	KeysOpened: "Your mail keys were sent to your devices",
+	Exported:   "Keys to your encrypted mail were handed out",
 	OwnPage:    "Your link to your secure mail page",
 	test:       "Test message",
 	alarmTopic: "Alarm: keys were not opened",
@@ -91,6 +92,7 @@ func (o *Outbox) letter(d Due) (l Letter, why string) {
 	for i := range p.Opened {
 		p.Opened[i].Device = inert(p.Opened[i].Device)
 	}
+	p.Asker, p.People, p.Reason = inert(p.Asker), inert(p.People), inert(p.Reason)
 	l, err := o.write(p, d.To.Mail, d.ID, d.CreatedAt)
 	if err != nil {
 		return l, "It could not be written: " + clean(err.Error())

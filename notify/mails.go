@@ -34,6 +34,7 @@ const (
 	Enrolled   Topic = "enrolled"   // a device was enrolled in your name
 	Ready      Topic = "ready"      // the certificates are on the device
 	KeysOpened Topic = "opened"     // keys were opened for your devices
+	Exported   Topic = "exported"   // keys of yours were exported for recovery
 	OwnPage    Topic = "page"       // the link to one's own page, which somebody asked for
 )
 
@@ -60,6 +61,10 @@ type Facts struct {
 	Signs   bool      `json:"signs,omitempty"`   // it can sign
 	Again   bool      `json:"again,omitempty"`   // others came before
 	Opened  []Opened  `json:"opened,omitempty"`
+	Keys    int       `json:"keys,omitempty"`   // that were exported
+	Asker   string    `json:"asker,omitempty"`  // who asked for that
+	People  string    `json:"people,omitempty"` // who approved it
+	Reason  string    `json:"reason,omitempty"`
 }
 
 // NewMail makes a mail with an id.

@@ -66,8 +66,9 @@ type server struct {
 	issuer    *federation.Verifier // nil: there is none but ourselves
 	opener    *opener.Opener       // nil unless this is the keeper
 	sealing   *escrow.Sealer
-	rotator   *opener.Rotator // nil unless this is the keeper
-	maker     *keymaker.Maker // nil unless this is the keeper
+	rotator   *opener.Rotator  // nil unless this is the keeper
+	exporter  *opener.Exporter // nil unless this is the keeper
+	maker     *keymaker.Maker  // nil unless this is the keeper
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer // nil unless this is the keeper
 	outbox    *notify.Outbox   // nil: no mail is configured
@@ -238,6 +239,7 @@ func (s *server) wirePFX(keys string) error {
 		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s,
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
+	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})
 	s.rotator = opener.NewRotator(opener.RotatorConfig{Wraps: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	return nil
 }

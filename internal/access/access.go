@@ -50,8 +50,8 @@ type PageStore interface {
 	// PagesEnded ends the sessions of a user, save the one of that hash, and
 	// forgets the links to his page; it fills in the user of e.
 	PagesEnded(ctx context.Context, user string, keep seal.Hash, e journal.Entry) error
-	// PagesTidied forgets the sessions, the console's too, and links that have expired, and tells
-	// how many that were.
+	// PagesTidied forgets the sessions, the console's too, links and exports that
+	// have expired, and tells how many that were.
 	PagesTidied(ctx context.Context, now time.Time) (int, error)
 	// LinkOpened uses the link up and opens the session for its user, both or
 	// neither; it fills in the user of s and of e. ErrSession when the link is

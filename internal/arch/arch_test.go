@@ -37,7 +37,8 @@ var rooms = map[string]string{
 	"pfxconnector/manifest":  "internal/fault internal/seal",
 	"pfxconnector/archive":   "internal/fault",
 	"pfxconnector/escrow":    "internal/subject internal/cert",
-	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow",
+	"pfxconnector/recovery":  "internal/fault internal/seal internal/subject internal/cert internal/cms pfxconnector/pfx",
+	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow pfxconnector/recovery",
 	"pfxconnector/keymaker":  "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal pfxconnector/escrow",
 	"pfxconnector/transport": "internal/fault internal/seal internal/journal",
 	"pfxconnector":           "internal/fault internal/seal internal/subject internal/cert internal/journal pfxconnector/pfx pfxconnector/escrow",
@@ -82,7 +83,7 @@ var rooms = map[string]string{
 
 	"internal/httpd":         "internal/fault internal/logx internal/seal internal/access",
 	"internal/httpd/device":  "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector pfxconnector/transport scep mdm notify",
+	"internal/httpd/admin":   "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector pfxconnector/recovery pfxconnector/transport scep mdm notify",
 	"internal/httpd/peer":    "internal/httpd internal/fault internal/access internal/cert scep",
 	"internal/httpd/graph":   "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access pfxconnector pfxconnector/pfx pfxconnector/transport",
 	"internal/httpd/console": "internal/httpd internal/httpd/admin internal/fault internal/access internal/seal internal/directory pfxconnector",

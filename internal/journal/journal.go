@@ -85,6 +85,8 @@ const (
 	KeyUnpinned        Action = "key.unpinned" // and left that to the rules again
 	KeyRemoved         Action = "key.removed"
 	KeyOpened          Action = "key.opened"
+	KeyExported        Action = "key.exported" // sealed to a recipient, as several people agreed to
+	ExportTaken        Action = "key.export_taken"
 	EscrowRewrapped    Action = "escrow.rewrapped" // data keys, from a retiring escrow key to the active one
 	EscrowDestroyed    Action = "escrow.destroyed" // an escrow key that nothing is sealed to
 	KeyRefused         Action = "key.refused"

@@ -22,6 +22,7 @@ var (
 		"link":            `1 = 0`,
 		"mail":            `done_at > 0`,
 		"ocsp":            `1 = 0`,
+		"key_export":      `1 = 0`,
 	}
 	rewritten = map[string]map[string]string{ // by table and column
 		"device":         {"lease_until": `0`},

@@ -105,25 +105,7 @@ func (o *Opener) deposits(ctx context.Context, user subject.UserID, payloads []*
 	for _, p := range payloads {
 		wanted = append(wanted, p.Fingerprint)
 	}
-	found, err := o.Deposits.Deposits(ctx, user, wanted)
-	if err != nil {
-		return nil, fmt.Errorf("looking for sealed keys: %w", err)
-	}
-	has := map[cert.Fingerprint]escrow.Deposit{}
-	for _, d := range found {
-		if d.Key.User == user && d.Certificate.Holder.User == user {
-			has[d.Key.Cert] = d
-		}
-	}
-	list := make([]escrow.Deposit, len(wanted))
-	for i, f := range wanted {
-		d, ok := has[f]
-		if !ok {
-			return nil, about{user, f, "", ErrNotOwner}
-		}
-		list[i] = d
-	}
-	return list, nil
+	return o.owned(ctx, user, wanted)
 }
 
 // fill opens one key and packs it into the payload. The journal comes first.

@@ -40,6 +40,7 @@ import (
 	"github.com/signet-mdm/signet/mdm"
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/recovery"
 	"github.com/signet-mdm/signet/pfxconnector/transport"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
@@ -313,6 +314,16 @@ func pushCertificate(account string) notify.Certificate {
 		Certificate: &x509.Certificate{SerialNumber: big.NewInt(10), NotAfter: at}, Devices: notify.Devices{Enrolled: 3, Reachable: 2}}
 }
 
+type fakeRecoveries struct{}
+
+func (fakeRecoveries) Ask(context.Context, access.Caller, subject.User, admin.NewRecovery) (access.Consent, error) {
+	return access.Consent{}, recovery.ErrRecipient
+}
+
+func (fakeRecoveries) Take(context.Context, access.Caller, string) ([]byte, error) {
+	return nil, access.ErrConsentOver
+}
+
 type fakeDeliveries struct{}
 
 func (fakeDeliveries) Status(context.Context, subject.UserID) ([]admin.DeviceStatus, error) {
@@ -340,7 +351,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Now: now,
+	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Recoveries: fakeRecoveries{}, Now: now,
 		Devices: w.devices, Keys: w.keys, Transport: transport.New(db.Transport(box), now), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},

@@ -31,6 +31,7 @@ type Config struct {
 	Users       Users
 	Tokens      Tokens
 	Consents    Consents
+	Recoveries  Recoveries
 	Devices     Devices
 	Keys        Keys
 	Transport   Transport
@@ -61,7 +62,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Devices == nil || c.Keys == nil || c.Transport == nil || c.Issuing == nil || c.Policies == nil ||
+	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Recoveries == nil || c.Devices == nil || c.Keys == nil || c.Transport == nil || c.Issuing == nil || c.Policies == nil ||
 		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
@@ -74,6 +75,7 @@ func (a *API) build() *API {
 	a.users()
 	a.tokens()
 	a.consents()
+	a.recoveries()
 	a.devices()
 	a.keys()
 	a.transport()

@@ -141,7 +141,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.consents = w.access.Consents(box, 2)
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
-	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Devices: devices{}, Keys: keys{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
+	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Devices: devices{}, Keys: keys{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
@@ -151,6 +151,8 @@ func newWorld(t *testing.T) *world {
 	w.url, w.client = srv.URL, srv.Client()
 	return w
 }
+
+type recoveries struct{ admin.Recoveries }
 
 func newIssuing(t *testing.T) *issuing {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -20,6 +20,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("directory", func(t *testing.T) { testDirectory(t, open) })
 	t.Run("journal", func(t *testing.T) { testJournal(t, open) })
 	t.Run("access", func(t *testing.T) { testAccess(t, open) })
+	t.Run("recovery", func(t *testing.T) { testRecovery(t, open) })
 	t.Run("consents", func(t *testing.T) { testConsents(t, open) })
 	t.Run("pages", func(t *testing.T) { testPages(t, open) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, open) })

@@ -33,5 +33,12 @@ CREATE TABLE IF NOT EXISTS consent_approval (
   PRIMARY KEY (consent_id, token_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- What was sealed to a recipient, by the consent to it. Not in backups.
+CREATE TABLE IF NOT EXISTS key_export (
+  consent_id VARCHAR(64) NOT NULL PRIMARY KEY,
+  file       LONGBLOB NOT NULL,
+  expires_at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- The token by which it was made; empty for the server's own machine.
 ALTER TABLE token ADD COLUMN IF NOT EXISTS made_by VARCHAR(64) COLLATE utf8mb4_bin NOT NULL DEFAULT '';

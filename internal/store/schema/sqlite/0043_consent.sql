@@ -32,5 +32,12 @@ CREATE TABLE consent_approval (
   PRIMARY KEY (consent_id, token_id)
 );
 
+-- What was sealed to a recipient, by the consent to it. Not in backups.
+CREATE TABLE key_export (
+  consent_id TEXT PRIMARY KEY,
+  file       BLOB NOT NULL,
+  expires_at BIGINT NOT NULL
+);
+
 -- The token by which it was made; empty for the server's own machine.
 ALTER TABLE token ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
