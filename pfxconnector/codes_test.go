@@ -38,6 +38,9 @@ func TestEveryCodeHasAFile(t *testing.T) {
 			if i.Code != nil {
 				note(r.File, *i.Code, i.Reason, i.Hint)
 			}
+			if q := i.Quarantine; q != nil {
+				note(r.File, q.Code, q.Message, q.Hint)
+			}
 			for _, n := range i.Notices {
 				note(r.File, n.Code, n.Message, n.Hint)
 			}
@@ -53,6 +56,7 @@ func TestEveryCodeHasAFile(t *testing.T) {
 	look(with(sample(t, "openssl-key-X25519.p12"), func(f *pfxconnector.File) { f.Purpose = cert.Encryption }))
 	look(with(sample(t, "openssl-default.p12"), func(f *pfxconnector.File) { f.User = &bob }))
 	look(sample(t, "openssl-default.p12"))
+	look(h.naming(t, "alice@example.com", "bob@example.com"))
 	for _, name := range []string{"openssl-chain.p12", "java-four.p12"} {
 		look(with(sample(t, name), func(f *pfxconnector.File) { f.Thumbprint = "00" }))
 	}

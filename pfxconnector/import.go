@@ -27,6 +27,7 @@ type File struct {
 	AllowSigning bool // take keys that are for signing only
 	AllowWeak    bool // take RSA keys that protect nothing
 	AllowNoMAC   bool // take a file without an integrity check
+	NoQuarantine bool // refuse a key whose user is not known, instead of setting it aside
 	DryRun       bool // look, but change nothing
 }
 
@@ -47,7 +48,7 @@ func (s *Service) Import(ctx context.Context, by journal.Actor, f File) (FileRep
 			return newReport(f.Name), fmt.Errorf("importing an identity: %w", err)
 		}
 		if v.wanted {
-			if v.arrival, err = j.seal(id, v.record, v.to.how); err != nil {
+			if v.arrival, err = j.seal(id, v.record, v.to); err != nil {
 				return newReport(f.Name), err
 			}
 		}
@@ -94,9 +95,13 @@ func (j job) judge(ctx context.Context, id pfx.Identity) (verdict, error) {
 		v.item.refuse(refusal)
 		return v, nil
 	}
-	v.item.User, v.item.UserID = to.user.Mail, string(to.user.ID)
 	record.Holder.User = to.user.ID
-	if j.file.DryRun {
+	if to.why != nil {
+		v.item.Quarantine = newAside(to, j.file.DryRun)
+	} else {
+		v.item.User, v.item.UserID = to.user.Mail, string(to.user.ID)
+	}
+	if j.file.DryRun && to.why == nil {
 		v.item.Outlook = j.outlook(record, to.user)
 	}
 	v.item.warn(to.warnings...)
@@ -105,9 +110,9 @@ func (j job) judge(ctx context.Context, id pfx.Identity) (verdict, error) {
 	v.record, v.to = record, to
 	switch {
 	case to.has:
-		v.item.Status = Unchanged
+		v.item.Status = to.outcome(Unchanged)
 	case j.file.DryRun:
-		v.item.Status = WouldImport
+		v.item.Status = to.outcome(WouldImport)
 	default:
 		v.wanted = true
 	}
@@ -115,22 +120,25 @@ func (j job) judge(ctx context.Context, id pfx.Identity) (verdict, error) {
 }
 
 // seal seals the key and wipes it.
-func (j job) seal(id pfx.Identity, record cert.Record, how string) (Arrival, error) {
+func (j job) seal(id pfx.Identity, record cert.Record, to place) (Arrival, error) {
 	sealed, err := j.Sealer.Seal(escrow.Key{User: record.Holder.User, Certificate: id.Certificate, PKCS8: id.PKCS8.Reveal()})
 	id.PKCS8.Wipe()
 	if err != nil {
 		return Arrival{}, fmt.Errorf("sealing %s: %w", record.Fingerprint, err)
 	}
-	return j.arrival(sealed, record, how), nil
+	return j.arrival(sealed, record, to), nil
 }
 
 // arrival is what is stored of a sealed key, and how the journal tells of it.
-func (j job) arrival(sealed escrow.Record, record cert.Record, how string) Arrival {
-	sealed.Source, sealed.CreatedAt, sealed.CreatedBy = j.source, record.CreatedAt, string(j.by.Kind)+":"+j.by.ID
+func (j job) arrival(sealed escrow.Record, record cert.Record, to place) Arrival {
+	sealed.Source, sealed.CreatedAt, sealed.CreatedBy = j.source, record.CreatedAt, actor(j.by)
+	if to.why != nil {
+		return j.aside(sealed, record, to)
+	}
 	return Arrival{Deposit: escrow.Deposit{Certificate: record, Key: sealed}, Entry: journal.Entry{
 		At: record.CreatedAt, Actor: j.by, Action: journal.KeyImported,
 		User: record.Holder.User, Cert: record.Fingerprint, Due: subject.OfUser(record.Holder.User),
-		Detail: map[string]string{"file": printable(j.file.Name), "purpose": record.Use.String(), "owner_by": how},
+		Detail: map[string]string{"file": printable(j.file.Name), "purpose": record.Use.String(), "owner_by": to.how},
 	}}
 }
 
@@ -156,9 +164,12 @@ func (b batch) store(ctx context.Context, to Store) error {
 		if !b[i].wanted {
 			continue
 		}
-		b[i].item.Status = Unchanged
-		if stored[0] {
-			b[i].item.Status = Imported
+		switch v := &b[i]; {
+		case stored[0]:
+			v.item.Status = v.to.outcome(Imported)
+		default:
+			v.item.Status = v.to.outcome(Unchanged)
+			v.item.missed()
 		}
 		stored = stored[1:]
 	}

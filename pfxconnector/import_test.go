@@ -127,8 +127,9 @@ func TestRefusals(t *testing.T) {
 		"a CA, whatever is said": {with(made(t, x509.Certificate{IsCA: true, BasicConstraintsValid: true}, sharedRSA), func(f *pfxconnector.File) {
 			f.User, f.Purpose, f.AllowSigning, f.AllowWeak = &alice, cert.Encryption, true, true
 		}), "pfx_ca_certificate", "ca_certificate", ""},
-		"nobody": {made(t, x509.Certificate{KeyUsage: ke, EmailAddresses: []string{"dave@example.com"}}, sharedRSA), "pfx_no_user_match", "no_user_match", "--user"},
-		"two users": {made(t, x509.Certificate{KeyUsage: ke, EmailAddresses: []string{"alice@example.com", "bob@example.com"}}, sharedRSA),
+		"nobody": {with(made(t, x509.Certificate{KeyUsage: ke, EmailAddresses: []string{"dave@example.com"}}, sharedRSA), func(f *pfxconnector.File) { f.NoQuarantine = true }),
+			"pfx_no_user_match", "no_user_match", "--user"},
+		"two users": {with(made(t, x509.Certificate{KeyUsage: ke, EmailAddresses: []string{"alice@example.com", "bob@example.com"}}, sharedRSA), func(f *pfxconnector.File) { f.NoQuarantine = true }),
 			"pfx_ambiguous_user", "ambiguous_user", "--user"},
 		"Ed25519 to encrypt": {with(sample(t, "openssl-key-ED25519.p12"), func(f *pfxconnector.File) { f.Purpose = cert.Encryption }),
 			"pfx_purpose_impossible", "purpose_impossible", ""},

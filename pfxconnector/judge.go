@@ -12,6 +12,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
 )
 
@@ -57,11 +58,24 @@ func unclaimed(reason string) *fault.Error {
 
 // place is whose an identity is.
 type place struct {
-	user     subject.User
+	user     subject.User // in quarantine, one that has only a place there as id
 	how      string       // he was found
 	has      bool         // he has it already
 	refusal  *fault.Error // or why it is nobody's
+	why      *fault.Error // or why it goes into quarantine
+	named    []subject.User
 	warnings []string
+}
+
+// outcome is s, in the words for a key that is nobody's.
+func (p place) outcome(s Status) Status {
+	switch {
+	case p.why == nil:
+		return s
+	case s == WouldImport:
+		return WouldQuarantine
+	}
+	return Quarantined
 }
 
 // place finds whose identity it is.
@@ -70,10 +84,16 @@ func (j job) place(ctx context.Context, c *x509.Certificate) (place, error) {
 	if err != nil || to.refusal != nil {
 		return to, err
 	}
-	holders, err := j.Store.Holders(ctx, cert.FingerprintOf(c.Raw))
-	switch {
-	case err != nil:
+	all, err := j.Store.Holders(ctx, cert.FingerprintOf(c.Raw))
+	if err != nil {
 		return to, fmt.Errorf("looking for holders: %w", err)
+	}
+	waiting, holders := divide(all)
+	switch {
+	case to.why != nil && len(holders) > 0:
+		to.refusal = ErrOtherUser
+	case to.why != nil && len(waiting) > 0:
+		to.user.ID, to.has = waiting[0], true
 	case slices.Contains(holders, to.user.ID):
 		to.has = true
 	case len(holders) > 0 && j.file.User == nil:
@@ -82,6 +102,18 @@ func (j job) place(ctx context.Context, c *x509.Certificate) (place, error) {
 		to.warnings = append(to.warnings, "Another user holds this certificate as well.")
 	}
 	return to, nil
+}
+
+// divide tells places in quarantine from users.
+func divide(ids []subject.UserID) (waiting, users []subject.UserID) {
+	for _, id := range ids {
+		if escrow.InQuarantine(id) {
+			waiting = append(waiting, id)
+		} else {
+			users = append(users, id)
+		}
+	}
+	return waiting, users
 }
 
 // owner gives the user who was given, or else the one whom the certificate
@@ -101,18 +133,27 @@ func (j job) owner(ctx context.Context, c *x509.Certificate) (place, error) {
 	}
 	switch found, how := cert.Match(names, users); len(found) {
 	case 0:
-		return place{refusal: ErrNoUser}, nil
+		return j.unplaced(ErrNoUser, nil)
 	case 1:
 		return place{user: found[0], how: how}, nil
 	default:
-		return place{refusal: ErrAmbiguous.Saying("The certificate names several users: " + addresses(found) + ".")}, nil
+		return j.unplaced(ErrAmbiguous.Saying("The certificate names several users: "+addresses(found)+"."), found)
 	}
 }
 
+// unplaced gives what is nobody's a place in quarantine, or refuses it.
+func (j job) unplaced(why *fault.Error, named []subject.User) (place, error) {
+	if j.file.NoQuarantine {
+		return place{refusal: why}, nil
+	}
+	id, err := escrow.NewQuarantine()
+	return place{user: subject.User{ID: id}, why: why, named: named}, err
+}
+
 // candidates gives everybody whom any of the names means.
-func (j job) candidates(ctx context.Context, names cert.Names) (users []subject.User, err error) {
+func (s *Service) candidates(ctx context.Context, names cert.Names) (users []subject.User, err error) {
 	for _, name := range names.All() {
-		u, err := j.Users.User(ctx, name)
+		u, err := s.Users.User(ctx, name)
 		if f := fault.Of(err); f != nil && f.Kind == fault.NotFound {
 			continue
 		}

@@ -56,6 +56,16 @@ var (
 		"The certificate was issued here for encryption, and that is what it is for.", "")
 )
 
+// Why a key does not come out of quarantine.
+var (
+	ErrQuarantineUnknown = fault.New(fault.NotFound, "pfx_quarantine_unknown",
+		"There is no such key in quarantine.", "signet pfx quarantine list shows them.")
+	ErrAssign = fault.New(fault.Denied, "pfx_assignment_refused",
+		"Nothing shows that this key is that user's, and you did not import it.", "Who imported it may assign it, or import its file again with --user.")
+	ErrHeld = fault.New(fault.Conflict, "pfx_held_already",
+		"The user has this certificate already.", "Discard the one in quarantine.")
+)
+
 // ErrRecipient is returned for a key that is sealed to an escrow key which was
 // destroyed: nobody could open it.
 var ErrRecipient = fault.New(fault.Conflict, "pfx_recipient_destroyed",
@@ -68,13 +78,14 @@ const KeyDestroyed = "Its key was destroyed."
 // Arrival is a deposit with what the journal tells of it.
 type Arrival struct {
 	escrow.Deposit
-	Entry journal.Entry
+	Quarantine *Quarantine // of a key that is bound to a place there; else nil
+	Entry      journal.Entry
 }
 
 // Store keeps certificates with their sealed keys.
 type Store interface {
 	// KeysImported stores the deposits, all or none, but for those whose user has
-	// that certificate already: with these it does nothing, their entries
+	// that certificate already, or that are for the quarantine and in it: with these it does nothing, their entries
 	// included, and tells false. ErrRecipient when a wrap is for a key that was
 	// destroyed.
 	KeysImported(ctx context.Context, list []Arrival) ([]bool, error)
@@ -88,6 +99,18 @@ type Store interface {
 	// Deposit gives the sealed key of that id with its certificate.
 	// ErrKeyUnknown when there is none.
 	Deposit(ctx context.Context, id string) (escrow.Deposit, error)
+	// InQuarantine lists at most limit keys in quarantine, in the order of their
+	// ids, those that follow after; never nil.
+	InQuarantine(ctx context.Context, after string, limit int) ([]Quarantine, error)
+	// Quarantine gives one; ErrQuarantineUnknown.
+	Quarantine(ctx context.Context, id subject.UserID) (Quarantine, error)
+	// AssignmentAsked notes whose a key in quarantine is to be. When it is to be
+	// somebody new's, he must have no device, and his primary address be one that
+	// the certificate names: ErrAssign. ErrQuarantineUnknown.
+	AssignmentAsked(ctx context.Context, id, to subject.UserID, fresh bool, e journal.Entry) error
+	// KeyDiscarded deletes what opens a key in quarantine, then the rest of it.
+	// ErrQuarantineUnknown.
+	KeyDiscarded(ctx context.Context, id subject.UserID, e journal.Entry) error
 	// PurposeChanged says what an imported certificate is for. ErrKeyUnknown when
 	// the user has none such.
 	PurposeChanged(ctx context.Context, id subject.UserID, f cert.Fingerprint, use cert.Use, e journal.Entry) error

@@ -20,7 +20,10 @@ const (
 	Imported    Status = "imported"
 	WouldImport Status = "would_import" // a dry run
 	Unchanged   Status = "unchanged"    // the user has it already
+	Quarantined Status = "quarantined"  // sealed, and nobody's until somebody says whose
 	Refused     Status = "refused"
+
+	WouldQuarantine Status = "would_quarantine" // a dry run
 )
 
 // FileReport says what became of a file.
@@ -37,18 +40,57 @@ type FileReport struct {
 // IdentityReport says what became of one key with its certificate, or of the
 // half of it that was there.
 type IdentityReport struct {
-	Status   Status   `json:"status" doc:"What became of it"`
-	Code     *string  `json:"code" doc:"Of the refusal, else null"`
-	SPKI     string   `json:"spkiSha256" doc:"SHA-256 of the public key, hex; empty for what could not be read"`
-	Cert     string   `json:"certSha256" doc:"SHA-256 of the certificate, hex"`
-	Purpose  string   `json:"purpose" doc:"signing, encryption or both"`
-	User     string   `json:"user" doc:"Address of its user; empty when nobody was found"`
-	UserID   string   `json:"userId,omitempty" doc:"Our id of its user"`
-	Reason   string   `json:"reason,omitempty" doc:"Of the refusal"`
-	Hint     string   `json:"hint,omitempty" doc:"What to do"`
-	Warnings []string `json:"warnings,omitempty" doc:"What is odd about it"`
-	Outlook  *Outlook `json:"outlook,omitempty" doc:"Of a dry run: what it would be to its user"`
-	Notices  []Notice `json:"notices,omitempty" doc:"What is worth knowing and no fault of it, such as that it has expired"`
+	Status     Status   `json:"status" doc:"What became of it"`
+	Code       *string  `json:"code" doc:"Of the refusal, else null"`
+	SPKI       string   `json:"spkiSha256" doc:"SHA-256 of the public key, hex; empty for what could not be read"`
+	Cert       string   `json:"certSha256" doc:"SHA-256 of the certificate, hex"`
+	Purpose    string   `json:"purpose" doc:"signing, encryption or both"`
+	User       string   `json:"user" doc:"Address of its user; empty when nobody was found"`
+	UserID     string   `json:"userId,omitempty" doc:"Our id of its user"`
+	Reason     string   `json:"reason,omitempty" doc:"Of the refusal"`
+	Hint       string   `json:"hint,omitempty" doc:"What to do"`
+	Warnings   []string `json:"warnings,omitempty" doc:"What is odd about it"`
+	Quarantine *Aside   `json:"quarantine,omitempty" doc:"Of a key whose user is not known: where it is set aside, and why"`
+	Outlook    *Outlook `json:"outlook,omitempty" doc:"Of a dry run: what it would be to its user"`
+	Notices    []Notice `json:"notices,omitempty" doc:"What is worth knowing and no fault of it, such as that it has expired"`
+}
+
+// Aside says where a key was set aside, and why.
+type Aside struct {
+	ID      string   `json:"id" doc:"Of its place in quarantine; empty for a dry run, and when another import of the same was faster"`
+	Code    string   `json:"code" doc:"Why it is there"`
+	Message string   `json:"message" doc:"That, for people"`
+	Hint    string   `json:"hint" doc:"What to do"`
+	Named   []string `json:"named" nullable:"false" doc:"Addresses of the users whom the certificate names, if there are several"`
+}
+
+func newAside(to place, dry bool) *Aside {
+	a := &Aside{ID: string(to.user.ID), Code: to.why.Code, Message: to.why.Msg, Hint: to.why.Hint, Named: []string{}}
+	if dry && !to.has {
+		a.ID = ""
+	}
+	for _, u := range to.named {
+		a.Named = append(a.Named, u.Mail)
+	}
+	return a
+}
+
+// missed forgets the place that was meant for what was set aside already.
+func (i *IdentityReport) missed() {
+	if i.Quarantine != nil {
+		i.Quarantine.ID = ""
+	}
+}
+
+// Aside counts the identities that were set aside.
+func (r FileReport) Aside() int {
+	n := 0
+	for _, i := range r.Identities {
+		if i.Quarantine != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Rejects counts what was not taken: the identities refused, or the file.
@@ -76,7 +118,7 @@ func (r *FileReport) refuse(f *fault.Error) {
 
 // conclude sums the identities up.
 func (r *FileReport) conclude(nothing *fault.Error) {
-	for _, s := range []Status{Imported, WouldImport, Unchanged} {
+	for _, s := range []Status{Imported, WouldImport, Unchanged, Quarantined, WouldQuarantine} {
 		for _, i := range r.Identities {
 			if i.Status == s {
 				r.Status = s

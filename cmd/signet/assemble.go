@@ -68,6 +68,7 @@ type server struct {
 	sealing   *escrow.Sealer
 	rotator   *opener.Rotator  // nil unless this is the keeper
 	exporter  *opener.Exporter // nil unless this is the keeper
+	assigner  *opener.Assigner // nil unless this is the keeper
 	maker     *keymaker.Maker  // nil unless this is the keeper
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer // nil unless this is the keeper
@@ -240,6 +241,7 @@ func (s *server) wirePFX(keys string) error {
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
 	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})
+	s.assigner = opener.NewAssigner(opener.AssignerConfig{Quarantine: s.db.PFX(), Keys: s.ring, Sealer: s.sealing, Journal: s.db.Journal(), Log: s.log, Now: time.Now})
 	s.rotator = opener.NewRotator(opener.RotatorConfig{Wraps: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 func (a *app) pfxCommand() *cobra.Command {
 	return group("pfx", "Import encryption certificates with their keys, and show them", a.pfxImport(), a.pfxList(), a.pfxShow(),
-		a.pfxPin(), a.pfxUnpin(), a.pfxPurpose(), a.pfxCheck(), a.pfxRemove())
+		a.pfxPin(), a.pfxUnpin(), a.pfxPurpose(), a.pfxQuarantine(), a.pfxCheck(), a.pfxRemove())
 }
 
 func (a *app) pfxList() *cobra.Command {

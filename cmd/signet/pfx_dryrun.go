@@ -21,8 +21,9 @@ const maxShown = 50
 type forecast struct {
 	Files          int           `json:"files"`
 	WouldImport    int           `json:"wouldImport"`
-	Unchanged      int           `json:"unchanged"` // in escrow already
-	Repeated       int           `json:"repeated"`  // come more than once in this run
+	Unchanged      int           `json:"unchanged"`   // in escrow already
+	Repeated       int           `json:"repeated"`    // come more than once in this run
+	Quarantined    int           `json:"quarantined"` // whose users are not known
 	Refused        []refusedCode `json:"refused"`
 	Users          []foretold    `json:"users"`          // who get something, or have some of it already
 	WithoutCurrent []string      `json:"withoutCurrent"` // everybody nobody could encrypt to, then
@@ -73,6 +74,10 @@ func (f *foreteller) add(r pfxconnector.FileReport) {
 	for _, i := range r.Identities {
 		if i.Code != nil {
 			f.refuse(*i.Code, i.Reason, i.Hint)
+			continue
+		}
+		if i.Quarantine != nil {
+			f.sum.Quarantined++
 			continue
 		}
 		f.identity(i)
@@ -155,6 +160,7 @@ func (f forecast) write(w io.Writer) {
 	writeRecord(w, "files", fmt.Sprint(f.Files),
 		"users", fmt.Sprintf("%d found", len(f.Users)),
 		"would be imported", fmt.Sprint(f.WouldImport),
+		"quarantine", fmt.Sprintf("%d whose users are not known", f.Quarantined),
 		"duplicates", fmt.Sprintf("%d in escrow already, %d more than once in this run", f.Unchanged, f.Repeated))
 	var rows [][]string
 	for _, r := range f.Refused {

@@ -51,7 +51,9 @@ without a shell; the first line that it prints is the password. Those in a list
 are run only with --run-commands, and find the name of the file in SIGNET_FILE.
 
 A file that cannot be read or used is refused and the rest goes on; the exit
-status is then 3. With -o json one object is printed a file.
+status is then 3. A key whose user is not known is sealed and set aside, which
+gives 3 as well: signet pfx quarantine list shows it. With -o json one object is
+printed a file.
 
 With --dry-run nothing is changed, and a report follows: whose the keys are, what
 is there twice, what is refused, the times that no encryption certificate of a
@@ -74,6 +76,7 @@ last object, "report".`,
 	f.BoolVar(&in.AllowSigningEscrow, "allow-signing-escrow", false, "take keys that are for signing only")
 	f.BoolVar(&in.AllowWeak, "allow-weak", false, "take RSA keys that protect nothing any more")
 	f.BoolVar(&in.AllowNoMAC, "allow-no-mac", false, "take files without an integrity check")
+	f.BoolVar(&in.NoQuarantine, "no-quarantine", false, "refuse keys whose users are not known, instead of setting them aside")
 	f.BoolVar(&in.DryRun, "dry-run", false, "look, but change nothing")
 	f.StringVar(&in.resume, "resume", "", "`FILE` of what is finished, which is skipped; made when it is not there")
 	c.MarkFlagsMutuallyExclusive("resume", "dry-run")

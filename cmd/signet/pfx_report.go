@@ -10,13 +10,14 @@ import (
 
 // tally counts what became of the files.
 type tally struct {
-	files, seen, imported, unchanged, refused, warned, skipped int
-	dry                                                        bool
+	files, seen, imported, unchanged, refused, aside, warned, skipped int
+	dry                                                               bool
 }
 
 func (t *tally) add(r pfxconnector.FileReport) {
 	t.seen++
 	t.refused += r.Rejects()
+	t.aside += r.Aside()
 	if r.Status == skipped {
 		t.skipped++
 	}
@@ -39,6 +40,9 @@ func (t tally) String() string {
 		verb = "would be imported"
 	}
 	s := fmt.Sprintf("%s: %s %s, %d unchanged, %d refused", count(t.files, "file"), count(t.imported, "identity"), verb, t.unchanged, t.refused)
+	if t.aside > 0 {
+		s += fmt.Sprintf(", %d in quarantine", t.aside)
+	}
 	if t.warned > 0 {
 		s += fmt.Sprintf(", %d with warnings", t.warned)
 	}
@@ -68,10 +72,13 @@ func fileLines(r pfxconnector.FileReport, onlyNotable bool) string {
 	}
 	var b strings.Builder
 	for _, i := range r.Identities {
-		if onlyNotable && i.Code == nil && len(i.Warnings) == 0 {
+		if onlyNotable && i.Code == nil && len(i.Warnings) == 0 && i.Quarantine == nil {
 			continue
 		}
 		line := fmt.Sprintf("%s  %s  %s", i.Status, i.Purpose, i.User)
+		if q := i.Quarantine; q != nil {
+			line = strings.TrimSpace(fmt.Sprintf("%s (%s): %s %s", i.Status, q.Code, plain(q.Message), q.ID))
+		}
 		if i.Code != nil {
 			line = refusal(i.Reason, *i.Code, i.Hint)
 		}

@@ -127,7 +127,7 @@ func (r *importRun) tell(i fileDone) error {
 		return err
 	}
 	r.bar.show(r.sum)
-	if i.Status == skipped || i.Rejects() > 0 {
+	if i.Status == skipped || i.Rejects()+i.Aside() > 0 {
 		return nil
 	}
 	return r.finished.add(i.File, i.mark)
@@ -157,7 +157,7 @@ func (r *importRun) conclude(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.sum.refused > 0 {
+	if r.sum.refused+r.sum.aside > 0 {
 		return errRejects
 	}
 	return nil

@@ -65,6 +65,9 @@ func (p prover) prove(ctx context.Context) (err error) {
 			break
 		}
 	}
+	if err := p.quarantine(ctx, db, ring); err != nil {
+		return err
+	}
 	if n := p.found.Rows["escrow_key"]; int64(p.found.Keys) != n {
 		return fmt.Errorf("the backup has %d imported keys, of which %d belong to somebody", n, p.found.Keys)
 	}
@@ -86,12 +89,40 @@ func (p prover) user(ctx context.Context, db *store.DB, ring *keyring.Ring, u su
 		return err
 	}
 	for _, d := range deposits {
-		p.found.Keys++
-		if err := p.deposit(ctx, ring, d); err != nil {
-			p.found.Lost = append(p.found.Lost, fmt.Sprintf("%s of %s (%s)", d.Key.Cert, u.Mail, fault.Code(err)))
-		}
+		p.one(ctx, ring, d, u.Mail)
 	}
 	return nil
+}
+
+// quarantine tries the keys that are nobody's.
+func (p prover) quarantine(ctx context.Context, db *store.DB, ring *keyring.Ring) error {
+	for after := ""; ; {
+		list, err := db.PFX().InQuarantine(ctx, after, inPart)
+		if err != nil {
+			return err
+		}
+		for _, q := range list {
+			d, found, err := db.PFX().QuarantinedDeposit(ctx, q.ID)
+			if err != nil {
+				return err
+			}
+			if found {
+				p.one(ctx, ring, d, "quarantine")
+			}
+			after = string(q.ID)
+		}
+		if len(list) < inPart {
+			return nil
+		}
+	}
+}
+
+// one tries a key.
+func (p prover) one(ctx context.Context, ring *keyring.Ring, d escrow.Deposit, whose string) {
+	p.found.Keys++
+	if err := p.deposit(ctx, ring, d); err != nil {
+		p.found.Lost = append(p.found.Lost, fmt.Sprintf("%s of %s (%s)", d.Key.Cert, whose, fault.Code(err)))
+	}
 }
 
 func (p prover) deposit(ctx context.Context, ring *keyring.Ring, d escrow.Deposit) error {

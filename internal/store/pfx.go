@@ -25,14 +25,20 @@ var _ pfxconnector.Store = PFX{}
 // KeysImported implements [pfxconnector.Store].
 func (s PFX) KeysImported(ctx context.Context, list []pfxconnector.Arrival) ([]bool, error) {
 	stored := make([]bool, len(list))
-	err := s.db.tx(ctx, func(tx *sql.Tx) (err error) {
-		for i, a := range list {
-			if stored[i], err = s.keyImported(ctx, tx, a); err != nil {
-				return err
+	var err error
+	for range 2 { // who met another's row sees it the second time
+		err = s.db.tx(ctx, func(tx *sql.Tx) (err error) {
+			for i, a := range list {
+				if stored[i], err = s.keyImported(ctx, tx, a); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if !s.db.dia.unique(err) {
+			break
 		}
-		return nil
-	})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +46,16 @@ func (s PFX) KeysImported(ctx context.Context, list []pfxconnector.Arrival) ([]b
 }
 
 func (s PFX) keyImported(ctx context.Context, tx *sql.Tx, a pfxconnector.Arrival) (bool, error) {
-	id, err := escrowID(ctx, tx, a.Key.User, a.Key.Cert)
-	if err != nil || id != "" {
+	if there, err := s.there(ctx, tx, a); err != nil || there {
 		return false, err
 	}
 	if err := insertCertificate(ctx, tx, a.Certificate); err != nil {
 		return false, err
 	}
 	if err := insertEscrow(ctx, tx, a.Key); err != nil {
+		return false, err
+	}
+	if err := insertQuarantine(ctx, tx, a.Quarantine); err != nil {
 		return false, err
 	}
 	if err := s.usable(ctx, tx, a.Key.Wraps...); err != nil {

@@ -17,29 +17,38 @@ import (
 // open gives the private key of leaf. What it must be bound to is worked out
 // from the certificates, not read from the record.
 func open(ctx context.Context, keys Keys, user subject.UserID, leaf *x509.Certificate, r escrow.Record) (crypto.PrivateKey, error) {
-	dataKey, err := dataKeyOf(ctx, keys, r)
+	pkcs8, err := plain(ctx, keys, user, leaf, r)
 	if err != nil {
 		return nil, err
+	}
+	defer pkcs8.Wipe()
+	key, err := x509.ParsePKCS8PrivateKey(pkcs8.Reveal())
+	if err != nil {
+		return nil, ErrTampered.With(fmt.Errorf("the key of %s cannot be read", cert.FingerprintOf(leaf.Raw)))
+	}
+	if !pair(key, leaf, r.SPKI) {
+		return nil, ErrTampered.With(fmt.Errorf("the key sealed for %s is another's", cert.FingerprintOf(leaf.Raw)))
+	}
+	return key, nil
+}
+
+// plain gives it as PKCS #8, unread.
+func plain(ctx context.Context, keys Keys, user subject.UserID, leaf *x509.Certificate, r escrow.Record) (seal.Secret, error) {
+	dataKey, err := dataKeyOf(ctx, keys, r)
+	if err != nil {
+		return seal.Secret{}, err
 	}
 	defer dataKey.Wipe()
 	aead, err := r.Suite.AEAD(dataKey.Reveal())
 	if err != nil || len(r.Nonce) != aead.NonceSize() {
-		return nil, ErrTampered.With(errors.Join(err, errors.New("suite or nonce does not fit")))
+		return seal.Secret{}, ErrTampered.With(errors.Join(err, errors.New("suite or nonce does not fit")))
 	}
 	bound := escrow.Key{User: user, Certificate: leaf}.Binding()
 	pkcs8, err := aead.Open(nil, r.Nonce, r.Ciphertext, bound.AAD(r.Suite))
 	if err != nil {
-		return nil, ErrTampered.With(fmt.Errorf("opening %s: %w", bound.Cert, err))
+		return seal.Secret{}, ErrTampered.With(fmt.Errorf("opening %s: %w", bound.Cert, err))
 	}
-	defer clear(pkcs8)
-	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
-	if err != nil {
-		return nil, ErrTampered.With(fmt.Errorf("the key of %s cannot be read", bound.Cert))
-	}
-	if !pair(key, leaf, r.SPKI) {
-		return nil, ErrTampered.With(fmt.Errorf("the key sealed for %s is another's", bound.Cert))
-	}
-	return key, nil
+	return seal.NewSecret(pkcs8), nil
 }
 
 // pair tells whether the key is the certificate's and the record says so too.

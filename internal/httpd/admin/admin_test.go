@@ -109,6 +109,7 @@ func (f *fakeDevices) Remove(_ context.Context, _ journal.Actor, id subject.Devi
 }
 
 type fakeKeys struct {
+	admin.Quarantine
 	got     pfxconnector.File
 	decided []string
 }

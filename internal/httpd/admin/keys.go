@@ -17,6 +17,7 @@ import (
 
 // Keys takes encryption keys into escrow. Nobody reads them back.
 type Keys interface {
+	Quarantine
 	// Import takes one PKCS#12 file; what is wrong with it is in the report.
 	Import(ctx context.Context, by journal.Actor, f pfxconnector.File) (pfxconnector.FileReport, error)
 	// List gives a user's imported certificates, newest first; never nil.
@@ -48,6 +49,7 @@ type NewImport struct {
 	AllowSigningEscrow bool `json:"allowSigningEscrow,omitempty" doc:"Take keys that are for signing only"`
 	AllowWeak          bool `json:"allowWeak,omitempty" doc:"Take RSA keys that protect nothing any more"`
 	AllowNoMAC         bool `json:"allowNoMac,omitempty" doc:"Take a file without an integrity check"`
+	NoQuarantine       bool `json:"noQuarantine,omitempty" doc:"Refuse a key whose user is not known, instead of setting it aside"`
 	DryRun             bool `json:"dryRun,omitempty" doc:"Look, but change nothing"`
 }
 
@@ -64,12 +66,14 @@ func (a *API) keys() {
 		summary: "Destroy an imported key for ever", permission: access.KeyImport,
 		faults: []*fault.Error{directory.ErrUserUnknown, pfxconnector.ErrKeyUnknown}}, a.removeKey)
 	a.decisions()
+	a.quarantine()
 }
 
 func (a *API) importKeys(ctx context.Context, by journal.Actor, in *body[NewImport]) (*body[pfxconnector.FileReport], error) {
 	n := in.Body
 	f := pfxconnector.File{Name: n.File, Data: n.Data, Password: seal.SecretString(n.Password),
-		AllowSigning: n.AllowSigningEscrow, AllowWeak: n.AllowWeak, AllowNoMAC: n.AllowNoMAC, DryRun: n.DryRun}
+		AllowSigning: n.AllowSigningEscrow, AllowWeak: n.AllowWeak, AllowNoMAC: n.AllowNoMAC,
+		NoQuarantine: n.NoQuarantine, DryRun: n.DryRun}
 	defer f.Password.Wipe()
 	defer clear(f.Data)
 	if n.Purpose != "" {

@@ -442,7 +442,11 @@ func (f mdmFacet) must(err error) {
 
 func (f mdmFacet) invite(mail string) mdm.Invitation {
 	f.t.Helper()
-	u := addUser(f.t, f.db, mail)
+	return f.inviteUser(addUser(f.t, f.db, mail))
+}
+
+func (f mdmFacet) inviteUser(u subject.User) mdm.Invitation {
+	f.t.Helper()
 	inv := mdm.Invitation{Token: seal.Random().Hash(), Code: seal.Random().Hash(), User: u, State: mdm.Invited,
 		Device: subject.Device{ID: subject.NewDeviceID(), User: u.ID}, CreatedAt: at, ExpiresAt: at.Add(time.Hour)}
 	f.must(f.Invited(f.t.Context(), inv, entry(journal.DeviceInvited)))

@@ -15,6 +15,8 @@ import (
 	"github.com/signet-mdm/signet/internal/store"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
+	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/scep"
 )
 
@@ -180,6 +182,34 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 					_, err := imported(t, db, deposit(u, fmt.Sprint(n)))
 					return err
 				}
+			}
+		},
+		"key quarantined": func(t *testing.T, db *store.DB) func(int) func() error {
+			return func(n int) func() error {
+				id, _ := escrow.NewQuarantine()
+				d := deposit(subject.User{ID: id}, fmt.Sprint(n))
+				return func() error {
+					_, err := quarantine(t, db, d, pfxconnector.Quarantine{ID: id, Certificate: d.Certificate})
+					return err
+				}
+			}
+		},
+		"key assigned": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				d, q := aside(t, db, fmt.Sprint(n))
+				if err := ask(t, db, q.ID, u.ID, false); err != nil {
+					t.Fatal(err)
+				}
+				return func() error {
+					return db.PFX().KeyAssigned(t.Context(), q.ID, u.ID, sealedTo(d, u.ID), entry(journal.KeyAssigned))
+				}
+			}
+		},
+		"key discarded": func(t *testing.T, db *store.DB) func(int) func() error {
+			return func(n int) func() error {
+				_, q := aside(t, db, fmt.Sprint(n))
+				return func() error { return db.PFX().KeyDiscarded(t.Context(), q.ID, entry(journal.KeyDiscarded)) }
 			}
 		},
 		"key pinned": func(t *testing.T, db *store.DB) func(int) func() error {

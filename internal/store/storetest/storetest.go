@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("reports", func(t *testing.T) { testReports(t, open) })
 	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
+	t.Run("quarantine", func(t *testing.T) { testQuarantine(t, open) })
 	t.Run("encryption", func(t *testing.T) { testEncryption(t, open) })
 	t.Run("transport", func(t *testing.T) { testTransport(t, open) })
 	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
