@@ -65,7 +65,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(), a.graphCommand(), a.encryptionCommand(),
 		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.mailCommand(), a.caCommand(), a.keysCommand(), a.exchangeCommand(), a.tokenCommand(), a.approvalCommand(), a.recoveryCommand(), a.pushCommand(), a.auditCommand(), a.jobCommand(),
-		a.configCommand(), a.versionCommand(),
+		a.configCommand(), a.databaseCommand(), a.versionCommand(),
 		a.backupCommand(), a.restoreCommand(),
 		a.doctorCommand(), a.licensesCommand(), a.manCommand(),
 	}

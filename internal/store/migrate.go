@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 
@@ -44,6 +46,27 @@ func (db *DB) migrate(ctx context.Context, pool *sql.DB, options ...goose.Provid
 		return fmt.Errorf("migrating: %w", err)
 	}
 	return nil
+}
+
+// migrated tells whether all migrations were applied, by looking only.
+func (d dialect) migrated(ctx context.Context, pool *sql.DB) (bool, error) {
+	have, err := all(ctx, pool, column[int64], `SELECT version_id FROM goose_db_version WHERE is_applied = 1 ORDER BY version_id`)
+	if mysqlNumber(err) == errNoTable {
+		return false, nil
+	}
+	want, failed := d.numbers()
+	if err = errors.Join(err, failed); err != nil {
+		return false, fmt.Errorf("reading schema version: %w", err)
+	}
+	if n := len(have); n > 0 && have[n-1] > want[len(want)-1] {
+		return false, ErrSchemaNewer
+	}
+	for _, n := range want {
+		if _, there := slices.BinarySearch(have, n); !there {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // migrations gives those of the dialect.

@@ -37,6 +37,9 @@ const (
 // Numbers of errors of MariaDB that we tell apart.
 const (
 	errDiskFull           = 1021
+	errDatabaseDenied     = 1044
+	errTableDenied        = 1142
+	errNoTable            = 1146
 	errTooManyConnections = 1040
 	errShutdown           = 1053
 	errDuplicate          = 1062
@@ -183,6 +186,9 @@ func (db *DB) migrateMySQL(ctx context.Context, cfg *mysqldriver.Config) error {
 	if err := pool.PingContext(ctx); err != nil {
 		return fmt.Errorf("connecting to the database: %w", err)
 	}
+	if done, err := db.dia.migrated(ctx, pool); done || err != nil {
+		return err // nothing to lock, which not every account may
+	}
 	locker, err := lock.NewMySQLTableLocker(
 		lock.WithTableLockTimeout(time.Second/2, 240),
 		lock.WithTableRetryPolicy(func(err error) bool { return mysqlNumber(err) == 0 || mysql.again(err) }),
@@ -190,5 +196,18 @@ func (db *DB) migrateMySQL(ctx context.Context, cfg *mysqldriver.Config) error {
 	if err != nil {
 		return fmt.Errorf("preparing the lock: %w", err)
 	}
-	return db.migrate(ctx, pool, goose.WithLocker(locker))
+	err = db.migrate(ctx, pool, goose.WithLocker(locker))
+	if denied(err) {
+		return ErrMigration.With(err)
+	}
+	return err
+}
+
+// ErrMigration is returned for an account that may not make or change tables.
+var ErrMigration = fault.New(fault.Denied, "database_migration_denied",
+	"The tables are to be changed, and this database account may not do that.", "signet database migrate with an account that may, then start the servers.")
+
+func denied(err error) bool {
+	n := mysqlNumber(err)
+	return n == errDatabaseDenied || n == errTableDenied
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,18 +152,28 @@ func NewestSchema() int64 {
 }
 
 // newest gives the number of the last migration of this program.
-func (d dialect) newest() (newest int64, err error) {
+func (d dialect) newest() (int64, error) {
+	list, err := d.numbers()
+	if err != nil {
+		return 0, err
+	}
+	return list[len(list)-1], nil
+}
+
+// numbers gives those of all migrations of this program, in order.
+func (d dialect) numbers() (list []int64, err error) {
 	files, err := fs.ReadDir(schema, "schema/"+d.schema)
 	if err != nil {
-		return 0, fmt.Errorf("reading schema files: %w", err)
+		return nil, fmt.Errorf("reading schema files: %w", err)
 	}
 	for _, f := range files {
 		number, _, _ := strings.Cut(f.Name(), "_")
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("migration %s has no number: %w", f.Name(), err)
+			return nil, fmt.Errorf("migration %s has no number: %w", f.Name(), err)
 		}
-		newest = max(newest, n)
+		list = append(list, n)
 	}
-	return newest, nil
+	slices.Sort(list)
+	return list, nil
 }
