@@ -66,10 +66,11 @@ type server struct {
 	issuer    *federation.Verifier // nil: there is none but ourselves
 	opener    *opener.Opener       // nil unless this is the keeper
 	sealing   *escrow.Sealer
-	rotator   *opener.Rotator  // nil unless this is the keeper
-	exporter  *opener.Exporter // nil unless this is the keeper
-	assigner  *opener.Assigner // nil unless this is the keeper
-	maker     *keymaker.Maker  // nil unless this is the keeper
+	rotator   *opener.Rotator   // nil unless this is the keeper
+	exporter  *opener.Exporter  // nil unless this is the keeper
+	assigner  *opener.Assigner  // nil unless this is the keeper
+	recoverer *opener.Recoverer // nil unless this is the keeper
+	maker     *keymaker.Maker   // nil unless this is the keeper
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer // nil unless this is the keeper
 	outbox    *notify.Outbox   // nil: no mail is configured
@@ -242,6 +243,7 @@ func (s *server) wirePFX(keys string) error {
 	})
 	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})
 	s.assigner = opener.NewAssigner(opener.AssignerConfig{Quarantine: s.db.PFX(), Keys: s.ring, Sealer: s.sealing, Journal: s.db.Journal(), Log: s.log, Now: time.Now})
+	s.wireRecovery()
 	s.rotator = opener.NewRotator(opener.RotatorConfig{Wraps: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	return nil
 }

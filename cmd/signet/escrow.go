@@ -306,7 +306,10 @@ func (a *app) destroyEscrow(ctx context.Context, cfg config.Config, ring *keyrin
 }
 
 // own gives what root wrote into a directory to the directory's owner.
-func own(dir string) error {
+func own(dir string) error { return ownFile(dir, "escrow*") }
+
+// ownFile does so with the files of that pattern.
+func ownFile(dir, pattern string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("looking at the key directory: %w", err)
@@ -315,13 +318,13 @@ func own(dir string) error {
 	if os.Geteuid() != 0 || uid <= 0 {
 		return nil
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "escrow*"))
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
 		if err := os.Chown(f, uid, gid); err != nil {
-			return fmt.Errorf("giving an escrow key to its owner: %w", err)
+			return fmt.Errorf("giving a key to its owner: %w", err)
 		}
 	}
 	return nil

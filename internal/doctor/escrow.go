@@ -84,7 +84,12 @@ func (c *Case) recoverable(ctx context.Context) Finding {
 	}
 	if lacks := all - wraps[to.ID()]; lacks > 0 {
 		return warn(fmt.Sprintf("Imported keys that are not sealed to the recovery key of now: %d of %d.", lacks, all),
-			"signet pfx check --all names them; import their files again after removing them")
+			"signet keys recovery rotate "+c.Config.Keys.Recovery)
+	}
+	for id, n := range wraps {
+		if id.Offline() && id != to.ID() {
+			return warn(fmt.Sprintf("Imported keys that are still sealed to another recovery key: %d.", n), "signet keys recovery rotate "+c.Config.Keys.Recovery)
+		}
 	}
 	return ok("all imported keys are sealed to the recovery key")
 }

@@ -93,8 +93,11 @@ const (
 	KeyOpened          Action = "key.opened"
 	KeyExported        Action = "key.exported" // sealed to a recipient, as several people agreed to
 	ExportTaken        Action = "key.export_taken"
-	EscrowRewrapped    Action = "escrow.rewrapped" // data keys, from a retiring escrow key to the active one
-	EscrowDestroyed    Action = "escrow.destroyed" // an escrow key that nothing is sealed to
+	EscrowRewrapped    Action = "escrow.rewrapped"   // data keys, from a retiring escrow key to the active one
+	EscrowDestroyed    Action = "escrow.destroyed"   // an escrow key that nothing is sealed to
+	RecoveryChosen     Action = "recovery.chosen"    // a recovery key, to which all records are to be sealed
+	RecoveryOpened     Action = "recovery.opened"    // records, to be sealed to the recovery key
+	RecoveryRewrapped  Action = "recovery.rewrapped" // records, to the recovery key of now in the place of others
 	KeyRefused         Action = "key.refused"
 	KeyAlarm           Action = "key.alarm"  // somebody changed the database, or asks for what he should not
 	AlarmTold          Action = "alarm.told" // to those who run the server, by mail

@@ -114,3 +114,31 @@ func TestRotationsAtOnce(t *testing.T) {
 		t.Errorf("got %v, want five, the last active", keys)
 	}
 }
+
+// A recovery key is chosen once it can be one, and a spoilt choice is none.
+func TestChooseRecovery(t *testing.T) {
+	r, dir, _ := create(t)
+	if _, chosen, err := r.ChosenRecovery(); chosen || err != nil {
+		t.Errorf("none: got %v, %v", chosen, err)
+	}
+	if err := r.ChooseRecovery("age1nobody"); !errors.Is(err, escrow.ErrRecipient) {
+		t.Errorf("no recipient: got %v", err)
+	}
+	const key = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+	if err := r.ChooseRecovery(key); err != nil {
+		t.Fatal(err)
+	}
+	want, err := escrow.ParseRecovery(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, chosen, err := r.ChosenRecovery(); err != nil || !chosen || got.ID() != want.ID() {
+		t.Errorf("got %s, %v, %v", got.ID(), chosen, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "recovery-chosen.pub"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, chosen, err := r.ChosenRecovery(); chosen || !errors.Is(err, keyring.ErrDamaged) {
+		t.Errorf("spoilt: got %v, %v", chosen, err)
+	}
+}

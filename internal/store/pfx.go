@@ -83,10 +83,8 @@ func insertEscrow(ctx context.Context, tx *sql.Tx, r escrow.Record) error {
 		return fmt.Errorf("inserting escrowed key: %w", err)
 	}
 	for _, w := range r.Wraps {
-		_, err := tx.ExecContext(ctx, `INSERT INTO escrow_wrap (key_id, recipient, enc, sealed) VALUES (?, ?, ?, ?)`,
-			r.ID, w.Key, bytesOf(w.Enc), w.Sealed)
-		if err != nil {
-			return fmt.Errorf("inserting wrap: %w", err)
+		if err := insertWrap(ctx, tx, escrow.Held{Record: r.ID, Wrap: w}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -139,7 +137,7 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 		} else if !there {
 			return pfxconnector.ErrKeyUnknown
 		}
-		if err := shredWraps(ctx, tx, id); err != nil {
+		if err := shredWraps(ctx, tx, `key_id = ?`, id); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_key WHERE id = ?`, id); err != nil {
@@ -162,8 +160,8 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 // shredWraps overwrites what opens a key and then deletes it. SQLite writes a
 // value of the same length over the old one, but leaves what it only deletes
 // on the disk.
-func shredWraps(ctx context.Context, tx *sql.Tx, id string) error {
-	wraps, err := all(ctx, tx, scanWrap, selectWrap+` WHERE key_id = ?`, id)
+func shredWraps(ctx context.Context, tx *sql.Tx, which, id string) error {
+	wraps, err := all(ctx, tx, scanWrap, selectWrap+` WHERE `+which, id)
 	if err != nil {
 		return fmt.Errorf("reading wraps: %w", err)
 	}
@@ -174,7 +172,7 @@ func shredWraps(ctx context.Context, tx *sql.Tx, id string) error {
 			return fmt.Errorf("overwriting a wrap: %w", err)
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_wrap WHERE key_id = ?`, id); err != nil {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_wrap WHERE `+which, id); err != nil {
 		return fmt.Errorf("deleting wraps: %w", err)
 	}
 	return nil

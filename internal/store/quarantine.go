@@ -152,7 +152,7 @@ func (s PFX) shredQuarantine(ctx context.Context, tx *sql.Tx, id subject.UserID)
 		return fmt.Errorf("looking for a key in quarantine: %w", err)
 	}
 	for _, key := range keys {
-		if err := shredWraps(ctx, tx, key); err != nil {
+		if err := shredWraps(ctx, tx, `key_id = ?`, key); err != nil {
 			return err
 		}
 	}

@@ -33,8 +33,8 @@ func ParseRecovery(s string) (Recovery, error) {
 // ID gives the fingerprint, the SHA-256 of the recipient's text.
 func (r Recovery) ID() KeyID { return r.id }
 
-// wrap writes the age file: private key and certificate as PEM.
-func (r Recovery) wrap(k Key) (Wrap, error) {
+// Wrap writes the age file: private key and certificate as PEM.
+func (r Recovery) Wrap(k Key) (Wrap, error) {
 	var plain, file bytes.Buffer
 	plain.Grow(3 * (len(k.PKCS8) + len(k.Certificate.Raw))) // so that no copy is left behind
 	defer func() { clear(plain.Bytes()[:cap(plain.Bytes())]) }()

@@ -73,7 +73,7 @@ func (s *Sealer) Seal(k Key) (Record, error) {
 	}
 	r.Wraps = []Wrap{wrap}
 	for _, recovery := range s.recovery {
-		if wrap, err = recovery.wrap(k); err != nil {
+		if wrap, err = recovery.Wrap(k); err != nil {
 			return Record{}, err
 		}
 		r.Wraps = append(r.Wraps, wrap)

@@ -22,6 +22,11 @@ func open(ctx context.Context, keys Keys, user subject.UserID, leaf *x509.Certif
 		return nil, err
 	}
 	defer pkcs8.Wipe()
+	return parse(pkcs8, leaf, r)
+}
+
+// parse reads a private key, which must be that of leaf.
+func parse(pkcs8 seal.Secret, leaf *x509.Certificate, r escrow.Record) (crypto.PrivateKey, error) {
 	key, err := x509.ParsePKCS8PrivateKey(pkcs8.Reveal())
 	if err != nil {
 		return nil, ErrTampered.With(fmt.Errorf("the key of %s cannot be read", cert.FingerprintOf(leaf.Raw)))

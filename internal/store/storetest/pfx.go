@@ -201,6 +201,49 @@ func testPFX(t *testing.T, open Open) {
 		}
 	})
 
+	t.Run("recovery wraps are replaced and nothing else", func(t *testing.T) {
+		db := open(t)
+		u := addUser(t, db, "alice@example.com")
+		a, b, c := deposit(u, "a"), deposit(u, "b"), deposit(u, "c")
+		b.Key.Wraps = b.Key.Wraps[1:] // none for any
+		c.Key.Wraps[0].Key = "age:3"  // that of now
+		for _, d := range []escrow.Deposit{a, b, c} {
+			keep(t, db, d, true)
+		}
+		first, second := a, b
+		if b.Key.ID < a.Key.ID {
+			first, second = b, a
+		}
+		lacking := func(after string, limit int, want ...escrow.Deposit) {
+			t.Helper()
+			list, err := db.PFX().Unrecoverable(t.Context(), "age:3", after, limit)
+			if diff := cmp.Diff(want, list); err != nil || diff != "" {
+				t.Errorf("Unrecoverable: %v\n%s", err, diff)
+			}
+		}
+		lacking("", 10, first, second)
+		lacking("", 1, first)
+		lacking(first.Key.ID, 10, second)
+		before := entries(t, db)
+		anew := escrow.Wrap{Key: "age:3", Sealed: []byte{9, 9}}
+		list := []escrow.Held{{Record: a.Key.ID, Wrap: anew}, {Record: "gone", Wrap: anew}, {Record: b.Key.ID, Wrap: anew}}
+		for range 2 { // again is no error
+			if n, err := db.PFX().RecoveryReplaced(t.Context(), list, entry(journal.RecoveryRewrapped)); err != nil || n != 2 {
+				t.Errorf("RecoveryReplaced: got %d, %v, want 2", n, err)
+			}
+		}
+		if n, err := db.PFX().RecoveryReplaced(t.Context(), list[1:2], entry(journal.RecoveryRewrapped)); err != nil || n != 0 || entries(t, db) != before+2 {
+			t.Errorf("of nothing: got %d, %v and %d entries, want two", n, err, entries(t, db)-before)
+		}
+		lacking("", 10)
+		a.Key.Wraps = []escrow.Wrap{anew, a.Key.Wraps[1]}
+		b.Key.Wraps = []escrow.Wrap{anew, b.Key.Wraps[0]}
+		got, err := db.PFX().Deposits(t.Context(), u.ID, []cert.Fingerprint{a.Key.Cert, b.Key.Cert, c.Key.Cert})
+		if diff := cmp.Diff(map[cert.Fingerprint]escrow.Deposit{a.Key.Cert: a, b.Key.Cert: b, c.Key.Cert: c}, byCert(got)); err != nil || diff != "" {
+			t.Errorf("Deposits: %v\n%s", err, diff)
+		}
+	})
+
 	t.Run("nothing is sealed to a destroyed escrow key", func(t *testing.T) {
 		db := open(t)
 		u := addUser(t, db, "alice@example.com")
