@@ -64,6 +64,7 @@ var rights = map[string]map[Role]string{
 	"parcel":              {Front: "SU", Worker: "SIUD", Admin: "SU", Keeper: "SU"},
 	"policy":              {Front: "S", Worker: "S", Admin: "SIUD"},
 	"push_certificate":    {Front: "S", Worker: "SU", Admin: "SIU", Keeper: "S"},
+	"quarantine":          {Admin: "SIUD", Keeper: "SUD"},
 	"request_key":         {Admin: "SID"},
 	"revocation":          {Front: "SI", Worker: "SI", Admin: "SI", Keeper: "SID"},
 	"scep_challenge":      {Front: "SIUD", Worker: "SU", Admin: "SIUD", Keeper: "SIUD"},
