@@ -30,6 +30,7 @@ import (
 	"github.com/signet-mdm/signet/pfxconnector/keymaker"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
+	"github.com/signet-mdm/signet/pfxconnector/tenant"
 	"github.com/signet-mdm/signet/pfxconnector/transport"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
@@ -63,6 +64,7 @@ type server struct {
 	pfx       *pfxconnector.Service
 	transport *transport.Service
 	tickets   *access.Tickets
+	tenant    *tenant.Service
 	issuer    *federation.Verifier // nil: there is none but ourselves
 	opener    *opener.Opener       // nil unless this is the keeper
 	sealing   *escrow.Sealer
@@ -124,7 +126,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 func (s *server) wire(keys string) error {
 	s.directory = directory.New(s.db.Directory(), time.Now)
 	s.access = access.New(s.db.Access(), time.Now)
-	for _, part := range []func() error{s.wireConsents, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }} {
+	for _, part := range []func() error{s.wireConsents, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }, s.wireTenant} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ import (
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/tenant"
 	"github.com/signet-mdm/signet/pfxconnector/transport"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
@@ -114,8 +115,8 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",
 			Log: log, Now: time.Now})},
 		Devices:   mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: push.Topic, Now: time.Now}),
-		Transport: transport.New(db.Transport(box), time.Now),
-		Keys:      pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
+		Transport: transport.New(db.Transport(box), time.Now), Tenant: tenant.New(tenant.Config{Store: db.Tenant(), Box: box, Log: log, Now: time.Now}),
+		Keys: pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
 	}
 }
 

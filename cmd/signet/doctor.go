@@ -159,6 +159,7 @@ func services(cfg config.Config) (list []doctor.Service) {
 			Reach: func(ctx context.Context) error { return reachIssuer(ctx, cfg.Graph) },
 		})
 	}
+	list = append(list, tenantService(cfg)...)
 	if k := cfg.Keeper; k.Address != "" {
 		list = append(list, doctor.Service{
 			Name: "keeper", Addr: k.Address, Vital: true, Lacks: "Nothing is issued, sealed or newly revoked.",

@@ -104,7 +104,7 @@ func (s *server) steps() (list []step) {
 			step{"old links", time.Hour, s.access.Tidy})
 		list = append(list, s.mailSteps()...)
 	}
-	return list
+	return append(list, s.tenantSteps()...)
 }
 
 // wakes nudges the background work after each request that may have left some.

@@ -21,7 +21,7 @@ func (p Problem) Error() string { return p.Key + ": " + p.Msg + " " + p.Hint }
 // Check judges the settings as a whole, in the order of their keys; nothing
 // found is nil.
 func (c Config) Check() []Problem {
-	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkApproval(), c.checkNumbers(), c.checkMail(), c.checkPKCS11(), c.checkKeeper(), c.CA.check(), c.Upstream.check(), c.Intune.check(), c.Graph.check(), c.Transit.check(c.Keys.EscrowIn == "transit"))
+	list := slices.Concat(c.checkNames(), c.checkFiles(), c.checkChoices(), c.checkLab(), c.checkApproval(), c.checkNumbers(), c.checkMail(), c.checkPKCS11(), c.checkKeeper(), c.CA.check(), c.Upstream.check(), c.Intune.check(), c.Graph.check(), c.checkTenant(), c.Transit.check(c.Keys.EscrowIn == "transit"))
 	slices.SortFunc(list, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }
@@ -76,6 +76,7 @@ func (c Config) checkFiles() (list []Problem) {
 		"mail.sign_cert": c.Mail.SignCert, "mail.sign_key": c.Mail.SignKey, "database.dsn_file": c.Database.DSNFile, "push.ca": c.Push.CA,
 		"upstream.ca": c.Upstream.CA, "upstream.tls_ca": c.Upstream.TLSCA, "upstream.command": c.Upstream.Command, "upstream.password_file": c.Upstream.PasswordFile, "scep.lab_challenge_file": c.SCEP.LabChallengeFile,
 		"intune.secret_file": c.Intune.SecretFile, "intune.tls_ca": c.Intune.TLSCA, "graph.tls_ca": c.Graph.TLSCA, "keeper.cert": c.Keeper.Cert, "keeper.key": c.Keeper.Key, "keeper.ca": c.Keeper.CA,
+		"tenant.secret_file": c.Tenant.SecretFile, "tenant.cert": c.Tenant.Cert, "tenant.key": c.Tenant.Key, "tenant.tls_ca": c.Tenant.TLSCA,
 		"transit.token_file": c.Transit.TokenFile, "transit.secret_id_file": c.Transit.SecretIDFile, "transit.ca": c.Transit.CA} {
 		if _, err := os.Stat(file); file != "" && err != nil {
 			list = append(list, Problem{key, fmt.Sprintf("The file %s cannot be read.", file), "Check its name and who may read it."})

@@ -47,6 +47,7 @@ type Config struct {
 	Upstream Upstream `toml:"upstream"`
 	Intune   Intune   `toml:"intune"`
 	Graph    Graph    `toml:"graph"`
+	Tenant   Tenant   `toml:"tenant"`
 
 	Console Console `toml:"console"`
 

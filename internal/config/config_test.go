@@ -293,3 +293,48 @@ func TestGraphIssuer(t *testing.T) {
 		}
 	}
 }
+
+func TestTenant(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := config.Tenant{ID: "6BABCAAD-604b-40ac-a9d7-9fd97c0b779f", Groups: "Outlook, Sales", ClientID: "c", SecretFile: secret, GraphURL: "https://graph.microsoft.com/beta"}
+	for name, c := range map[string]struct {
+		change func(*config.Config)
+		key    string // of the problem; empty: none
+	}{
+		"good":               {func(*config.Config) {}, ""},
+		"off":                {func(c *config.Config) { c.Tenant = config.Tenant{} }, ""},
+		"no id":              {func(c *config.Config) { c.Tenant.ID = "" }, "tenant.id"},
+		"a domain":           {func(c *config.Config) { c.Tenant.ID = "contoso.com" }, "tenant.id"},
+		"nobody":             {func(c *config.Config) { c.Tenant.Groups = " , " }, "tenant.groups"},
+		"everybody":          {func(c *config.Config) { c.Tenant.Groups, c.Tenant.Everybody = "", true }, ""},
+		"no client":          {func(c *config.Config) { c.Tenant.ClientID = "" }, "tenant.client_id"},
+		"no secret":          {func(c *config.Config) { c.Tenant.SecretFile = "" }, "tenant.client_id"},
+		"secret and cert":    {func(c *config.Config) { c.Tenant.Cert, c.Tenant.Key = secret, secret }, "tenant.client_id"},
+		"a cert":             {func(c *config.Config) { c.Tenant.SecretFile, c.Tenant.Cert, c.Tenant.Key = "", secret, secret }, ""},
+		"a cert without key": {func(c *config.Config) { c.Tenant.SecretFile, c.Tenant.Cert = "", secret }, "tenant.cert"},
+		"in clear":           {func(c *config.Config) { c.Tenant.GraphURL = "http://graph.microsoft.com/beta" }, "tenant.graph_url"},
+		"tokens in clear":    {func(c *config.Config) { c.Tenant.TokenURL = "http://login.example.com/token" }, "tenant.token_url"},
+		"the keeper, id alone": {func(c *config.Config) {
+			c.Roles, c.Tenant = "keeper", config.Tenant{ID: good.ID, GraphURL: good.GraphURL}
+		}, ""},
+	} {
+		conf := config.Default()
+		conf.URL, conf.Tenant = "https://signet.example.com", good
+		c.change(&conf)
+		var got []string
+		for _, p := range conf.Check() {
+			if strings.HasPrefix(p.Key, "tenant.") {
+				got = append(got, p.Key)
+			}
+		}
+		if strings.Join(got, " ") != c.key {
+			t.Errorf("%s: got problems with %v, want %q", name, got, c.key)
+		}
+	}
+	if got := good.SignIn(); got != "https://login.microsoftonline.com/"+good.ID+"/oauth2/v2.0/token" || good.Scope() != "https://graph.microsoft.com/.default" {
+		t.Errorf("signs in at %s for %s", got, good.Scope())
+	}
+}

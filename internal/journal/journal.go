@@ -124,6 +124,12 @@ const (
 
 	TransportKeyMade     Action = "transport_key.made"
 	TransportKeyImported Action = "transport_key.imported"
+
+	TenantKeyRegistered Action = "tenant.key_registered" // to which keys may be sealed, after people agreed
+	TenantKeyWithdrawn  Action = "tenant.key_withdrawn"
+	TenantSent          Action = "tenant.sent"    // a certificate with its key, to the Intune tenant
+	TenantRemoved       Action = "tenant.removed" // and taken away there
+	TenantSync          Action = "tenant.sync"    // somebody wants it tried now
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

@@ -17,20 +17,31 @@ var _ notify.Openings = Mail{}
 // untold puts an opening on the list of what its user is to be told, in the
 // transaction of its journal row.
 func (db *DB) untold(ctx context.Context, tx statements, e journal.Entry) error {
-	at := micros(e.At)
+	at, to := micros(e.At), e.Device
+	if e.Detail["why"] == "tenant" {
+		to = tenantOf(e.User)
+	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO opening (device_id, user_id, keys_, first_at, last_at) VALUES (?, ?, 1, ?, ?)`+
-		db.upsert("device_id", "keys_ = keys_ + VALUES(keys_), last_at = VALUES(last_at)"), e.Device, e.User, at, at)
+		db.upsert("device_id", "keys_ = keys_ + VALUES(keys_), last_at = VALUES(last_at)"), to, e.User, at, at)
 	if err != nil {
 		return fmt.Errorf("noting whom to tell of an opening: %w", err)
 	}
 	return nil
 }
 
+// tenantOf stands for the Intune tenant where openings for a user's devices are
+// listed.
+func tenantOf(u subject.UserID) subject.DeviceID { return subject.DeviceID("tenant/" + u) }
+
+// inTenant is what users are told instead of the name of a device.
+const inTenant = "Microsoft Intune, for the devices that it manages"
+
 // OpeningsUntold implements [notify.Openings].
 func (s Mail) OpeningsUntold(ctx context.Context, first, mailed time.Time, limit int) ([]notify.Untold, error) {
 	const ours = ` FROM opening o JOIN device d ON d.id = o.device_id JOIN users u ON u.id = o.user_id`
-	users, err := all(ctx, s.db.read, column[subject.UserID], `SELECT o.user_id`+ours+`
-		WHERE o.first_at <= ? AND NOT EXISTS (SELECT 1 FROM mail m WHERE m.user_id = o.user_id AND m.topic = ? AND m.created_at > ?)
+	const anywhere = ` FROM opening o JOIN users u ON u.id = o.user_id LEFT JOIN device d ON d.id = o.device_id`
+	users, err := all(ctx, s.db.read, column[subject.UserID], `SELECT o.user_id`+anywhere+`
+		WHERE (d.id IS NOT NULL OR o.device_id LIKE 'tenant/%') AND o.first_at <= ? AND NOT EXISTS (SELECT 1 FROM mail m WHERE m.user_id = o.user_id AND m.topic = ? AND m.created_at > ?)
 		GROUP BY o.user_id ORDER BY o.user_id LIMIT ?`, micros(first), notify.KeysOpened, micros(mailed), limit)
 	if err != nil {
 		return nil, fmt.Errorf("looking whom to tell of openings: %w", err)
@@ -42,7 +53,11 @@ func (s Mail) OpeningsUntold(ctx context.Context, first, mailed time.Time, limit
 		if err != nil {
 			return nil, fmt.Errorf("reading openings of %s: %w", u, err)
 		}
-		list = append(list, notify.Untold{User: u, Openings: openings})
+		tenant, err := all(ctx, s.db.read, scanHandover, `SELECT device_id, user_id, keys_, first_at, last_at FROM opening WHERE device_id = ?`, tenantOf(u))
+		if err != nil {
+			return nil, fmt.Errorf("reading openings of %s: %w", u, err)
+		}
+		list = append(list, notify.Untold{User: u, Openings: append(openings, tenant...)})
 	}
 	return list, nil
 }
@@ -52,6 +67,13 @@ func scanOpening(row scanner) (o notify.Opening, err error) {
 	fields := append([]any{&o.Device.ID, &o.Device.User}, deviceFields(&o.Device)...)
 	err = row.Scan(append(fields, &o.Keys, &first, &last)...)
 	o.First, o.Last = instant(first), instant(last)
+	return o, err
+}
+
+func scanHandover(row scanner) (o notify.Opening, err error) {
+	var first, last int64
+	err = row.Scan(&o.Device.ID, &o.Device.User, &o.Keys, &first, &last)
+	o.Device.Name, o.First, o.Last = inTenant, instant(first), instant(last)
 	return o, err
 }
 

@@ -72,6 +72,8 @@ var rights = map[string]map[Role]string{
 	"scep_request":        {Front: "SU", Worker: "SU", Admin: "SU", Keeper: "SIUD"},
 	"session":             {Front: "SIUD", Worker: "SD", Admin: "SIUD"},
 	"token":               {Admin: "SIU"},
+	"tenant_copy":         {Worker: "SIUD", Admin: "SU", Keeper: "SU"},
+	"tenant_recipient":    {Worker: "S", Admin: "SIU", Keeper: "S"},
 	"told":                {Front: "S", Worker: "SIU", Admin: "S"},
 	"transport_key":       {Admin: "SI"},
 	"turnstile":           {Front: "SIU", Worker: "SIU", Admin: "SIU", Keeper: "SIU"},

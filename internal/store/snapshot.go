@@ -36,6 +36,12 @@ var (
 			"wants_seal":  `CASE WHEN sealed IS NOT NULL AND ended_at = 0 THEN 1 ELSE wants_seal END`,
 			"lease_until": `0`,
 		},
+		"tenant_copy": {
+			"state":       `CASE WHEN state = 'sealed' THEN 'wanted' ELSE state END`,
+			"pfx":         `X''`,
+			"password":    `X''`,
+			"lease_until": `0`,
+		},
 		"mail": {"content": `X''`, "lease_until": `0`},
 		"job":  {"lease_until": `0`},
 		"crl":  {"der": `X''`, "published": `-1`}, // so that it is published anew at once

@@ -10,12 +10,15 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/tenant"
 )
 
 // Alarms are the codes of refusals that nothing explains but a changed database
 // or somebody who asks for what he should not: they stand in the journal as
 // [journal.KeyAlarm].
-func Alarms() []string { return []string{ErrTampered.Code, ErrNotOwner.Code, ErrLimit.Code} }
+func Alarms() []string {
+	return []string{ErrTampered.Code, ErrNotOwner.Code, ErrLimit.Code, tenant.ErrForged.Code}
+}
 
 // about says which key an error is about.
 type about struct {

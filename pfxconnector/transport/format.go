@@ -40,6 +40,51 @@ func (k Key) CNG() []byte {
 	return append(append(blob, e...), n...)
 }
 
+// ParsePublic reads an RSA public key as Export-IntunePublicKey writes it: PEM or
+// an RSAPUBLICBLOB. A private key is refused: it is not to leave its machine.
+// ErrPublicFormat, ErrBits.
+func ParsePublic(file []byte) (*rsa.PublicKey, error) {
+	if len(file) > maxFile {
+		return nil, ErrPublicFormat
+	}
+	key, err := parsePublic(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case !sized(key.N.BitLen()) || key.E < 3 || key.E > 1<<31-1 || key.E%2 == 0:
+		return nil, ErrBits
+	}
+	return key, nil
+}
+
+func parsePublic(file []byte) (*rsa.PublicKey, error) {
+	block, _ := pem.Decode(file)
+	if block == nil {
+		return parsePublicCNG(file)
+	}
+	if block.Type == "PUBLIC KEY" {
+		if key, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+			if k, is := key.(*rsa.PublicKey); is {
+				return k, nil
+			}
+		}
+	}
+	return nil, ErrPublicFormat
+}
+
+func parsePublicCNG(blob []byte) (*rsa.PublicKey, error) {
+	var h struct{ Magic, Bits, Exponent, Modulus, P, Q uint32 }
+	if len(blob) < cngHeader {
+		return nil, ErrPublicFormat
+	}
+	if _, err := binary.Decode(blob, binary.LittleEndian, &h); err != nil || h.Magic != cngPublic ||
+		h.Exponent == 0 || h.Exponent > 4 || h.Modulus > 512 || len(blob) != int(cngHeader+h.Exponent+h.Modulus) {
+		return nil, ErrPublicFormat
+	}
+	e, n := blob[cngHeader:cngHeader+h.Exponent], blob[cngHeader+h.Exponent:]
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}, nil
+}
+
 // ParsePrivate reads an RSA private key: PEM, PKCS#8 or PKCS#1, or an
 // RSAFULLPRIVATEBLOB. ErrFormat, ErrPublic, ErrBits.
 func ParsePrivate(file []byte) (*rsa.PrivateKey, error) {

@@ -2,9 +2,14 @@ package transport
 
 import (
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	_ "crypto/sha256" // the hashes that [Padding.hash] names
 	_ "crypto/sha512"
+	"fmt"
 	"strings"
+
+	"github.com/signet-mdm/signet/internal/seal"
 )
 
 // Padding is how a password was encrypted.
@@ -46,4 +51,20 @@ func (p Padding) hash() crypto.Hash {
 		return crypto.SHA512
 	}
 	return 0
+}
+
+// Encrypt encrypts a password as importers made for Intune do. ErrPadding, and
+// for a password that is too long for the key an error.
+//
+// Spec: RFC 8017 section 7.1.1; Intune S/MIME, userPFXCertificate
+func (p Padding) Encrypt(to *rsa.PublicKey, password seal.Secret) ([]byte, error) {
+	h := p.hash()
+	if h == 0 {
+		return nil, ErrPadding
+	}
+	out, err := rsa.EncryptOAEP(h.New(), rand.Reader, to, password.Reveal(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("encrypting a password: %w", err)
+	}
+	return out, nil
 }

@@ -37,6 +37,8 @@ var (
 		"This is no RSA private key.", "It is PEM (PKCS #8 or PKCS #1, not encrypted), or the RSAFULLPRIVATEBLOB that Export-IntunePrivateKey writes.")
 	ErrPublic = fault.New(fault.Invalid, "transport_key_public_only",
 		"This is the public half of a key, which opens nothing.", "Export-IntunePrivateKey writes the private one.")
+	ErrPublicFormat = fault.New(fault.Invalid, "transport_public_unreadable",
+		"This is no RSA public key.", "It is what Export-IntunePublicKey writes: PEM (PUBLIC KEY), or the RSAPUBLICBLOB.")
 	ErrPadding = fault.New(fault.Invalid, "padding_refused",
 		"Passwords are not taken under this padding scheme.", "Use OaepSha256, OaepSha384 or OaepSha512.")
 	ErrDecrypt = fault.New(fault.Invalid, "oaep_decrypt_failed",

@@ -213,3 +213,74 @@ func FuzzParsePrivate(f *testing.F) {
 		}
 	})
 }
+
+// The public half comes in both forms that Export-IntunePublicKey writes.
+func TestParsePublic(t *testing.T) {
+	key := newKey(t, 2048)
+	k := transport.Key{Public: &key.PublicKey}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := x509.MarshalPKIXPublicKey(curve.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	even := rsa.PublicKey{N: key.N, E: 4}
+	for name, c := range map[string]struct {
+		file []byte
+		want error
+	}{
+		"PEM":             {k.PEM(), nil},
+		"CNG":             {k.CNG(), nil},
+		"private PEM":     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), transport.ErrPublicFormat},
+		"private CNG":     {full(key), transport.ErrPublicFormat},
+		"another kind":    {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: other}), transport.ErrPublicFormat},
+		"short":           {transport.Key{Public: &newKey(t, 1024).PublicKey}.PEM(), transport.ErrBits},
+		"even exponent":   {transport.Key{Public: &even}.CNG(), transport.ErrBits},
+		"cut":             {k.CNG()[:200], transport.ErrPublicFormat},
+		"longer":          {append(k.CNG(), 0), transport.ErrPublicFormat},
+		"nothing":         {nil, transport.ErrPublicFormat},
+		"more than a key": {bytes.Repeat([]byte("x"), 1<<20), transport.ErrPublicFormat},
+	} {
+		got, err := transport.ParsePublic(c.file)
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || err == nil && !got.Equal(&key.PublicKey) {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+}
+
+// What is encrypted here opens there, and only under OAEP with SHA-2.
+func TestEncrypt(t *testing.T) {
+	key, password := newKey(t, 2048), seal.Random()
+	for p, h := range map[transport.Padding]hash.Hash{transport.OAEPSHA256: sha256.New(), transport.OAEPSHA384: sha512.New384(), transport.OAEPSHA512: sha512.New()} {
+		sealed, err := p.Encrypt(&key.PublicKey, password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := rsa.DecryptOAEP(h, nil, key, sealed, nil); err != nil || string(got) != password.RevealString() {
+			t.Errorf("%s: got %q, %v", p, got, err)
+		}
+	}
+	for _, p := range []transport.Padding{transport.None, transport.PKCS1, transport.OAEPSHA1} {
+		if _, err := p.Encrypt(&key.PublicKey, password); !errors.Is(err, transport.ErrPadding) {
+			t.Errorf("%s: got %v, want %v", p, err, transport.ErrPadding)
+		}
+	}
+}
+
+func FuzzParsePublic(f *testing.F) {
+	k := transport.Key{Public: &newKey(f, 2048).PublicKey}
+	f.Add(k.PEM())
+	f.Add(k.CNG())
+	f.Add(k.CNG()[:24])
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if key, err := transport.ParsePublic(file); err == nil && (key.N.BitLen() < 2048 || key.E < 3) {
+			t.Errorf("took a key of %d bits with exponent %d", key.N.BitLen(), key.E)
+		}
+	})
+}

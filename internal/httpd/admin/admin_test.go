@@ -41,6 +41,7 @@ import (
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/recovery"
+	"github.com/signet-mdm/signet/pfxconnector/tenant"
 	"github.com/signet-mdm/signet/pfxconnector/transport"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
@@ -333,6 +334,8 @@ func (fakeDeliveries) Status(context.Context, subject.UserID) ([]admin.DeviceSta
 
 const maxFile = 300
 
+const tenantID = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+
 // newWorld is a server without mail.
 func newWorld(t *testing.T) *world { return newWorldWith(t, nil) }
 
@@ -353,7 +356,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 		t.Fatal(err)
 	}
 	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Recoveries: fakeRecoveries{}, Now: now,
-		Devices: w.devices, Keys: w.keys, Transport: transport.New(db.Transport(box), now), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
+		Devices: w.devices, Keys: w.keys, Transport: transport.New(db.Transport(box), now), Tenant: tenant.New(tenant.Config{ID: tenantID, Store: db.Tenant(), Box: box, Log: slog.New(slog.DiscardHandler), Now: now}), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},
 		Rollovers:   rollover.New(rollover.Config{Store: db.Rollover(), Lines: []rollover.Line{{Name: "root"}}, Log: slog.New(slog.DiscardHandler), Now: now}), PlainURL: "http://x:8080"}

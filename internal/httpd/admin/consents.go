@@ -12,6 +12,11 @@ import (
 
 // Consents is what several people must agree to before it happens.
 type Consents interface {
+	// Ask asks people to agree to something; the caller must be a person.
+	Ask(ctx context.Context, by access.Caller, a access.Ask) (access.Consent, error)
+	// Agreed gives a consent of that kind if it may be used now;
+	// access.ErrConsentOver.
+	Agreed(ctx context.Context, kind, id string) (access.Consent, error)
 	// Consents lists them, newest first; never nil.
 	Consents(ctx context.Context, q access.ConsentQuery) ([]access.Consent, error)
 	// Consent gives one; access.ErrConsentUnknown.

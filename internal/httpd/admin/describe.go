@@ -37,6 +37,7 @@ var tags = []*huma.Tag{
 	{Name: "mails", Description: "What is sent to people"},
 	{Name: "jobs", Description: "Long work, with its progress"},
 	{Name: "push", Description: "The certificates by which Apple's push service knows us"},
+	{Name: "tenant", Description: "A Microsoft Intune tenant that users' certificates are handed to"},
 	{Name: "access", Description: "API tokens and the journal"},
 }
 

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
 	t.Run("quarantine", func(t *testing.T) { testQuarantine(t, open) })
 	t.Run("encryption", func(t *testing.T) { testEncryption(t, open) })
+	t.Run("tenant", func(t *testing.T) { testTenant(t, open) })
 	t.Run("transport", func(t *testing.T) { testTransport(t, open) })
 	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
 	t.Run("push", func(t *testing.T) { testPush(t, open) })

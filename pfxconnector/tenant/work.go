@@ -1,0 +1,185 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signet-mdm/signet/internal/cert"
+	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/subject"
+)
+
+// How much is done at a time, and how long it may take before another does it.
+const (
+	inPlan   = 500
+	inBatch  = 20
+	leaseFor = 2 * time.Minute
+	keptFor  = 24 * time.Hour // what is sealed and cannot be sent
+)
+
+// How long after a failure it is tried again: longer each time.
+const (
+	firstPause = time.Minute
+	maxPause   = 12 * time.Hour
+)
+
+// Plan finds what the tenant is to have and has not, and the other way round. It
+// counts what it found.
+func (s *Service) Plan(ctx context.Context) (int, error) {
+	r, err := s.Recipient(ctx)
+	if errors.Is(err, ErrNoRecipient) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	now := s.Now()
+	return s.Store.CopiesPlanned(ctx, s.Want, r.ID, now, now.Add(-keptFor), inPlan)
+}
+
+// Seal seals what is wanted. It is the keeper's.
+func (s *Service) Seal(ctx context.Context) (int, error) {
+	return s.each(ctx, []State{Wanted}, s.seal)
+}
+
+// Send sends what is sealed, and takes away what is to go.
+func (s *Service) Send(ctx context.Context) (int, error) {
+	known := map[subject.UserID]Account{}
+	return s.each(ctx, []State{Sealed, Removing}, func(ctx context.Context, c Copy) (Outcome, *journal.Entry, error) {
+		return s.send(ctx, c, known)
+	})
+}
+
+// each does something to a few copies. What the tenant or the hourly limit is in
+// the way of is in the way of the others, too, so it ends there; they are given
+// back.
+func (s *Service) each(ctx context.Context, states []State, do func(context.Context, Copy) (Outcome, *journal.Entry, error)) (int, error) {
+	now := s.Now()
+	list, err := s.Store.CopiesLeased(ctx, now, now.Add(leaseFor), inBatch, states...)
+	done := 0
+	var stop error
+	for _, c := range list {
+		var o Outcome
+		var e *journal.Entry
+		failed := stop
+		if stop == nil {
+			if o, e, failed = do(ctx, c); failed == nil {
+				o.Code, o.Attempts, o.Next, o.At = "", 0, s.Now(), s.Now()
+				done++
+			}
+		}
+		if failed != nil {
+			o, e = s.failed(ctx, c, failed), nil
+			if f := fault.Of(failed); f == nil || f.Kind == fault.Unavailable {
+				stop = failed
+			}
+		}
+		if err := s.Store.CopyTried(context.WithoutCancel(ctx), o, e); err != nil {
+			return done, err
+		}
+	}
+	return done, err
+}
+
+// patient is a failure that says how long to wait.
+type patient interface {
+	error
+	Wait() time.Duration
+}
+
+// failed puts a copy off.
+func (s *Service) failed(ctx context.Context, c Copy, err error) Outcome {
+	now := s.Now()
+	pause := min(maxPause, firstPause<<min(c.Attempts, 10))
+	if p, ok := errors.AsType[patient](err); ok && p.Wait() > 0 {
+		pause = max(pause, min(p.Wait(), maxPause))
+	}
+	s.Log.WarnContext(ctx, "a certificate is not at the Intune tenant yet", logx.User, string(c.User.ID), logx.Cert, c.Cert.String(),
+		logx.State, string(c.State), logx.Code, fault.Code(err), logx.Until, now.Add(pause), logx.Err, err)
+	c.Code, c.Attempts, c.Next = fault.Code(err), c.Attempts+1, now.Add(pause)
+	return Outcome{Copy: c, At: now}
+}
+
+func (s *Service) seal(ctx context.Context, c Copy) (Outcome, *journal.Entry, error) {
+	p, to, err := s.Sealer.SealForTenant(ctx, c.User, c.Cert)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	c.State, c.Key, c.Package, c.Thumbprint = Sealed, to.ID, p, strings.ToLower(cert.Thumbprint(c.Record.DER))
+	return Outcome{Copy: c}, nil, nil
+}
+
+func (s *Service) send(ctx context.Context, c Copy, known map[subject.UserID]Account) (Outcome, *journal.Entry, error) {
+	if c.State == Removing {
+		if c.Account != "" {
+			if err := s.Graph.Remove(ctx, c.Account, c.Thumbprint); err != nil {
+				return Outcome{}, nil, err
+			}
+		}
+		return Outcome{Copy: c, Gone: true}, s.told(c, journal.TenantRemoved), nil
+	}
+	to, err := s.Recipient(ctx)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	if c.Key != to.ID || len(c.Package.Blob) == 0 {
+		c.State, c.Package = Wanted, Package{}
+		return Outcome{Copy: c}, nil, nil
+	}
+	account, err := s.account(ctx, c.User, known)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	if c.Account != "" && c.Account != account.ID { // he has another account now
+		if err := s.Graph.Remove(ctx, c.Account, c.Thumbprint); err != nil {
+			return Outcome{}, nil, err
+		}
+	}
+	err = s.Graph.Put(ctx, Object{Account: account.ID, UPN: c.User.UPN, Thumbprint: c.Thumbprint, Use: c.Record.Use,
+		NotBefore: c.Record.NotBefore, NotAfter: c.Record.NotAfter, Recipient: to.Recipient, Package: c.Package, Created: s.Now()})
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	c.State, c.Account, c.Package = There, account.ID, Package{}
+	return Outcome{Copy: c}, s.told(c, journal.TenantSent), nil
+}
+
+// account finds the user's account in the tenant. It must have his primary
+// address, which nobody can change while he has keys here: who moved his UPN to
+// another's account would else have filled that.
+func (s *Service) account(ctx context.Context, u subject.User, known map[subject.UserID]Account) (Account, error) {
+	if a, ok := known[u.ID]; ok {
+		return a, nil
+	}
+	a, err := s.Graph.Account(ctx, u.UPN)
+	if err != nil {
+		return a, err
+	}
+	if !slices.ContainsFunc(a.Addresses, func(mail string) bool { return strings.EqualFold(mail, u.Mail) }) {
+		return a, ErrAccountDiffers
+	}
+	known[u.ID] = a
+	return a, nil
+}
+
+func (s *Service) told(c Copy, a journal.Action) *journal.Entry {
+	e := s.entry(journal.Worker("tenant"), a, map[string]string{"account": c.Account, "upn": c.User.UPN})
+	e.User, e.Cert = c.User.ID, c.Cert
+	return &e
+}
+
+// Again lets what failed be tried now, of a user or of all for an empty id; all of
+// it, what is there included, if everything is wanted.
+func (s *Service) Again(ctx context.Context, by journal.Actor, user subject.UserID, everything bool) (int, error) {
+	if s.ID == "" {
+		return 0, ErrOff
+	}
+	e := s.entry(by, journal.TenantSync, nil)
+	e.User = user
+	return s.Store.CopiesDue(ctx, user, everything, e)
+}
