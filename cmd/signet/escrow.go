@@ -166,7 +166,7 @@ destroyed. Make a backup when signet keys escrow list shows none left on it.`,
 		},
 	}
 	addSettings(c)
-	holderFlag(c, &to, "`WHERE` the new key is: file or transit (default: keys.escrow_in)")
+	holderFlag(c, &to, "`WHERE` the new key is: file, transit or pkcs11 (default: keys.escrow_in)")
 	return c
 }
 
@@ -181,7 +181,7 @@ func (a *app) escrowMove() *cobra.Command {
 		Short: "Have escrow keys held elsewhere, or under the newest version of the key there",
 		Long: `Moves the private halves of escrow keys, all of them unless some are named: file
 encrypts them to the unlock key alone, transit has the server of transit.address
-encrypt them besides. Each is tried where it is then, before the copy of before is
+encrypt them besides, and pkcs11 the token of pkcs11.module. Each is tried where it is then, before the copy of before is
 erased. Again to the same place wraps them anew, under the newest version of the
 key there. What is sealed to them is not touched, and a running server goes on. A
 backup from before has the keys as they were: to be rid of those, rotate.`,
@@ -205,7 +205,7 @@ backup from before has the keys as they were: to be rid of those, rotate.`,
 		},
 	}
 	addSettings(c)
-	holderFlag(c, &to, "`WHERE` they are from now on: file or transit")
+	holderFlag(c, &to, "`WHERE` they are from now on: file, transit or pkcs11")
 	return c
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/signet-mdm/signet/internal/disk"
 	"github.com/signet-mdm/signet/internal/doctor"
 	"github.com/signet-mdm/signet/internal/keyring"
+	"github.com/signet-mdm/signet/internal/keyring/hsm"
 	"github.com/signet-mdm/signet/internal/keyring/transit"
 	"github.com/signet-mdm/signet/internal/logx"
 	"github.com/signet-mdm/signet/internal/seal"
@@ -78,7 +79,7 @@ func held(ctx context.Context, ring *keyring.Ring, log *slog.Logger) error {
 	ctx, stop := context.WithTimeout(ctx, holderWait)
 	defer stop()
 	err := ring.CheckHolders(ctx)
-	if errors.Is(err, keyring.ErrHolderWrong) || errors.Is(err, keyring.ErrHolderUnset) {
+	if errors.Is(err, keyring.ErrHolderWrong) || errors.Is(err, keyring.ErrHolderUnset) || errors.Is(err, hsm.ErrNotBuilt) {
 		return fmt.Errorf("trying the escrow keys: %w", err)
 	}
 	if err != nil {

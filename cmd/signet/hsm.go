@@ -29,6 +29,9 @@ const pinCredential = "signet-pkcs11-pin"
 // tokenWait bounds how long is waited for the token at a time.
 const tokenWait = 10 * time.Second
 
+// tokenKeeps is how long an escrow key that the token opened is kept.
+const tokenKeeps = 10 * time.Second
+
 // token gives the way to the token of cfg; none when there is no token.
 func (u unlocker) token(cfg config.Config) []keyring.Option {
 	p := cfg.PKCS11
@@ -39,8 +42,9 @@ func (u unlocker) token(cfg config.Config) []keyring.Option {
 	if dir := u.getenv("CREDENTIALS_DIRECTORY"); file == "" && dir != "" {
 		file = filepath.Join(dir, pinCredential)
 	}
-	return []keyring.Option{keyring.OnToken(hsm.New(hsm.Config{Module: p.Module, Label: p.Token, Serial: p.Serial,
-		PIN: func() (seal.Secret, error) { return readPIN(file) }}))}
+	token := hsm.New(hsm.Config{Module: p.Module, Label: p.Token, Serial: p.Serial,
+		PIN: func() (seal.Secret, error) { return readPIN(file) }})
+	return []keyring.Option{keyring.OnToken(token), keyring.HeldBy(hsm.Kek{Token: token}, tokenKeeps)}
 }
 
 // readPIN reads the file each time: it may have been put right meanwhile.

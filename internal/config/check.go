@@ -91,7 +91,7 @@ func (c Config) checkChoices() (list []Problem) {
 		allowed    []string
 	}{
 		{"ca.key_store", c.CA.KeyStore, []string{"file", "pkcs11"}},
-		{"keys.escrow_in", c.Keys.EscrowIn, []string{"file", "transit"}},
+		{"keys.escrow_in", c.Keys.EscrowIn, []string{"file", "transit", "pkcs11"}},
 		{"ca.root_key", c.CA.RootKey, keyKinds},
 		{"ca.device_key", c.CA.DeviceKey, keyKinds},
 		{"ca.smime_key", c.CA.MailKey, keyKinds},

@@ -102,7 +102,7 @@ type Push struct {
 type Keys struct {
 	UnlockFile     string `toml:"unlock_file" doc:"File of the key that unlocks all others. Empty: keys/unlock.key in the data directory, or the systemd credential of that name. Keep a copy elsewhere."`
 	PassphraseFile string `toml:"passphrase_file" doc:"File with the passphrase of an unlock key that has one (signet keys passphrase set). Empty: the systemd credential signet-passphrase, else it is asked for on the terminal."`
-	EscrowIn       string `toml:"escrow_in" default:"file" doc:"Where escrow keys are made: file (encrypted to the unlock key) or transit (encrypted by the server of transit.address as well). Counts when signet init or signet keys escrow rotate makes one; signet keys escrow move moves those that are there."`
+	EscrowIn       string `toml:"escrow_in" default:"file" doc:"Where escrow keys are made: file (encrypted to the unlock key), transit (encrypted by the server of transit.address as well) or pkcs11 (on the token of pkcs11.module as well). Counts when signet init or signet keys escrow rotate makes one; signet keys escrow move moves those that are there."`
 	Recovery       string `toml:"recovery" doc:"An age recipient (age1…) to which every imported private key is sealed as well, so that its holder, offline, can open them with the age tool alone. Empty: a lost data directory loses the users' keys."`
 }
 

@@ -14,6 +14,8 @@ func (c Config) checkPKCS11() (list []Problem) {
 	if p.Module == "" {
 		if c.CA.KeyStore == "pkcs11" {
 			list = append(list, Problem{"pkcs11.module", "There is no token for the keys of the CAs.", "Give the path of its PKCS#11 library."})
+		} else if c.Keys.EscrowIn == "pkcs11" {
+			list = append(list, Problem{"pkcs11.module", "There is no token for the escrow keys.", "Give the path of its PKCS#11 library."})
 		}
 		return list
 	}

@@ -7,6 +7,8 @@
 package hsm
 
 import (
+	"context"
+
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/seal"
 )
@@ -19,6 +21,18 @@ type Config struct {
 	PIN    func() (seal.Secret, error)
 }
 
+// Kek is a token that holds escrow keys: they are encrypted on it.
+type Kek struct{ *Token }
+
+// Name is how a ring calls it.
+func (Kek) Name() string { return "pkcs11" }
+
+// Version is 0: there is one key.
+func (Kek) Version(string) int { return 0 }
+
+// Check looks whether the token answers.
+func (k Kek) Check(ctx context.Context) error { return k.Ready(ctx) }
+
 // Failures of a token.
 var (
 	ErrNotBuilt = fault.New(fault.Unavailable, "pkcs11_not_built",
@@ -29,6 +43,8 @@ var (
 		"The PKCS#11 token refuses the PIN.", "Put the right one into its file. The same one is not tried again: tokens lock themselves after a few tries.")
 	ErrKeyMissing = fault.New(fault.Unavailable, "pkcs11_key_missing",
 		"The key is not on the PKCS#11 token.", "It is another token, or the key was deleted there; restore it with the tools of its maker.")
+	ErrRefused = fault.New(fault.Denied, "pkcs11_refused",
+		"The PKCS#11 token does not open what its key encrypted.", "It was changed, or is another's; nothing was done.")
 	ErrKind = fault.New(fault.Invalid, "pkcs11_key_kind",
 		"Keys of this kind are not made on a token.", "Take ecdsa-p256, ecdsa-p384, rsa-3072 or rsa-4096.")
 )

@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto"
 	"io"
+
+	"github.com/signet-mdm/signet/internal/seal"
 )
 
 // Built tells whether this program can use tokens.
@@ -25,6 +27,17 @@ func (*Token) Key(_ string, pub crypto.PublicKey) crypto.Signer { return key{pub
 
 // Check is ErrNotBuilt.
 func (*Token) Check(context.Context, string, crypto.PublicKey) error { return ErrNotBuilt }
+
+// Wrap is ErrNotBuilt.
+func (*Token) Wrap(context.Context, seal.Secret, []byte) (string, error) { return "", ErrNotBuilt }
+
+// Unwrap is ErrNotBuilt.
+func (*Token) Unwrap(context.Context, string, []byte) (seal.Secret, error) {
+	return seal.Secret{}, ErrNotBuilt
+}
+
+// Ready is ErrNotBuilt.
+func (*Token) Ready(context.Context) error { return ErrNotBuilt }
 
 type key struct{ pub crypto.PublicKey }
 

@@ -185,7 +185,7 @@ func (t *Token) with(f func(*session) error) error {
 		if err != nil {
 			return err
 		}
-		if err = f(s); err == nil || errors.Is(err, ErrKind) {
+		if err = f(s); err == nil || errors.Is(err, ErrKind) || errors.Is(err, ErrRefused) {
 			return err
 		}
 		t.drop(s)
