@@ -14,11 +14,11 @@ import (
 func TestThreats(t *testing.T) {
 	rows := map[string][]string{}
 	for line := range strings.Lines(string(head(t, "threats.md"))) {
-		if m := regexp.MustCompile(`^\| ([MSD]\d+) \|`).FindStringSubmatch(line); m != nil {
+		if m := regexp.MustCompile(`^\| ([MSDK]\d+) \|`).FindStringSubmatch(line); m != nil {
 			rows[m[1]] = strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 		}
 	}
-	for kind, n := range map[string]int{"M": 12, "S": 11, "D": 8} {
+	for kind, n := range map[string]int{"M": 12, "S": 11, "D": 8, "K": 15} {
 		for i := range n {
 			id := fmt.Sprint(kind, i+1)
 			row := rows[id]
@@ -43,7 +43,10 @@ func TestThreats(t *testing.T) {
 func exists(test string) bool {
 	where, name, _ := strings.Cut(test, " ")
 	if where == "e2e" {
-		_, err := os.Stat(filepath.Join(root, "internal/e2e/testdata/e2e", name+".txtar"))
+		if !strings.Contains(name, "/") {
+			name = "e2e/" + name
+		}
+		_, err := os.Stat(filepath.Join(root, "internal/e2e/testdata", name+".txtar"))
 		return err == nil
 	}
 	files, _ := filepath.Glob(filepath.Join(root, where, "*_test.go"))

@@ -98,6 +98,7 @@ func playOn(t *testing.T, bin, folder, kind string, prepare func(*testscript.Env
 			"revoked":  revoked,
 			"rows":     rows,
 			"leaks":    leaks,
+			"memory":   memory,
 			"mailbox":  mailboxVerb,
 			"bombard":  bombard,
 			"hostile":  hostile,
