@@ -241,7 +241,7 @@ func (s *server) wirePFX(keys string) error {
 	s.opener = opener.New(opener.Config{
 		Issuers: func() []*x509.Certificate { return s.keys.Load().devices }, Identities: s.db.Certificates(),
 		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s,
-		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour}, Log: s.log, Now: time.Now,
+		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour, Total: s.cfg.Limits.AllOpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
 	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})
 	s.assigner = opener.NewAssigner(opener.AssignerConfig{Quarantine: s.db.PFX(), Keys: s.ring, Sealer: s.sealing, Journal: s.db.Journal(), Log: s.log, Now: time.Now})

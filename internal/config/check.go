@@ -115,6 +115,7 @@ func (c Config) checkNumbers() (list []Problem) {
 		{"enroll.invitation_days", c.Enroll.InvitationDays, 90},
 		{"ca.crl_shards", c.CA.CRLShards, 4096},
 		{"limits.openings_per_hour", c.Limits.OpeningsPerHour, 100_000},
+		{"limits.all_openings_per_hour", c.Limits.AllOpeningsPerHour, 10_000_000},
 		{"limits.certificates_per_hour", c.Limits.CertificatesPerHour, 100_000},
 		{"limits.import_file_kib", c.Limits.ImportFileKiB, 65_536},
 	} {

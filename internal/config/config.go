@@ -120,6 +120,7 @@ type Console struct {
 // Limits bound what strangers and broken clients can cost.
 type Limits struct {
 	OpeningsPerHour     int `toml:"openings_per_hour" default:"200" doc:"How many private keys may be opened for one device in an hour."`
+	AllOpeningsPerHour  int `toml:"all_openings_per_hour" default:"10000" doc:"How many private keys may be opened for all devices together in an hour. Twice of what is usual in a busy hour bounds what a stolen front end can have delivered; what is above waits, and is an alarm."`
 	CertificatesPerHour int `toml:"certificates_per_hour" default:"50" doc:"How many certificates may be made over SCEP for one device in an hour; for all devices of one user together, ten times as many."`
 	ImportFileKiB       int `toml:"import_file_kib" default:"1024" doc:"Largest PKCS#12 file that is imported, in KiB."`
 }

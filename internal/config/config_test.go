@@ -160,7 +160,7 @@ func TestCheck(t *testing.T) {
 		"lists in LDAP":   {func(c *config.Config) { c.CA.URL = "ldap://pki.example.org" }, []string{"ca.url"}},
 		"no data":         {func(c *config.Config) { c.Data = "" }, []string{"data"}},
 		"no such port":    {func(c *config.Config) { c.Listen, c.HTTPListen = ":99999", ":x" }, []string{"http_listen", "listen"}},
-		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"approval.people", "ca.crl_shards", "ca.device_key", "ca.key_store", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "keys.escrow_in", "limits.certificates_per_hour", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},
+		"everything zero": {func(c *config.Config) { *c = config.Config{} }, []string{"approval.people", "ca.crl_shards", "ca.device_key", "ca.key_store", "ca.root_key", "ca.smime_key", "data", "enroll.auth", "enroll.invitation_days", "keys.escrow_in", "limits.all_openings_per_hour", "limits.certificates_per_hour", "limits.import_file_kib", "limits.openings_per_hour", "listen", "log.format", "log.level", "mail.tls", "push.gateway", "roles", "url"}},
 		"no transit":      {func(c *config.Config) { c.Keys.EscrowIn = "transit" }, []string{"transit.address", "transit.key"}},
 		"transit": {func(c *config.Config) {
 			c.Transit = config.Transit{Address: "http://bao.example.org", Mount: "../sys", Key: "a/b", RoleID: "r", TokenFile: "no.token", SecretIDFile: "no.id", CA: "no.pem", CacheSeconds: -1}
