@@ -177,7 +177,7 @@ func (s *server) console(api *admin.API) []httpd.Area {
 		return nil
 	}
 	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.access,
-		PKI: s.cfg.PublicPKI(), House: httpd.House{Organization: s.cfg.Organization}})}
+		PKI: s.cfg.PublicPKI(), MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, House: httpd.House{Organization: s.cfg.Organization}})}
 	if !s.cfg.Plays(config.FrontRole) {
 		areas = append(areas, httpd.Static())
 	}

@@ -216,6 +216,12 @@ func (p *Page) Type(selector, text string) {
 	p.run(chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
+// Choose gives files to a field for files.
+func (p *Page) Choose(selector string, files ...string) {
+	p.t.Helper()
+	p.run(chromedp.SetUploadFiles(selector, files, chromedp.ByQuery))
+}
+
 // Text gives the words on the page.
 func (p *Page) Text() string { return Eval[string](p, "document.body.innerText") }
 

@@ -33,6 +33,7 @@ type windowsKey struct{}
 //
 //	open ADDRESS         go there
 //	type SELECTOR TEXT   fill in a field
+//	choose SELECTOR F…   give files to a field
 //	press SELECTOR       click
 //	sees TEXT            wait until the page says so, by itself
 //	lacks TEXT           it does not say so
@@ -59,6 +60,12 @@ func browserVerb(ts *testscript.TestScript, neg bool, args []string) {
 		w.Open(address(ts, rest[0]))
 	case "type":
 		w.Type(rest[0], rest[1])
+	case "choose":
+		var files []string
+		for _, f := range args[3:] {
+			files = append(files, ts.MkAbs(f))
+		}
+		w.Choose(rest[0], files...)
 	case "press":
 		w.Press(rest[0])
 	case "sees":

@@ -1,5 +1,5 @@
 // Package console has the administrators' pages: certificates and their
-// revocation, requests that wait for approval, users, devices, CAs and the
+// revocation, the import of keys and which of a user's is current, requests that wait for approval, users, devices, CAs and the
 // journal.
 //
 // It has no rules of its own. Whoever signs in does so with an API token, and
@@ -33,8 +33,11 @@ var web embed.FS
 // Path is where the console begins.
 const Path = "/admin/"
 
-// maxForm bounds forms.
-const maxForm = 4 << 10
+// maxForm bounds forms; what files come in may be as large as a few of them.
+const (
+	maxForm  = 4 << 10
+	fewFiles = 4
+)
 
 // API is what everything is done by. [admin.API] is it.
 type API interface {
@@ -43,13 +46,15 @@ type API interface {
 	Permission(operation string) httpd.Permission
 }
 
-// Config is what the console is about. All but PKI and House is required.
+// Config is what the console is about. All but PKI and House is
+// required.
 type Config struct {
 	API      API
 	Inside   admin.Inside // the way into API
 	Tokens   httpd.Tokens // by which people sign in
 	Sessions Sessions
 	PKI      string // address below which what CAs publish is fetched, no slash at its end
+	MaxFile  int64  // bytes of an imported file
 	House    httpd.House
 }
 
@@ -61,7 +66,7 @@ type console struct {
 
 // Area gives the pages. It panics on a missing dependency.
 func Area(c Config) httpd.Area {
-	if c.API == nil || c.Inside == (admin.Inside{}) || c.Tokens == nil || c.Sessions == nil {
+	if c.API == nil || c.Inside == (admin.Inside{}) || c.Tokens == nil || c.Sessions == nil || c.MaxFile <= 0 {
 		panic("console: nil dependency")
 	}
 	c.Tokens = httpd.Bounded(c.Tokens)
@@ -85,6 +90,16 @@ func Area(c Config) httpd.Area {
 		p.post("consents/{consent}/cancel", "cancelConsent", visit.cancel),
 		p.get("users", "listUsers", visit.users),
 		p.get("users/{user}", "getUser", visit.user),
+		p.get("users/{user}/keys/{cert}", "listKeys", visit.key),
+		p.post("users/{user}/keys/{cert}/pin", "pinKey", visit.pin),
+		p.post("users/{user}/keys/{cert}/unpin", "unpinKeys", visit.unpin),
+		p.post("users/{user}/keys/{cert}/purpose", "repurposeKey", visit.repurpose),
+		p.get("import", "import", visit.askImport),
+		p.upload("import", "import", visit.takeImport),
+		p.get("quarantine", "listQuarantine", visit.quarantine),
+		p.get("quarantine/{id}", "showQuarantine", visit.waiting),
+		p.post("quarantine/{id}/assign", "assignKey", visit.assign),
+		p.post("quarantine/{id}/discard", "discardKey", visit.discard),
 		p.get("devices/{device}", "getDevice", visit.device),
 		p.get("authorities", "listAuthorities", visit.authorities),
 		p.get("audit", "journal", visit.audit),
@@ -106,6 +121,13 @@ func (p console) get(path, operation string, show func(visit) error) httpd.Route
 // post is the route of a button that an operation is behind.
 func (p console) post(path, operation string, do func(visit) error) httpd.Route {
 	return httpd.Route{Method: http.MethodPost, Path: Path + path, Permission: p.API.Permission(operation), MaxBody: maxForm, Handle: p.with(do)}
+}
+
+// upload is post for a form with files.
+func (p console) upload(path, operation string, do func(visit) error) httpd.Route {
+	rt := p.post(path, operation, do)
+	rt.MaxBody = fewFiles*p.MaxFile + 8*maxForm
+	return rt
 }
 
 // visit is one request of somebody who is signed in.
@@ -144,7 +166,9 @@ func (v visit) may(operation string) bool {
 func (v visit) named(name string) string { return mux.Vars(v.r)[name] }
 
 // asked gives a field of the form or of the address, without blanks around.
-func (v visit) asked(name string) string { return strings.TrimSpace(v.r.Form.Get(name)) }
+func (v visit) asked(name string) string { return trimmed(v.r.Form.Get(name)) }
+
+func trimmed(s string) string { return strings.TrimSpace(s) }
 
 // page writes a page under the heading that the menu has for it.
 func (v visit) page(name, title, here string, data any) error {
@@ -202,6 +226,8 @@ func (v visit) menu(here string) menu {
 	m := menu{Entries: []entry{{"Home", Path, here == ""}}, Role: string(v.by.Role), SignOut: signOutPath}
 	for _, e := range []struct{ title, path, operation string }{
 		{"Users", "users", "listUsers"},
+		{"Import", "import", "import"},
+		{"Quarantine", "quarantine", "listQuarantine"},
 		{"Certificates", "certificates", "listCertificates"},
 		{"Approvals", "approvals", "listRequests"},
 		{"CAs", "authorities", "listAuthorities"},

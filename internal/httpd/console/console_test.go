@@ -31,7 +31,6 @@ import (
 	"github.com/signet-mdm/signet/internal/store/sqlitetest"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/mdm"
-	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/scep"
 	"github.com/signet-mdm/signet/scep/ca"
 )
@@ -87,7 +86,7 @@ func (i *issuing) Deny(_ context.Context, _ journal.Actor, _ subject.UserID, _, 
 // What the console does not call here.
 type (
 	devices    struct{ admin.Devices }
-	keys       struct{ admin.Keys }
+	tenants    struct{ admin.Tenant }
 	policies   struct{ admin.Policies }
 	deliveries struct{ admin.Deliveries }
 	noJobs     admin.Jobs // which has a method of its own name
@@ -99,10 +98,6 @@ type (
 
 func (devices) DevicePage(context.Context, mdm.Query) ([]mdm.Device, error) {
 	return []mdm.Device{{Device: subject.Device{ID: "d-1", Name: nasty, Model: nasty}, State: mdm.Enrolled}}, nil
-}
-
-func (keys) List(context.Context, subject.User) ([]pfxconnector.Item, error) {
-	return []pfxconnector.Item{{Subject: nasty, Issuer: nasty, Undelivered: nasty}}, nil
 }
 
 // counts has something to say.
@@ -119,6 +114,7 @@ type world struct {
 	access   *access.Service
 	users    *directory.Service
 	issuing  *issuing
+	keys     *keys
 	consents *access.Consents
 	now      time.Time
 	url      string
@@ -133,7 +129,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	w := &world{t: t, db: db, now: time.Now(), issuing: newIssuing(t)}
+	w := &world{t: t, db: db, now: time.Now(), issuing: newIssuing(t), keys: &keys{}}
 	w.access = access.New(db.Access(), func() time.Time { return w.now })
 	box, err := seal.NewBox(seal.RandomRoot(), "approval")
 	if err != nil {
@@ -141,12 +137,12 @@ func newWorld(t *testing.T) *world {
 	}
 	w.consents = w.access.Consents(box, 2)
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
-	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Devices: devices{}, Keys: keys{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
+	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Devices: devices{}, Tenant: tenants{}, Keys: w.keys, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	srv := httptest.NewTLSServer(httpd.NewSite(log, nil, httpd.Static(), console.Area(console.Config{
-		API: api, Inside: api.Inside(log), Tokens: w.access, Sessions: w.access, House: httpd.House{Organization: "Example"}})))
+		API: api, Inside: api.Inside(log), Tokens: w.access, Sessions: w.access, MaxFile: 1 << 20, House: httpd.House{Organization: "Example"}})))
 	t.Cleanup(srv.Close)
 	w.url, w.client = srv.URL, srv.Client()
 	return w
@@ -383,9 +379,9 @@ func TestMenu(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages := []string{"users", "certificates", "approvals", "authorities", "audit"}
+	pages := []string{"users", "import", "quarantine", "certificates", "approvals", "authorities", "audit"}
 	for role, may := range map[access.Role][]string{
-		access.Admin: pages, access.Auditor: pages, access.Helpdesk: {"users"}, access.Approver: {"users", "approvals", "audit"},
+		access.Admin: pages, access.Auditor: slices.DeleteFunc(slices.Clone(pages), func(s string) bool { return s == "import" }), access.Helpdesk: {"users"}, access.Approver: {"users", "approvals", "audit"},
 	} {
 		b, _ := w.signedIn(role, "")
 		_, home := b.get("/admin/")
@@ -443,14 +439,14 @@ func TestOtherSites(t *testing.T) {
 		},
 	} {
 		for path, form := range map[string]url.Values{w.certificate() + "/revoke": {"reason": {"keyCompromise"}}, "/admin/approvals/r-1/deny": {},
-			"/admin/sign-in": {"token": {secret}}, "/admin/sign-out": {}} {
+			"/admin/sign-in": {"token": {secret}}, "/admin/sign-out": {}, "/admin/import": {}, keyPath + "/pin": {}, "/admin/quarantine/q-1/assign": {"user": {"a"}}} {
 			if res, page := b.post(path, form, from); res.StatusCode != http.StatusForbidden || !strings.Contains(page, "cross_origin") || len(res.Cookies()) != 0 {
 				t.Errorf("%s from %s: got %s", path, name, res.Status)
 			}
 		}
 	}
-	if len(w.issuing.done) != 0 {
-		t.Errorf("done: %q", w.issuing.done)
+	if len(w.issuing.done)+len(w.keys.done) != 0 {
+		t.Errorf("done: %q, %q", w.issuing.done, w.keys.done)
 	}
 	if res, _ := b.get("/admin/"); res.StatusCode != http.StatusOK {
 		t.Errorf("the session has ended: %s", res.Status)
@@ -524,7 +520,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/admin/", "/admin/users", "/admin/users?" + url.Values{"q": {"<script>"}}.Encode(), "/admin/users/" + string(u.ID),
-		"/admin/audit", "/admin/authorities", "/admin/audit?" + url.Values{"user": {nasty}}.Encode(), "/admin/certificates", w.certificate(), w.certificate() + "/revoke", "/admin/approvals", "/admin/approvals/r-1",
+		"/admin/audit", "/admin/authorities", "/admin/audit?" + url.Values{"user": {nasty}}.Encode(), "/admin/certificates", w.certificate(), w.certificate() + "/revoke", "/admin/quarantine", "/admin/quarantine/q-1", "/admin/users/" + string(u.ID) + "/keys/" + keyCert, "/admin/approvals", "/admin/approvals/r-1",
 		"/admin/certificates?" + url.Values{"user": {nasty}, "state": {"good"}}.Encode()} {
 		_, page := b.get(path)
 		if strings.Contains(page, "<script>") || len(page) < 500 || strings.Contains(page, "<img") || strings.Count(page, "<script ") != 1 {
