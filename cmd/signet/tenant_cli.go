@@ -134,7 +134,7 @@ func writeTenant(w io.Writer, s admin.TenantStatus) {
 		failed = append(failed, fmt.Sprintf("%d %s", s.Failed[code], code))
 	}
 	n := func(state string) string { return strconv.Itoa(s.Copies[state]) }
-	writeRecord(w, "nothing is handed over", s.Code, "there", n("there"), "wanted", n("wanted"), "sealed", n("sealed"), "to be removed", n("removing"),
+	writeRecord(w, "nothing is handed over", s.Code, "there", n("there"), "account looked for", n("looking"), "wanted", n("wanted"), "sealed", n("sealed"), "to be removed", n("removing"),
 		"failed", strings.Join(failed, ", "))
 }
 

@@ -37,7 +37,7 @@ var (
 			"lease_until": `0`,
 		},
 		"tenant_copy": {
-			"state":       `CASE WHEN state = 'sealed' THEN 'wanted' ELSE state END`,
+			"state":       `CASE WHEN state = 'sealed' THEN 'looking' ELSE state END`,
 			"pfx":         `X''`,
 			"password":    `X''`,
 			"lease_until": `0`,

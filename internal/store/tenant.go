@@ -58,7 +58,7 @@ func (s Tenant) RecipientWithdrawn(ctx context.Context, e journal.Entry) error {
 func endRecipient(ctx context.Context, tx statements, at time.Time) (int64, error) {
 	n, err := changed(ctx, tx, `UPDATE tenant_recipient SET ended_at = ? WHERE ended_at = 0`, micros(at))
 	if err == nil {
-		_, err = tx.ExecContext(ctx, `UPDATE tenant_copy SET state = 'wanted', pfx = ?, password = ?, lease_until = 0 WHERE state = 'sealed'`, []byte{}, []byte{})
+		_, err = tx.ExecContext(ctx, `UPDATE tenant_copy SET state = 'looking', pfx = ?, password = ?, lease_until = 0 WHERE state = 'sealed'`, []byte{}, []byte{})
 	}
 	if err != nil {
 		return 0, fmt.Errorf("ending a recipient: %w", err)
@@ -85,9 +85,11 @@ func (s Tenant) Registered(ctx context.Context) (r tenant.Registration, err erro
 	return r, nil
 }
 
-// toBeThere gives the keys in escrow of those whose keys the tenant is to have.
+// toBeThere gives the keys in escrow of those whose keys the tenant is to have,
+// as far as devices take such keys.
 func toBeThere(w tenant.Want) (from string, values []any) {
-	from = ` FROM escrow_key k JOIN users u ON u.id = k.user_id WHERE u.disabled = 0`
+	from = ` FROM escrow_key k JOIN users u ON u.id = k.user_id JOIN certificate c ON c.fingerprint = k.certificate AND c.user_id = k.user_id
+		WHERE u.disabled = 0 AND c.deliverable = ''`
 	if w.All {
 		return from, nil
 	}
@@ -113,22 +115,19 @@ func (s Tenant) CopiesPlanned(ctx context.Context, w tenant.Want, key string, no
 	}
 	steps := []step{
 		{`INSERT INTO tenant_copy (user_id, certificate, state, recipient, account, thumbprint, pfx, password, code, attempts, next_at, lease_until, changed_at)
-			SELECT k.user_id, k.certificate, 'wanted', '', '', '', ?, ?, '', 0, ?, 0, ?` + wanted +
+			SELECT k.user_id, k.certificate, 'looking', '', '', '', ?, ?, '', 0, ?, 0, ?` + wanted +
 			` AND NOT EXISTS (SELECT 1 FROM tenant_copy t WHERE t.user_id = k.user_id AND t.certificate = k.certificate) ORDER BY k.user_id, k.certificate LIMIT ?`,
 			with([]any{none, none, at, at}, limit)},
-		{`UPDATE tenant_copy SET state = 'wanted'` + empty + `, next_at = ?, changed_at = ?
+		{`UPDATE tenant_copy SET state = 'looking'` + empty + `, next_at = ?, changed_at = ?
 			WHERE (state = 'sealed' AND (recipient <> ? OR changed_at < ?) OR state = 'there' AND recipient <> ? AND ` + is + `)` + free,
 			append([]any{none, none, at, at, key, micros(stale), key}, append(of[:len(of):len(of)], at)...)},
-		{`UPDATE tenant_copy SET state = 'wanted', next_at = ?, changed_at = ? WHERE state = 'removing' AND ` + is + free, with([]any{at, at}, at)},
+		{`UPDATE tenant_copy SET state = 'looking', next_at = ?, changed_at = ? WHERE state = 'removing' AND ` + is + free, with([]any{at, at}, at)},
 	}
 	if w.Remove {
 		steps = append(steps, step{`UPDATE tenant_copy SET state = 'removing'` + empty + `, code = '', attempts = 0, next_at = ?, changed_at = ?
 			WHERE state <> 'removing' AND NOT ` + is + free, with([]any{none, none, at, at}, at)})
 	} else {
-		steps = append(steps,
-			step{`DELETE FROM tenant_copy WHERE state <> 'there' AND account = '' AND NOT ` + is + free, with(nil, at)},
-			step{`UPDATE tenant_copy SET state = 'there'` + empty + `, code = '', attempts = 0, changed_at = ?
-				WHERE state <> 'there' AND account <> '' AND NOT ` + is + free, with([]any{none, none, at}, at)})
+		steps = append(steps, step{`DELETE FROM tenant_copy WHERE state <> 'there' AND NOT ` + is + free, with(nil, at)})
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		n = 0
@@ -251,7 +250,7 @@ func (s Tenant) CopiesDue(ctx context.Context, user subject.UserID, again bool, 
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		if again {
-			_, err := tx.ExecContext(ctx, `UPDATE tenant_copy SET state = 'wanted', pfx = ?, password = ?, changed_at = ? WHERE state IN ('there', 'sealed')`+where,
+			_, err := tx.ExecContext(ctx, `UPDATE tenant_copy SET state = 'looking', pfx = ?, password = ?, changed_at = ? WHERE state IN ('there', 'sealed')`+where,
 				append([]any{[]byte{}, []byte{}, micros(e.At)}, whose...)...)
 			if err != nil {
 				return fmt.Errorf("wanting copies again: %w", err)

@@ -57,6 +57,7 @@ type State string
 
 // The states of a copy.
 const (
+	Looking  State = "looking"  // whether the user has an account there, before anything is opened
 	Wanted   State = "wanted"   // to be sealed by the keeper
 	Sealed   State = "sealed"   // to be sent
 	There    State = "there"    // the tenant took it
@@ -70,8 +71,8 @@ type Copy struct {
 	Record     cert.Record // zero when it is not in escrow any more
 	State      State
 	Key        string // id of the registration that it is or was sealed to
-	Account    string // id of his account there; empty: not sent yet
-	Thumbprint string // SHA-1, lower case
+	Account    string // id of his account there; empty: not found yet
+	Thumbprint string // SHA-1, lower case; empty: never sealed
 	Package    Package
 	Code       string // of the last failure; empty: none
 	Attempts   int

@@ -80,11 +80,12 @@ func TestGroups(t *testing.T) {
 	}
 	group, err := w.people.SetGroup(t.Context(), by, "Outlook", []subject.UserID{w.alice.ID})
 	w.must(err)
-	if _, err := w.Plan(t.Context()); err != nil {
-		t.Fatal(err)
+	w.must(second(w.Plan(t.Context())))
+	w.must(second(w.Send(t.Context())))
+	w.must(second(w.Seal(t.Context())))
+	if states, _ := w.states(); !slices.Equal(states, []tenant.State{tenant.Sealed, tenant.Sealed}) {
+		t.Errorf("before sending: %v", states)
 	}
-	_, err = w.Seal(t.Context())
-	w.must(err)
 	_, err = w.people.SetGroup(t.Context(), by, "Outlook", nil)
 	w.must(err)
 	w.run()
@@ -123,6 +124,7 @@ func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	w.agree()
 	w.must(second(w.Plan(t.Context())))
+	w.must(second(w.Send(t.Context())))
 	// Sealed, and not noted.
 	if _, _, err := w.Sealer.SealForTenant(t.Context(), w.alice, w.keys[0]); err != nil {
 		t.Fatal(err)
@@ -154,10 +156,11 @@ func TestStale(t *testing.T) {
 	w := newWorld(t)
 	w.agree()
 	w.must(second(w.Plan(t.Context())))
+	w.must(second(w.Send(t.Context())))
 	w.must(second(w.Seal(t.Context())))
 	w.later = 25 * time.Hour
 	w.must(second(w.Plan(t.Context())))
-	if states, _ := w.states(); !slices.Equal(states, []tenant.State{tenant.Wanted, tenant.Wanted}) {
+	if states, _ := w.states(); !slices.Equal(states, []tenant.State{tenant.Looking, tenant.Looking}) {
 		t.Errorf("after a day: %v", states)
 	}
 }
@@ -207,6 +210,47 @@ func TestAnothersAccount(t *testing.T) {
 	if _, codes := w.states(); !slices.Equal(codes, []string{"tenant_account_unknown", "tenant_account_unknown"}) {
 		t.Errorf("the failures are %v", codes)
 	}
+	if n := w.entries(journal.KeyOpened); n != 0 {
+		t.Errorf("%d keys were opened for nobody", n)
+	}
+}
+
+// Who gets another account has it there, and not where it was.
+func TestAccountMoved(t *testing.T) {
+	w := newWorld(t)
+	w.agree()
+	w.run()
+	moved := w.cloud.Add("alice.upn@example.com", testdata.Owner)
+	w.must(second(w.Again(t.Context(), by, w.alice.ID, true)))
+	w.run()
+	for id, h := range w.cloud.Held() {
+		if h.Account != moved.ID {
+			t.Errorf("%s is in the account of before", id)
+		}
+	}
+	if n := len(w.cloud.Held()); n != 2 {
+		t.Errorf("the tenant has %d, want 2", n)
+	}
+}
+
+// What the tenant refuses is not opened again and again.
+func TestRefusedForAWeek(t *testing.T) {
+	w := newWorld(t)
+	w.agree()
+	for day := range 6 {
+		w.cloud.Play("POST", slices.Repeat([]msgraphtest.Trouble{{Status: 400}}, 9)...)
+		w.later = time.Duration(day) * 24 * time.Hour
+		w.run()
+	}
+	if n := w.entries(journal.KeyOpened); n != 2 {
+		t.Errorf("%d openings in a week, want one a key", n)
+	}
+	w.cloud.Play("POST")
+	w.must(second(w.Again(t.Context(), by, "", false)))
+	w.run()
+	if n := len(w.cloud.Held()); n != 2 {
+		t.Errorf("the tenant has %d in the end", n)
+	}
 }
 
 // A key that people did not agree to is never sealed to, whatever the database
@@ -240,6 +284,7 @@ func TestForged(t *testing.T) {
 		w := newWorld(t)
 		w.agree()
 		w.must(second(w.Plan(t.Context())))
+		w.must(second(w.Send(t.Context())))
 		change(w)
 		if _, _, err := w.Sealer.SealForTenant(t.Context(), w.alice, w.keys[0]); !errors.Is(err, tenant.ErrForged) {
 			t.Errorf("%s: got %v, want %v", name, err, tenant.ErrForged)
@@ -306,6 +351,7 @@ func TestWithdrawn(t *testing.T) {
 	w := newWorld(t)
 	w.agree()
 	w.must(second(w.Plan(t.Context())))
+	w.must(second(w.Send(t.Context())))
 	w.must(second(w.Seal(t.Context())))
 	w.must(w.Withdraw(t.Context(), by))
 	if err := w.Withdraw(t.Context(), by); !errors.Is(err, tenant.ErrNoRecipient) {

@@ -26,6 +26,9 @@ const (
 const (
 	firstPause = time.Minute
 	maxPause   = 12 * time.Hour
+	// refusedFor is how long one is left alone that the tenant refused: its key
+	// must be opened once more, and its user told.
+	refusedFor = 7 * 24 * time.Hour
 )
 
 // Plan finds what the tenant is to have and has not, and the other way round. It
@@ -47,10 +50,10 @@ func (s *Service) Seal(ctx context.Context) (int, error) {
 	return s.each(ctx, []State{Wanted}, s.seal)
 }
 
-// Send sends what is sealed, and takes away what is to go.
+// Send looks for accounts, sends what is sealed, and takes away what is to go.
 func (s *Service) Send(ctx context.Context) (int, error) {
 	known := map[subject.UserID]Account{}
-	return s.each(ctx, []State{Sealed, Removing}, func(ctx context.Context, c Copy) (Outcome, *journal.Entry, error) {
+	return s.each(ctx, []State{Looking, Sealed, Removing}, func(ctx context.Context, c Copy) (Outcome, *journal.Entry, error) {
 		return s.send(ctx, c, known)
 	})
 }
@@ -101,6 +104,9 @@ func (s *Service) failed(ctx context.Context, c Copy, err error) Outcome {
 	}
 	s.Log.WarnContext(ctx, "a certificate is not at the Intune tenant yet", logx.User, string(c.User.ID), logx.Cert, c.Cert.String(),
 		logx.State, string(c.State), logx.Code, fault.Code(err), logx.Until, now.Add(pause), logx.Err, err)
+	if errors.Is(err, ErrRefused) && c.State == Sealed {
+		c.State, c.Package, pause = Looking, Package{}, refusedFor
+	}
 	c.Code, c.Attempts, c.Next = fault.Code(err), c.Attempts+1, now.Add(pause)
 	return Outcome{Copy: c, At: now}
 }
@@ -116,37 +122,53 @@ func (s *Service) seal(ctx context.Context, c Copy) (Outcome, *journal.Entry, er
 
 func (s *Service) send(ctx context.Context, c Copy, known map[subject.UserID]Account) (Outcome, *journal.Entry, error) {
 	if c.State == Removing {
-		if c.Account != "" {
-			if err := s.Graph.Remove(ctx, c.Account, c.Thumbprint); err != nil {
-				return Outcome{}, nil, err
-			}
-		}
-		return Outcome{Copy: c, Gone: true}, s.told(c, journal.TenantRemoved), nil
+		return s.remove(ctx, c)
 	}
 	to, err := s.Recipient(ctx)
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	if c.Key != to.ID || len(c.Package.Blob) == 0 {
-		c.State, c.Package = Wanted, Package{}
-		return Outcome{Copy: c}, nil, nil
-	}
 	account, err := s.account(ctx, c.User, known)
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	if c.Account != "" && c.Account != account.ID { // he has another account now
-		if err := s.Graph.Remove(ctx, c.Account, c.Thumbprint); err != nil {
-			return Outcome{}, nil, err
-		}
+	switch {
+	case c.State == Looking:
+		return s.found(ctx, c, account)
+	case c.Key != to.ID || c.Account != account.ID || len(c.Package.Blob) == 0:
+		c.State, c.Package = Looking, Package{}
+		return Outcome{Copy: c}, nil, nil
 	}
 	err = s.Graph.Put(ctx, Object{Account: account.ID, UPN: c.User.UPN, Thumbprint: c.Thumbprint, Use: c.Record.Use,
 		NotBefore: c.Record.NotBefore, NotAfter: c.Record.NotAfter, Recipient: to.Recipient, Package: c.Package, Created: s.Now()})
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	c.State, c.Account, c.Package = There, account.ID, Package{}
+	c.State, c.Package = There, Package{}
 	return Outcome{Copy: c}, s.told(c, journal.TenantSent), nil
+}
+
+// found notes whose account it is. From one that was his before it is taken away.
+func (s *Service) found(ctx context.Context, c Copy, account Account) (Outcome, *journal.Entry, error) {
+	if c.Account != "" && c.Account != account.ID && c.Thumbprint != "" {
+		if err := s.Graph.Remove(ctx, c.Account, c.Thumbprint); err != nil {
+			return Outcome{}, nil, err
+		}
+	}
+	c.State, c.Account = Wanted, account.ID
+	return Outcome{Copy: c}, nil, nil
+}
+
+// remove takes away what may be there: the answer to what was sent may have been
+// lost.
+func (s *Service) remove(ctx context.Context, c Copy) (Outcome, *journal.Entry, error) {
+	if c.Account == "" || c.Thumbprint == "" {
+		return Outcome{Copy: c, Gone: true}, nil, nil
+	}
+	if err := s.Graph.Remove(ctx, c.Account, c.Thumbprint); err != nil {
+		return Outcome{}, nil, err
+	}
+	return Outcome{Copy: c, Gone: true}, s.told(c, journal.TenantRemoved), nil
 }
 
 // account finds the user's account in the tenant. It must have his primary

@@ -161,10 +161,11 @@ func (w *world) agree() tenant.Registration {
 // run does all the work there is, and tells how much of each kind.
 func (w *world) run() (planned, sealed, sent int) {
 	w.t.Helper()
+	var found int
 	for _, step := range []struct {
 		do func(context.Context) (int, error)
 		n  *int
-	}{{w.Plan, &planned}, {w.Seal, &sealed}, {w.Send, &sent}} {
+	}{{w.Plan, &planned}, {w.Send, &found}, {w.Seal, &sealed}, {w.Send, &sent}} {
 		n, err := step.do(w.t.Context())
 		w.must(err)
 		*step.n = n

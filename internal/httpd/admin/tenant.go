@@ -58,7 +58,7 @@ type TenantStatus struct {
 	Tenant string         `json:"tenant" doc:"The id of the tenant; empty: it is off"`
 	Key    *TenantKey     `json:"key,omitempty" doc:"The key that is sealed to"`
 	Code   string         `json:"code,omitempty" doc:"Why nothing is handed over"`
-	Copies map[string]int `json:"copies" doc:"How many certificates are wanted, sealed, there and removing"`
+	Copies map[string]int `json:"copies" doc:"How many certificates are looking, wanted, sealed, there and removing"`
 	Failed map[string]int `json:"failed" doc:"How many failed when they were last tried, by code"`
 }
 
@@ -68,8 +68,8 @@ type TenantCopy struct {
 	UPN        string     `json:"upn" doc:"His user principal name"`
 	Cert       string     `json:"cert" doc:"SHA-256 of the certificate, hex"`
 	Thumbprint string     `json:"thumbprint" doc:"SHA-1 of it; empty before it is sealed"`
-	State      string     `json:"state" enum:"wanted,sealed,there,removing" doc:"There: the tenant took it; whether a device has it, only Intune knows"`
-	Account    string     `json:"account" doc:"Id of the account in the tenant; empty before it is sent"`
+	State      string     `json:"state" enum:"looking,wanted,sealed,there,removing" doc:"There: the tenant took it; whether a device has it, only Intune knows"`
+	Account    string     `json:"account" doc:"Id of the account in the tenant; empty before it was found"`
 	Code       string     `json:"code,omitempty" doc:"Why it failed when it was last tried"`
 	Next       *time.Time `json:"next,omitempty" doc:"When it is tried again"`
 	Changed    time.Time  `json:"changed" doc:"Since when it is in that state"`

@@ -159,28 +159,34 @@ func testTenant(t *testing.T, open Open) {
 		if n := a.plan(everybody, "k-1", at); n != 0 {
 			t.Errorf("again: %d", n)
 		}
+		odd := deposit(a.bob, "odd")
+		odd.Certificate.Deliverable = "no device takes such a key"
+		keep(t, a.db, odd, true)
+		if n := a.plan(everybody, "k-1", at); n != 0 {
+			t.Errorf("what no device takes: %d", n)
+		}
 		off := a.bob
 		off.Disabled = true
 		a.must(a.db.Directory().UserSaved(t.Context(), off, entry(journal.UserChanged)))
 		a.plan(everybody, "k-1", at)
-		a.want("after one was disabled", tenant.Wanted, tenant.Wanted)
+		a.want("after one was disabled", tenant.Looking, tenant.Looking)
 	})
 
 	t.Run("a lease is one's own, until it ends", func(t *testing.T) {
 		a := newAbroad(t, open(t))
 		a.plan(everybody, "k-1", at)
-		list := a.lease(at, tenant.Wanted)
+		list := a.lease(at, tenant.Looking)
 		if len(list) != 3 || list[0].Record.Fingerprint != list[0].Cert || list[0].User.Mail == "" || list[0].User.UPN == "" {
 			t.Fatalf("got %+v", list)
 		}
-		if again := a.lease(at, tenant.Wanted); len(again) != 0 {
+		if again := a.lease(at, tenant.Looking); len(again) != 0 {
 			t.Errorf("leased twice: %d", len(again))
 		}
 		if n := a.plan(tenant.Want{}, "k-1", at); n != 0 {
 			t.Errorf("what is leased was planned away: %d", n)
 		}
 		later := at.Add(2 * time.Minute)
-		others := a.lease(later, tenant.Wanted)
+		others := a.lease(later, tenant.Looking)
 		before := entries(t, a.db)
 		e := entry(journal.TenantSent)
 		late := tenant.Outcome{Copy: list[0], At: later}
@@ -189,14 +195,14 @@ func testTenant(t *testing.T, open Open) {
 		if n := entries(t, a.db); n != before {
 			t.Error("who lost his lease wrote an entry")
 		}
-		a.want("after a late outcome", tenant.Wanted, tenant.Wanted, tenant.Wanted)
+		a.want("after a late outcome", tenant.Looking, tenant.Looking, tenant.Looking)
 		late.State = tenant.There
 		a.must(a.CopyTried(t.Context(), late, &e))
 		if n := entries(t, a.db); n != before+1 {
 			t.Error("what was sent is not in the journal")
 		}
 		a.to(others[0], tenant.Sealed, later)
-		a.want("after one was sealed", tenant.Sealed, tenant.Wanted, tenant.Wanted)
+		a.want("after one was sealed", tenant.Looking, tenant.Looking, tenant.Sealed)
 		sealed := a.lease(later, tenant.Sealed, tenant.Removing)
 		if len(sealed) != 1 || !slices.Equal(sealed[0].Package.Blob, []byte{1}) || !slices.Equal(sealed[0].Package.Password, []byte{2}) ||
 			sealed[0].Key != "k-1" || !sealed[0].Changed.Equal(later) {
@@ -213,7 +219,7 @@ func testTenant(t *testing.T, open Open) {
 			t.Errorf("got %+v", got)
 		}
 		counts, err := a.CopyCounts(t.Context())
-		if err != nil || counts.States[tenant.Sealed] != 1 || counts.States[tenant.Wanted] != 2 || counts.Failed["tenant_busy"] != 1 {
+		if err != nil || counts.States[tenant.Sealed] != 1 || counts.States[tenant.Looking] != 2 || counts.Failed["tenant_busy"] != 1 {
 			t.Errorf("got %+v, %v", counts, err)
 		}
 	})
@@ -221,8 +227,8 @@ func testTenant(t *testing.T, open Open) {
 	t.Run("what is sealed to another key or long ago is wanted anew", func(t *testing.T) {
 		a := newAbroad(t, open(t))
 		a.plan(everybody, "k-1", at)
-		for i, c := range a.lease(at, tenant.Wanted) {
-			a.to(c, []tenant.State{tenant.Sealed, tenant.There, tenant.Wanted}[i], at)
+		for i, c := range a.lease(at, tenant.Looking) {
+			a.to(c, []tenant.State{tenant.Sealed, tenant.There, tenant.Looking}[i], at)
 		}
 		if n := a.plan(everybody, "k-1", at.Add(24*time.Hour)); n != 0 {
 			t.Errorf("within a day: %d", n)
@@ -230,18 +236,18 @@ func testTenant(t *testing.T, open Open) {
 		if n := a.plan(everybody, "k-1", at.Add(25*time.Hour)); n != 1 {
 			t.Errorf("after a day: %d, want 1", n)
 		}
-		a.want("after a day", tenant.There, tenant.Wanted, tenant.Wanted)
+		a.want("after a day", tenant.Looking, tenant.Looking, tenant.There)
 		if n := a.plan(everybody, "k-2", at.Add(25*time.Hour)); n != 1 {
 			t.Errorf("with another key: %d, want 1", n)
 		}
-		a.want("with another key", tenant.Wanted, tenant.Wanted, tenant.Wanted)
+		a.want("with another key", tenant.Looking, tenant.Looking, tenant.Looking)
 	})
 
 	t.Run("what is not wanted any more is forgotten, left or removed", func(t *testing.T) {
 		for _, remove := range []bool{false, true} {
 			a := newAbroad(t, open(t))
 			a.plan(everybody, "k-1", at)
-			for i, c := range a.lease(at, tenant.Wanted) {
+			for i, c := range a.lease(at, tenant.Looking) {
 				a.to(c, []tenant.State{tenant.Sealed, tenant.There, tenant.There}[i], at)
 			}
 			nobody := tenant.Want{Remove: remove}
@@ -265,7 +271,7 @@ func testTenant(t *testing.T, open Open) {
 			a.must(a.CopyTried(t.Context(), tenant.Outcome{Copy: list[0], Gone: true, At: at}, &e))
 			a.want("one is gone", tenant.Removing, tenant.Removing)
 			a.plan(tenant.Want{All: true, Remove: true}, "k-1", at.Add(2*time.Minute))
-			if got := a.states(); slices.Contains(got, tenant.Wanted) == false {
+			if got := a.states(); slices.Contains(got, tenant.Looking) == false {
 				t.Errorf("wanted again: got %v", got)
 			}
 		}
@@ -274,7 +280,7 @@ func testTenant(t *testing.T, open Open) {
 	t.Run("copies are tried at once, or all anew, and listed", func(t *testing.T) {
 		a := newAbroad(t, open(t))
 		a.plan(everybody, "k-1", at)
-		for _, c := range a.lease(at, tenant.Wanted) {
+		for _, c := range a.lease(at, tenant.Looking) {
 			a.to(c, tenant.There, at)
 		}
 		n, err := a.CopiesDue(t.Context(), a.alice.ID, false, entry(journal.TenantSync))
@@ -285,7 +291,7 @@ func testTenant(t *testing.T, open Open) {
 		if err != nil || n != 2 {
 			t.Errorf("anew: got %d, %v, want 2", n, err)
 		}
-		a.want("anew", tenant.There, tenant.Wanted, tenant.Wanted)
+		a.want("anew", tenant.Looking, tenant.Looking, tenant.There)
 		var seen []string
 		for after := ""; ; {
 			list, err := a.Copies(t.Context(), "", after, 2)

@@ -12,8 +12,8 @@ CREATE TABLE IF NOT EXISTS tenant_recipient (
   ended_at   BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- Certificates that the tenant has or is to have. States: wanted, sealed, there,
--- removing. pfx and password are there while it is sealed: PKCS#12, and its
+-- Certificates that the tenant has or is to have. States: looking, wanted,
+-- sealed, there, removing. pfx and password are there while it is sealed: PKCS#12, and its
 -- password encrypted to the recipient.
 CREATE TABLE IF NOT EXISTS tenant_copy (
   user_id     VARCHAR(64) COLLATE utf8mb4_bin NOT NULL,

@@ -11,8 +11,8 @@ CREATE TABLE tenant_recipient (
   ended_at   BIGINT NOT NULL
 );
 
--- Certificates that the tenant has or is to have. States: wanted, sealed, there,
--- removing. pfx and password are there while it is sealed: PKCS#12, and its
+-- Certificates that the tenant has or is to have. States: looking, wanted,
+-- sealed, there, removing. pfx and password are there while it is sealed: PKCS#12, and its
 -- password encrypted to the recipient.
 CREATE TABLE tenant_copy (
   user_id     TEXT NOT NULL,
