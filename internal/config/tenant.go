@@ -7,7 +7,7 @@ import (
 
 // Tenant is the Microsoft Intune tenant that users' certificates are handed to.
 type Tenant struct {
-	ID         string `toml:"id" doc:"Id (a GUID) of the Microsoft Entra tenant to whose Intune the encryption certificates of users are handed, with their keys, sealed to a key that several people agreed to (docs/intune-tenant.md). The keeper and the worker need it. Empty: nothing is handed to anybody."`
+	ID         string `toml:"id" doc:"Id (a GUID) of the Microsoft Entra tenant to whose Intune the encryption certificates of users are handed, with their keys, sealed to a key that several people agreed to (docs/intune-tenant.md). Keeper, worker and admin need it. Empty: nothing is handed to anybody."`
 	Groups     string `toml:"groups" doc:"Whose: the members of these groups, by name, with commas between."`
 	Everybody  bool   `toml:"everybody" doc:"Whether it is those of all users, whatever tenant.groups says."`
 	Remove     bool   `toml:"remove" doc:"Whether what is removed here, or is of users who are not meant any more, is taken away in the tenant too. Otherwise it stays there."`
