@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -142,7 +143,7 @@ func (s *server) checks() []readyCheck {
 	list := []readyCheck{
 		{"database", s.db.Ping},
 		{"migrations", s.migrated},
-		{"keys", func(context.Context) error { return s.ring.SelfTest() }},
+		{"keys", func(context.Context) error { return errors.Join(s.ring.SelfTest(), s.ring.Present()) }},
 		{"disk", func(context.Context) error { return roomy(s.cfg.Data) }},
 		{"background", func(context.Context) error {
 			if err := s.pulse.check(time.Now()); err != nil {

@@ -3,7 +3,11 @@ package keyring
 import (
 	"bytes"
 	"crypto/hpke"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
 
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
@@ -48,6 +52,29 @@ func test(keys []escrowKey) error {
 			return ErrCanary.With(err)
 		}
 		if err := k.opens(fresh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Present tells whether the file of each escrow key can still be read and is the
+// key's: the server goes on without, from memory, and would not start again.
+// [ErrUnreadable], [ErrDamaged], [ErrUnlockWrong].
+func (r *Ring) Present() error {
+	for _, k := range r.usable() {
+		text, err := r.decrypt(k.file())
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EIO) {
+			err = ErrUnreadable.Saying("The file " + k.file() + " of an escrow key cannot be read.").With(err)
+		}
+		if err == nil && !k.held {
+			_, err = k.parse(text)
+			if err != nil {
+				err = damaged(filepath.Join(r.dir, k.file()), err)
+			}
+		}
+		text.Wipe()
+		if err != nil {
 			return err
 		}
 	}

@@ -179,3 +179,79 @@ func TestNoActiveKey(t *testing.T) {
 		t.Errorf("got %v, want ErrDamaged", err)
 	}
 }
+
+// The file of an escrow key is lost, another's or spoilt while the ring is open:
+// what is sealed to it opens, and it is said.
+func TestFileGoesAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(path string) error
+		want  error
+	}{
+		"deleted":   {os.Remove, keyring.ErrDamaged},
+		"spoilt":    {func(p string) error { return os.WriteFile(p, []byte("age-encryption.org/v1\n"), 0o600) }, keyring.ErrDamaged},
+		"a folder":  {func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, keyring.ErrDamaged},
+		"forbidden": {func(p string) error { return os.Chmod(p, 0) }, keyring.ErrUnreadable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "forbidden" && os.Geteuid() == 0 {
+				t.Skip("root may read it")
+			}
+			r, dir, _ := create(t)
+			w := wrapFor(t, dir, nil)
+			if err := r.Present(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.spoil(filepath.Join(dir, "escrow-"+w.Key.Hex()+".age")); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Present(); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if _, err := r.Unwrap(t.Context(), w, nil); err != nil {
+				t.Errorf("what is sealed: %v", err)
+			}
+			if err := r.SelfTest(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A wrapped file that is lost keeps what is sealed closed, and is not said to be
+// damage of that.
+func TestHeldFileGoesAway(t *testing.T) {
+	b := newBank(t, 0)
+	w := wrapFor(t, b.dir, nil)
+	if err := os.Remove(filepath.Join(b.dir, "escrow-"+w.Key.Hex()+".transit.age")); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{"present": b.ring.Present(), "ready": b.ring.Ready(t.Context()), "unwrap": opens(t, b.ring, w)} {
+		if !errors.Is(err, keyring.ErrDamaged) {
+			t.Errorf("%s: got %v, want ErrDamaged", what, err)
+		}
+	}
+}
+
+// A move that cannot be written changes nothing.
+func TestMoveCannotBeWritten(t *testing.T) {
+	b := newBank(t, 0)
+	id := b.at().ID
+	w := wrapFor(t, b.dir, nil)
+	blocked := filepath.Join(b.dir, "escrow-"+id.Hex()+".age")
+	if err := os.MkdirAll(filepath.Join(blocked, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ring.MoveEscrow(t.Context(), id, keyring.File); err == nil {
+		t.Error("it was moved")
+	}
+	if err := os.RemoveAll(blocked); err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := b.at(); at.Holder != "transit" || at.Extra != nil || opens(t, again, w) != nil {
+		t.Errorf("got %+v, %v", at, opens(t, again, w))
+	}
+}

@@ -74,6 +74,8 @@ var (
 		"Keys are sealed to this escrow key now.", "signet keys escrow rotate makes another one.")
 	ErrUnwrap = fault.New(fault.Denied, "escrow_unwrap_failed",
 		"What was sealed does not open: it is damaged, or belongs elsewhere.", "")
+	ErrUnreadable = fault.New(fault.Unavailable, "escrow_key_unreadable",
+		"The file of an escrow key cannot be read.", "Give it back to the service user, or see what ails the disk. What is running goes on; it would not start again.")
 	ErrCanary = fault.New(fault.Unavailable, "escrow_key_wrong",
 		"An escrow key does not open what was sealed to it.", "Restore the keys from the backup; import and delivery stay off.")
 )
