@@ -2,6 +2,7 @@ package pfxconnector
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -54,7 +55,7 @@ func (s *Service) Import(ctx context.Context, by journal.Actor, f File) (FileRep
 		}
 		b = append(b, v)
 	}
-	if err := b.store(ctx, s.Store); err != nil {
+	if err := b.store(ctx, s.Store.KeysImported); err != nil {
 		return newReport(f.Name), err
 	}
 	return o.Report(b.items()), nil
@@ -75,6 +76,9 @@ type verdict struct {
 	to      place
 	wanted  bool // it is new, and not looked at only
 	arrival Arrival
+
+	job  job // of what was offered
+	leaf *x509.Certificate
 }
 
 // judge looks at one identity, of which it needs the certificates only, and
@@ -146,7 +150,7 @@ func (j job) arrival(sealed escrow.Record, record cert.Record, to place) Arrival
 type batch []verdict
 
 // store stores what is wanted.
-func (b batch) store(ctx context.Context, to Store) error {
+func (b batch) store(ctx context.Context, keep func(context.Context, []Arrival) ([]bool, error)) error {
 	var list []Arrival
 	for _, v := range b {
 		if v.wanted {
@@ -156,7 +160,7 @@ func (b batch) store(ctx context.Context, to Store) error {
 	if len(list) == 0 {
 		return nil
 	}
-	stored, err := to.KeysImported(ctx, list)
+	stored, err := keep(ctx, list)
 	if err != nil {
 		return fmt.Errorf("storing %d keys: %w", len(list), err)
 	}

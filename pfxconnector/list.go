@@ -3,6 +3,7 @@ package pfxconnector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -28,6 +29,7 @@ type Item struct {
 	Pinned      bool       `json:"pinned" doc:"An administrator chose it; it is current while it is valid"`
 	Place       cert.Place `json:"place" doc:"current, history or kept"`
 	Reason      string     `json:"reason" doc:"Why it is there"`
+	Unchecked   bool       `json:"unchecked,omitempty" doc:"It was sealed on another machine, and the keeper has not looked yet whether it opens"`
 	Undelivered string     `json:"undeliverable,omitempty" doc:"Why no device gets it"`
 }
 
@@ -38,10 +40,16 @@ func (s *Service) List(ctx context.Context, u subject.User) ([]Item, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing certificates of %s: %w", u.ID, err)
 	}
+	unchecked, err := s.Store.Unchecked(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("listing unchecked keys of %s: %w", u.ID, err)
+	}
 	choice := cert.Choose(records, u.Mail, s.Now())
 	list := []Item{}
 	for _, r := range records {
-		list = append(list, newItem(r, choice))
+		item := newItem(r, choice)
+		item.Unchecked = slices.Contains(unchecked, r.Fingerprint)
+		list = append(list, item)
 	}
 	return list, nil
 }

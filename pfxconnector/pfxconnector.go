@@ -89,6 +89,18 @@ type Store interface {
 	// included, and tells false. ErrRecipient when a wrap is for a key that was
 	// destroyed.
 	KeysImported(ctx context.Context, list []Arrival) ([]bool, error)
+	// TicketMade stores a ticket.
+	TicketMade(ctx context.Context, t Ticket) error
+	// TicketsForgotten deletes those that had expired at that time, and tells
+	// how many.
+	TicketsForgotten(ctx context.Context, now time.Time) (int, error)
+	// KeysDeposited is KeysImported for what was sealed elsewhere: nobody knows
+	// yet whether it opens. It takes the ticket, which must be the same actor's
+	// and not have expired; its Expires is the time of now: ErrTicket.
+	KeysDeposited(ctx context.Context, t Ticket, list []Arrival) ([]bool, error)
+	// Unchecked gives the user's certificates whose keys were sealed elsewhere
+	// and not opened since.
+	Unchecked(ctx context.Context, id subject.UserID) ([]cert.Fingerprint, error)
 	// Holders gives the users who have that certificate; empty when nobody.
 	Holders(ctx context.Context, f cert.Fingerprint) ([]subject.UserID, error)
 	// Imported lists a user's certificates whose keys are or were in escrow:

@@ -107,7 +107,7 @@ func (h *house) list(t *testing.T, u subject.User) []pfxconnector.Item {
 // public opens a deposit as the keeper would and gives the public key in it.
 func (h *house) public(t *testing.T, d escrow.Deposit) crypto.PublicKey {
 	t.Helper()
-	w := d.Key.Wraps[0]
+	w := d.Key.Wraps[len(d.Key.Wraps)-1] // recovery keys come first
 	dataKey, err := h.ring.Unwrap(context.Background(), w, escrow.WrapInfo(d.Key.ID, w.Key))
 	if err != nil {
 		t.Fatal(err)

@@ -72,6 +72,7 @@ type server struct {
 	exporter  *opener.Exporter  // nil unless this is the keeper
 	assigner  *opener.Assigner  // nil unless this is the keeper
 	recoverer *opener.Recoverer // nil unless this is the keeper
+	checker   *opener.Checker   // nil unless this is the keeper
 	maker     *keymaker.Maker   // nil unless this is the keeper
 	delivery  *delivery.Service
 	sealer    *delivery.Sealer // nil unless this is the keeper
@@ -246,6 +247,7 @@ func (s *server) wirePFX(keys string) error {
 	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})
 	s.assigner = opener.NewAssigner(opener.AssignerConfig{Quarantine: s.db.PFX(), Keys: s.ring, Sealer: s.sealing, Journal: s.db.Journal(), Log: s.log, Now: time.Now})
 	s.wireRecovery()
+	s.checker = opener.NewChecker(opener.CheckerConfig{Records: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	s.rotator = opener.NewRotator(opener.RotatorConfig{Wraps: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	return nil
 }

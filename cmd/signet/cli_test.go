@@ -9,13 +9,16 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +50,29 @@ type cli struct {
 	t   *testing.T
 	dir string // data directory; also a place for files
 	tls *httptest.Server
+
+	heard  *tape          // what came over TLS
+	sealer *escrow.Sealer // of the server
+}
+
+// tape writes down what a server gets.
+type tape struct {
+	http.Handler
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (t *tape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	t.mu.Lock()
+	fmt.Fprintln(&t.all, r.URL, r.Header)
+	t.all.Write(body)
+	t.mu.Unlock()
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	t.Handler.ServeHTTP(w, r)
 }
 
 // newCLI starts the admin API, over real services, on the socket of a new data
@@ -64,9 +90,11 @@ func newCLI(t *testing.T) cli {
 	}
 	t.Cleanup(func() { db.Close() })
 	tokens := access.New(db.Access(), time.Now)
-	api := admin.New(apiConfig(t, db, tokens))
+	sealer := cliSealer(t, filepath.Join(dir, "keys"))
+	api := admin.New(apiConfig(t, db, tokens, sealer))
 	log := slog.New(slog.DiscardHandler)
-	tls := httptest.NewUnstartedServer(httpd.NewSite(log, nil, api.Area(httpd.Bearer(tokens))))
+	heard := &tape{Handler: httpd.NewSite(log, nil, api.Area(httpd.Bearer(tokens)))}
+	tls := httptest.NewUnstartedServer(heard)
 	tls.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	tls.StartTLS()
 	t.Cleanup(tls.Close)
@@ -78,20 +106,25 @@ func newCLI(t *testing.T) cli {
 	done := make(chan error, 1)
 	go func() { done <- httpd.Serve(ctx, log, l) }()
 	t.Cleanup(func() { stop(); <-done })
-	return cli{t, dir, tls}
+	return cli{t, dir, tls, heard, sealer}
 }
 
-func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config {
+// cliSealer makes an escrow key in a directory of its own.
+func cliSealer(t *testing.T, keys string) *escrow.Sealer {
+	t.Helper()
+	if _, err := keyring.Create(keys, filepath.Join(keys, "unlock.key")); err != nil {
+		t.Fatal(err)
+	}
+	to, err := keyring.Recipient(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return escrow.NewSealer(to)
+}
+
+func apiConfig(t *testing.T, db *store.DB, tokens *access.Service, sealer *escrow.Sealer) admin.Config {
 	t.Helper()
 	box, err := seal.NewBox(seal.RandomRoot(), "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := escrow.Classic().GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	recipient, err := escrow.NewRecipient(private.PublicKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +138,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 	log := slog.New(slog.DiscardHandler)
 	push := notify.NewCertificates(notify.CertificatesConfig{Store: db.Push(box), Keys: ring, Log: log, Now: time.Now})
 	jobs := job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: nil}, slog.New(slog.DiscardHandler), time.Now) // nobody works here
+	imports := pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: sealer, Now: time.Now})
 	return admin.Config{
 		Users: users, Tokens: tokens, Consents: tokens.Consents(box, 2), Recoveries: recoveries{}, Journal: db.Journal(), Push: push, Jobs: jobs, Now: time.Now, MaxFile: 1 << 20,
 		Backups: backups{},
@@ -116,7 +150,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service) admin.Config 
 			Log: log, Now: time.Now})},
 		Devices:   mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: push.Topic, Now: time.Now}),
 		Transport: transport.New(db.Transport(box), time.Now), Tenant: tenant.New(tenant.Config{Store: db.Tenant(), Box: box, Log: log, Now: time.Now}),
-		Keys: pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: escrow.NewSealer(recipient), Now: time.Now}),
+		Keys: imports, Deposits: imports,
 	}
 }
 
@@ -172,7 +206,7 @@ func issuer(t *testing.T, name string, above *ca.Issuer, makeKey func() (crypto.
 func (c cli) run(args ...string) (status int, stdout, stderr string) {
 	c.t.Helper()
 	var out, errs bytes.Buffer
-	env := map[string]string{"SIGNET_DATA": c.dir}
+	env := map[string]string{"SIGNET_DATA": c.dir, "HOME": c.dir}
 	status = run(c.t.Context(), args, func(k string) string { return env[k] }, strings.NewReader(""), &out, &errs)
 	return status, out.String(), errs.String()
 }

@@ -14,7 +14,7 @@ import (
 
 func (a *app) keysCommand() *cobra.Command {
 	return group("keys", "The keys in the data directory, beside a server or without one", a.keysList(),
-		group("escrow", "The keys that imported private keys are sealed to", a.escrowList(), a.escrowRotate(), a.escrowMove(), a.escrowDestroy()),
+		group("escrow", "The keys that imported private keys are sealed to", a.escrowList(), a.escrowFingerprint(), a.escrowRotate(), a.escrowMove(), a.escrowDestroy()),
 		group("recovery", "The offline key that imported private keys are sealed to as well", a.recoveryShow(), a.recoveryRotate()),
 		group("passphrase", "Give the unlock key a passphrase, or take it away", a.passphraseSet(), a.passphraseRemove()))
 }

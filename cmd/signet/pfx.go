@@ -38,12 +38,20 @@ their fingerprints; -o json has all of it, serial number and issuer too.`,
 			}
 			return showTable(a, keys, []string{"place", "purpose", "from", "to", "addresses", "sha256", "why"}, func(k pfxconnector.Item) []string {
 				return []string{string(k.Place), k.Purpose, day(k.NotBefore), day(k.NotAfter), strings.Join(k.Addresses, ", "),
-					k.Cert[:shortFingerprint], strings.TrimSpace(k.Reason + " " + k.Undelivered)}
+					k.Cert[:shortFingerprint], strings.TrimSpace(k.Reason + " " + k.Undelivered + unchecked(k))}
 			})
 		},
 	}
 	c.Flags().StringVar(&user, "user", "", "`USER`, by address, UPN or id")
 	return c
+}
+
+// unchecked says that nobody knows yet whether a key opens.
+func unchecked(k pfxconnector.Item) string {
+	if k.Unchecked {
+		return " Not yet checked."
+	}
+	return ""
 }
 
 func (a *app) pfxCheck() *cobra.Command {

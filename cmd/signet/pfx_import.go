@@ -24,6 +24,8 @@ type importFlags struct {
 	passwordCommand string
 	runCommands     bool   // of lists
 	resume          string // file of what is finished
+	upload          bool   // let the server open the files
+	escrowKey       string // fingerprint of whom keys are sealed to
 }
 
 func (a *app) pfxImport() *cobra.Command {
@@ -32,11 +34,17 @@ func (a *app) pfxImport() *cobra.Command {
 		Use:   "import PATH...",
 		Short: "Import PKCS#12 and PEM files into escrow",
 		Long: `Imports PKCS#12 and PEM files: all .pfx, .p12, .pem and .key files below a
-directory, all .pfx and .p12 files in a .zip archive, or those in a list. Each
-private key is sealed at once; who imports cannot read it back. Importing the
+directory, all .pfx and .p12 files in a .zip archive, or those in a list. They
+are opened and each private key is sealed on this machine: the server gets the
+certificates and what is sealed, never a file, a password or a key. With
+--upload it gets the files and passwords, over TLS or the socket, opens them and
+seals at once. Either way, who imports cannot read back. Importing the
 same file again changes nothing, so a run that was interrupted is simply
 started again. With --resume FILE it writes down which files are finished,
 without secrets, and the next run with that FILE does not send them again.
+
+Whom keys are sealed to is confirmed once: on the server's own machine by its
+data directory, else with --escrow-key. It is kept for that server.
 
 A .key file is read together with the .crt, .cer or .pem file of the same name
 beside it; any other PEM file must hold both key and certificate.
@@ -64,7 +72,7 @@ last object, "report".`,
   signet pfx import --password-command 'pass show escrow' escrow.zip
   signet pfx import escrow.csv`,
 		Args: takes("PATH..."),
-		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c.Context(), in, args) },
+		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c, in, args) },
 	}
 	f := c.Flags()
 	f.StringVar(&in.User, "user", "", "whose they are (default: whom the certificate names)")
@@ -80,5 +88,8 @@ last object, "report".`,
 	f.BoolVar(&in.DryRun, "dry-run", false, "look, but change nothing")
 	f.StringVar(&in.resume, "resume", "", "`FILE` of what is finished, which is skipped; made when it is not there")
 	c.MarkFlagsMutuallyExclusive("resume", "dry-run")
+	f.BoolVar(&in.upload, "upload", false, "send files and passwords to the server, which opens and seals them")
+	f.StringVar(&in.escrowKey, "escrow-key", "", "`FINGERPRINT` of whom keys are sealed to, as signet keys escrow fingerprint shows it on the server")
+	c.MarkFlagsMutuallyExclusive("upload", "escrow-key")
 	return c
 }

@@ -6,10 +6,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/fault"
+	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/httpd/admin"
 	"github.com/signet-mdm/signet/pfxconnector"
+	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/pfx"
 )
 
 // skipped is the status of a file that an earlier run has finished.
@@ -25,6 +30,9 @@ type importRun struct {
 	seen     *foreteller // of a dry run
 	finished *finished   // nil: nobody asked to write it down
 	bar      *progress
+
+	to     *escrow.Sealer // of what is sealed here
+	limits pfx.Limits     // of what is opened here
 }
 
 // fileDone is what became of a file.
@@ -33,7 +41,8 @@ type fileDone struct {
 	mark mark
 }
 
-func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) (err error) {
+func (a *app) importPaths(c *cobra.Command, in importFlags, paths []string) (err error) {
+	ctx := c.Context()
 	files, err := openPFXFiles(paths)
 	if err != nil {
 		return err
@@ -64,7 +73,17 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) (
 		}
 		defer func() { err = errors.Join(err, run.finished.Close()) }()
 	}
-	err = inOrder(ctx, files.all(), run.file, run.tell)
+	if err := run.open(ctx, c); err != nil {
+		return err
+	}
+	err = inOrder(ctx, chunks(files.all(), run.together()), run.several, func(list []fileDone) error {
+		for _, d := range list {
+			if err := run.tell(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	run.bar.clear()
 	if err != nil {
 		return err
@@ -72,44 +91,88 @@ func (a *app) importPaths(ctx context.Context, in importFlags, paths []string) (
 	return run.conclude(ctx)
 }
 
-// file sends one file. What the server refuses about the file is in the report;
-// an error ends the whole run.
-func (r *importRun) file(ctx context.Context, file pfxFile) (fileDone, error) {
+// prepared is a file that was read, with what the importer says about it.
+type prepared struct {
+	file pfxFile
+	in   admin.NewImport
+	mark mark
+}
+
+// several takes files one after the other, and gives what became of each.
+func (r *importRun) several(ctx context.Context, files []pfxFile) ([]fileDone, error) {
+	done := make([]fileDone, len(files))
+	send := func(i int, p prepared) (err error) {
+		defer clear(p.in.Data)
+		done[i], err = r.send(ctx, p)
+		return err
+	}
+	flush := func() error { return nil }
+	if !r.flags.upload {
+		b := &sealing{importRun: r, done: done}
+		send, flush = func(i int, p prepared) error { return b.add(ctx, i, p) }, func() error { return b.flush(ctx) }
+		defer b.forget()
+	}
+	for i, file := range files {
+		p, what, err := r.prepare(ctx, file)
+		if err != nil {
+			return nil, err
+		}
+		if what != nil {
+			done[i] = *what
+			continue
+		}
+		if err := send(i, p); err != nil {
+			return nil, err
+		}
+	}
+	return done, flush()
+}
+
+// prepare reads a file, or tells what became of it without that anybody was
+// asked.
+func (r *importRun) prepare(ctx context.Context, file pfxFile) (prepared, *fileDone, error) {
+	refused := func(code, msg, hint string) (prepared, *fileDone, error) {
+		d := refusedFile(file.name, code, msg, hint)
+		return prepared{}, &d, ctx.Err()
+	}
 	in := r.flags.NewImport
 	in.File, in.User, in.Purpose = file.name, cmp.Or(file.User, in.User), cmp.Or(file.Purpose, in.Purpose)
 	data, err := file.read()
 	if f := fault.Of(err); f != nil {
-		return refusedFile(file.name, f.Code, f.Msg, f.Hint), nil
+		return refused(f.Code, f.Msg, f.Hint)
 	}
 	if err != nil {
-		return refusedFile(file.name, errFile.Code, errFile.Msg, err.Error()), nil
+		return refused(errFile.Code, errFile.Msg, err.Error())
 	}
-	defer clear(data)
 	in.Data = data
-	mark := markOf(in)
-	if r.finished.has(mark) {
-		return fileDone{FileReport: pfxconnector.FileReport{File: file.name, Status: skipped, Identities: []pfxconnector.IdentityReport{}}}, nil
+	p := prepared{file, in, markOf(in)}
+	if r.finished.has(p.mark) {
+		clear(data)
+		return p, &fileDone{FileReport: pfxconnector.FileReport{File: file.name, Status: skipped, Identities: []pfxconnector.IdentityReport{}}}, nil
 	}
 	if !file.asks() {
 		password, err := r.ownPassword(ctx, file, r.flags.runCommands)
 		if err != nil {
-			return refusedFile(file.name, errPassword.Code, errPassword.Msg, err.Error()), ctx.Err()
+			clear(data)
+			return refused(errPassword.Code, errPassword.Msg, err.Error())
 		}
-		in.Password = password.RevealString()
+		p.in.Password = password.RevealString()
 	}
-	return r.send(ctx, file, in, mark)
+	return p, nil, nil
 }
 
-func (r *importRun) send(ctx context.Context, file pfxFile, in admin.NewImport, m mark) (fileDone, error) {
-	report, err := r.client.Import(ctx, in)
+// send uploads one file. What the server refuses about the file is in the
+// report; an error ends the whole run.
+func (r *importRun) send(ctx context.Context, p prepared) (fileDone, error) {
+	report, err := r.client.Import(ctx, p.in)
 	f, ok := errors.AsType[*admin.Failure](err)
 	switch {
-	case ok && f.Code == "body_too_large":
-		return refusedFile(file.name, f.Code, "The file is larger than the server takes.", "See limits.import_file_kib."), nil
-	case ok && file.listed && (f.Code == directory.ErrUserUnknown.Code || f.Code == admin.ErrRequest.Code):
-		return refusedFile(file.name, f.Code, f.Detail, f.Hint), nil
+	case ok && f.Code == httpd.ErrTooLarge.Code:
+		return tooLarge(p.in.File), nil
+	case ok && p.file.listed && (f.Code == directory.ErrUserUnknown.Code || f.Code == admin.ErrRequest.Code):
+		return refusedFile(p.in.File, f.Code, f.Detail, f.Hint), nil
 	}
-	return fileDone{report, m}, err
+	return fileDone{report, p.mark}, err
 }
 
 func refusedFile(name, code, msg, hint string) fileDone {

@@ -87,7 +87,7 @@ func (s *server) steps() (list []step) {
 	}
 	if s.cfg.Plays(config.KeeperRole) {
 		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver},
-			step{"rotation", 5 * time.Second, s.rotator.Step}, step{"recovery", 5 * time.Second, s.recoverer.Step}, step{"exports", 2 * time.Second, s.exporter.Step}, step{"encryption", time.Hour, s.maker.Renew})
+			step{"rotation", 5 * time.Second, s.rotator.Step}, step{"recovery", 5 * time.Second, s.recoverer.Step}, step{"exports", 2 * time.Second, s.exporter.Step}, step{"check", time.Second, s.checker.Step}, step{"encryption", time.Hour, s.maker.Renew})
 		list = append(list, step{"quarantine", time.Second, s.assigner.Step})
 		list = append(append(list, s.intuneSteps()...), s.holderSteps()...)
 	}
@@ -101,6 +101,7 @@ func (s *server) steps() (list []step) {
 			step{"push", time.Second, s.waker.Wake},
 			step{"push certificate", time.Hour, s.push.Remind},
 			step{"old jobs", time.Hour, s.jobs.Tidy},
+			step{"old tickets", time.Hour, s.pfx.Tidy},
 			step{"old links", time.Hour, s.access.Tidy})
 		list = append(list, s.mailSteps()...)
 	}

@@ -93,6 +93,7 @@ const (
 	KeyOpened          Action = "key.opened"
 	KeyExported        Action = "key.exported" // sealed to a recipient, as several people agreed to
 	ExportTaken        Action = "key.export_taken"
+	KeysChecked        Action = "key.checked"        // opened once, because they were sealed elsewhere
 	EscrowRewrapped    Action = "escrow.rewrapped"   // data keys, from a retiring escrow key to the active one
 	EscrowDestroyed    Action = "escrow.destroyed"   // an escrow key that nothing is sealed to
 	RecoveryChosen     Action = "recovery.chosen"    // a recovery key, to which all records are to be sealed

@@ -140,6 +140,9 @@ func (s PFX) KeyRemoved(ctx context.Context, user subject.UserID, f cert.Fingerp
 		if err := shredWraps(ctx, tx, `key_id = ?`, id); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_unchecked WHERE key_id = ?`, id); err != nil {
+			return fmt.Errorf("forgetting an unchecked key: %w", err)
+		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM escrow_key WHERE id = ?`, id); err != nil {
 			return fmt.Errorf("deleting escrowed key: %w", err)
 		}

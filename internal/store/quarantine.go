@@ -156,7 +156,7 @@ func (s PFX) shredQuarantine(ctx context.Context, tx *sql.Tx, id subject.UserID)
 			return err
 		}
 	}
-	for _, statement := range []string{`DELETE FROM escrow_key WHERE user_id = ?`, `DELETE FROM quarantine WHERE id = ?`} {
+	for _, statement := range []string{`DELETE FROM escrow_unchecked WHERE key_id IN (SELECT id FROM escrow_key WHERE user_id = ?)`, `DELETE FROM escrow_key WHERE user_id = ?`, `DELETE FROM quarantine WHERE id = ?`} {
 		if _, err := tx.ExecContext(ctx, statement, id); err != nil {
 			return fmt.Errorf("deleting a key in quarantine: %w", err)
 		}

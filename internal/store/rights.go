@@ -45,6 +45,8 @@ var rights = map[string]map[Role]string{
 	"enrollment":          {Front: "SIU", Worker: "SU", Admin: "SU", Keeper: "SU"},
 	"escrow_destroyed":    {Admin: "S", Keeper: "SI"},
 	"escrow_key":          {Front: "S(id)", Worker: "S", Admin: "SID", Keeper: "SID"},
+	"escrow_ticket":       {Worker: "SD", Admin: "SID"},
+	"escrow_unchecked":    {Admin: "SID", Keeper: "SUD"},
 	"escrow_wrap":         {Worker: "S", Admin: "SIUD", Keeper: "SIUD"},
 	"generation":          {Front: "S", Worker: "S", Admin: "SIU", Keeper: "SIU"},
 	"goose_db_version":    {Front: "S", Worker: "S", Admin: "S", Keeper: "S"},

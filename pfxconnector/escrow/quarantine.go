@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/subject"
 )
 
@@ -22,6 +23,12 @@ func NewQuarantine() (subject.UserID, error) {
 		return "", fmt.Errorf("making quarantine id: %w", err)
 	}
 	return subject.UserID(quarantined + id.String()), nil
+}
+
+// QuarantineUnder gives the place of a certificate's key that comes under a
+// ticket.
+func QuarantineUnder(ticket uuid.UUID, c cert.Fingerprint) subject.UserID {
+	return subject.UserID(quarantined + RecordID(ticket, Binding{Cert: c}))
 }
 
 // InQuarantine tells a place in quarantine from a user.

@@ -56,7 +56,12 @@ func (s *Sealer) Seal(k Key) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("making escrow id: %w", err)
 	}
-	r := Record{ID: id.String(), Binding: k.Binding(), Suite: AES256GCM}
+	return s.SealAs(id.String(), k)
+}
+
+// SealAs is Seal for a record whose id was given.
+func (s *Sealer) SealAs(id string, k Key) (Record, error) {
+	r := Record{ID: id, Binding: k.Binding(), Suite: AES256GCM}
 	dataKey := make([]byte, KeyBytes)
 	rand.Read(dataKey)
 	defer clear(dataKey)

@@ -128,6 +128,19 @@ func (f *fakeKeys) Unpin(_ context.Context, _ journal.Actor, u subject.User) err
 	return nil
 }
 
+func (f *fakeKeys) Recipients() (string, []string) { return "signet-escrow-x", []string{"age1x"} }
+
+func (f *fakeKeys) Judge(context.Context, journal.Actor, []pfxconnector.Offer) (string, []pfxconnector.Judged, error) {
+	return "ticket", []pfxconnector.Judged{{Identities: []pfxconnector.JudgedIdentity{{Record: "r"}}}}, nil
+}
+
+func (f *fakeKeys) Deposit(_ context.Context, _ journal.Actor, ticket string, offers []pfxconnector.Offer) ([]pfxconnector.Judged, error) {
+	if ticket != "ticket" {
+		return nil, pfxconnector.ErrTicket
+	}
+	return make([]pfxconnector.Judged, len(offers)), nil
+}
+
 func (f *fakeKeys) Import(_ context.Context, _ journal.Actor, file pfxconnector.File) (pfxconnector.FileReport, error) {
 	f.got = file
 	f.got.Data = bytes.Clone(file.Data)
@@ -356,7 +369,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 		t.Fatal(err)
 	}
 	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Recoveries: fakeRecoveries{}, Now: now,
-		Devices: w.devices, Keys: w.keys, Transport: transport.New(db.Transport(box), now), Tenant: tenant.New(tenant.Config{ID: tenantID, Store: db.Tenant(), Box: box, Log: slog.New(slog.DiscardHandler), Now: now}), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
+		Devices: w.devices, Keys: w.keys, Deposits: w.keys, Transport: transport.New(db.Transport(box), now), Tenant: tenant.New(tenant.Config{ID: tenantID, Store: db.Tenant(), Box: box, Log: slog.New(slog.DiscardHandler), Now: now}), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},
 		Rollovers:   rollover.New(rollover.Config{Store: db.Rollover(), Lines: []rollover.Line{{Name: "root"}}, Log: slog.New(slog.DiscardHandler), Now: now}), PlainURL: "http://x:8080"}

@@ -212,6 +212,24 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 				return func() error { return db.PFX().KeyDiscarded(t.Context(), q.ID, entry(journal.KeyDiscarded)) }
 			}
 		},
+		"sealed key deposited": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				ticket := ticketFor(t, db, fmt.Sprint(n))
+				list := []pfxconnector.Arrival{{Deposit: deposit(u, fmt.Sprint(n)), Entry: entry(journal.KeyImported)}}
+				return func() error {
+					_, err := db.PFX().KeysDeposited(t.Context(), ticket, list)
+					return err
+				}
+			}
+		},
+		"sealed key does not open": func(t *testing.T, db *store.DB) func(int) func() error {
+			u := addUser(t, db, "alice@example.com")
+			return func(n int) func() error {
+				d := unchecked(t, db, u, fmt.Sprint(n))
+				return func() error { return db.PFX().KeyFailed(t.Context(), d, "broken", entry(journal.KeyAlarm)) }
+			}
+		},
 		"key pinned": func(t *testing.T, db *store.DB) func(int) func() error {
 			u := addUser(t, db, "alice@example.com")
 			return func(n int) func() error {

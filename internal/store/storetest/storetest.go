@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("mdm", func(t *testing.T) { testMDM(t, open) })
 	t.Run("pfx", func(t *testing.T) { testPFX(t, open) })
 	t.Run("quarantine", func(t *testing.T) { testQuarantine(t, open) })
+	t.Run("sealed elsewhere", func(t *testing.T) { testSealed(t, open) })
 	t.Run("encryption", func(t *testing.T) { testEncryption(t, open) })
 	t.Run("tenant", func(t *testing.T) { testTenant(t, open) })
 	t.Run("transport", func(t *testing.T) { testTransport(t, open) })
