@@ -162,7 +162,7 @@ func (t Trouble) meet(w http.ResponseWriter, r *http.Request) bool {
 	select {
 	case <-time.After(t.Slow):
 	case <-r.Context().Done():
-		return true
+		panic(http.ErrAbortHandler) // no answer, not an empty one
 	}
 	if t.Drop {
 		panic(http.ErrAbortHandler)
