@@ -43,6 +43,7 @@ var subjects = map[Topic]string{
 	KeysOpened: "Your mail keys were sent to your devices",
 	Exported:   "Keys to your encrypted mail were handed out",
 	OwnPage:    "Your link to your secure mail page",
+	Handed:     "A device got your mail certificates",
 	test:       "Test message",
 	alarmTopic: "Alarm: keys were not opened",
 }

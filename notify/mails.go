@@ -36,6 +36,7 @@ const (
 	KeysOpened Topic = "opened"     // keys were opened for your devices
 	Exported   Topic = "exported"   // keys of yours were exported for recovery
 	OwnPage    Topic = "page"       // the link to one's own page, which somebody asked for
+	Handed     Topic = "handed"     // a device of another MDM got your certificates
 )
 
 // Mail is one mail to a user as it is queued. What it says is made of this
@@ -52,7 +53,7 @@ type Mail struct {
 
 // Facts is what a mail tells besides its link; its topic says what counts.
 type Facts struct {
-	Device  string    `json:"device,omitempty"`  // name or model, as the device told it
+	Device  string    `json:"device,omitempty"`  // name or model, as the device told it; the MDM for Handed
 	OS      string    `json:"os,omitempty"`      // its version of iOS
 	At      time.Time `json:"at,omitzero"`       // when it happened
 	Coded   bool      `json:"coded,omitempty"`   // the link asks for a code

@@ -27,6 +27,7 @@ import (
 	"github.com/signet-mdm/signet/notify"
 	"github.com/signet-mdm/signet/pfxconnector"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
+	"github.com/signet-mdm/signet/pfxconnector/gateway"
 	"github.com/signet-mdm/signet/pfxconnector/keymaker"
 	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
@@ -66,7 +67,10 @@ type server struct {
 	tickets   *access.Tickets
 	tenant    *tenant.Service
 	issuer    *federation.Verifier // nil: there is none but ourselves
-	opener    *opener.Opener       // nil unless this is the keeper
+	gate      *gateway.Gate        // nil unless this is the keeper
+	handing   *gateway.Keeper      // nil unless this is the keeper
+	gateway   *gateway.Service
+	opener    *opener.Opener // nil unless this is the keeper
 	sealing   *escrow.Sealer
 	rotator   *opener.Rotator   // nil unless this is the keeper
 	exporter  *opener.Exporter  // nil unless this is the keeper
@@ -132,6 +136,7 @@ func (s *server) wire(keys string) error {
 			return err
 		}
 	}
+	s.wireGateway()
 	s.policies = appconfig.New(s.db.AppConfig(), s.directory, time.Now, s.profiles)
 	s.wireDelivery()
 	s.wireJobs()
@@ -239,9 +244,10 @@ func (s *server) wirePFX(keys string) error {
 		return nil
 	}
 	s.metrics.NoAlarms(opener.Alarms()...)
+	s.gate = s.newGate()
 	s.opener = opener.New(opener.Config{
 		Issuers: func() []*x509.Certificate { return s.keys.Load().devices }, Identities: s.db.Certificates(),
-		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s,
+		Deposits: s.db.PFX(), Journal: countedJournal{s.db.Journal(), s.metrics}, Keys: s.ring, Signer: s, Gate: s.gate,
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour, Total: s.cfg.Limits.AllOpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
 	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})

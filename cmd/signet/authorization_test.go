@@ -26,6 +26,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/phone"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/gateway"
 )
 
 var update = flag.Bool("update", false, "write the generated pages instead of comparing them")
@@ -98,6 +99,18 @@ func (a *assembled) meet() {
 		a.token[role] = secret.RevealString()
 		a.callers = append(a.callers, caller{string(role), a.tokenAndConsole(a.token[role])})
 	}
+	a.callers = append(a.callers, caller{"other MDM", bearer(a.otherMDM())})
+}
+
+// otherMDM registers one and gives its secret.
+func (a *assembled) otherMDM() string {
+	ca, err := a.ring.Certificates(rootKey)
+	a.must(err)
+	_, secret, err := a.gateway.Register(a.t.Context(), tester, gateway.Terms{Name: "other", CAs: [][]byte{ca[0].Raw},
+		Naming: gateway.ByMail, Forms: []gateway.Form{gateway.Profile}, PerHour: 1, Expires: time.Now().Add(time.Hour)},
+		func(context.Context, string, string) (string, error) { return "approval", nil })
+	a.must(err)
+	return secret.RevealString()
 }
 
 // tokenAndConsole shows an API token, and the session of the console that was
@@ -192,7 +205,7 @@ var unproven = []string{"mdm_unsigned", "mdm_signature", "mdm_stranger"}
 // letIn tells whether the caller reached what the route is for.
 func letIn(w *httptest.ResponseRecorder) bool {
 	code := strings.TrimSpace(w.Body.String())
-	return w.Code != http.StatusUnauthorized && w.Code != http.StatusForbidden && !slices.Contains(unproven, code)
+	return w.Code != http.StatusUnauthorized && w.Code != http.StatusTooManyRequests && w.Code != http.StatusForbidden && !slices.Contains(unproven, code)
 }
 
 // routes calls f with each route of a listener.
@@ -242,8 +255,9 @@ Made by a test that calls every route of every listener with every kind of calle
 assembled; a new route does not pass it without a row here. "yes" is: let in, whatever comes of it. *anyone*
 is: the answer is public, or the handler proves the caller by itself, by a device's signature, a one-time
 challenge, an invitation or a link. A *device* shows its identity certificate, *enrolling* has redeemed an
-invitation, *person* has opened the link to the own page; the others are API tokens, which name a user here, and
-sessions of the console that were opened with them.
+invitation, *person* has opened the link to the own page, *other MDM* shows the secret of a registration (which may
+still wait for approval); the others are API tokens, which name a user here, and sessions of the console that were
+opened with them.
 
 The socket belongs to the user that the server runs as: whoever reaches it is the administrator of this machine,
 whatever else he shows. What every role may do is in ` + "`internal/access/role.go`" + `.

@@ -149,7 +149,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service, sealer *escro
 		Deliveries: deliveries{delivery.New(delivery.Config{Store: db.Delivery(), Policies: db.AppConfig(), Identifier: "org.example.mdm",
 			Log: log, Now: time.Now})},
 		Devices:   mdm.New(mdm.Config{Store: db.MDM(box), BaseURL: "https://mdm.example.org", Topic: push.Topic, Now: time.Now}),
-		Transport: transport.New(db.Transport(box), time.Now), Tenant: tenant.New(tenant.Config{Store: db.Tenant(), Box: box, Log: log, Now: time.Now}),
+		Transport: transport.New(db.Transport(box), time.Now), Connectors: connectors{}, Tenant: tenant.New(tenant.Config{Store: db.Tenant(), Box: box, Log: log, Now: time.Now}),
 		Keys: imports, Deposits: imports,
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/httpd"
+	"github.com/signet-mdm/signet/internal/httpd/connector"
 	"github.com/signet-mdm/signet/internal/httpd/device"
 	"github.com/signet-mdm/signet/internal/httpd/peer"
 )
@@ -38,10 +39,11 @@ func (s *server) sites() []site {
 		api := s.api()
 		public, local = append(public, api.Area(httpd.Bearer(s.access))), []httpd.Area{api.Area(httpd.Local)}
 		public = append(public, s.graph()...)
+		public = append(public, connector.Area(s.gateway))
 		public = append(public, s.console(api)...)
 	}
 	if s.cfg.Plays(config.KeeperRole) {
-		kept = []httpd.Area{peer.Area(s.keeper)}
+		kept = []httpd.Area{peer.Area(s.keeper), peer.Gateway(s.handing)}
 	}
 	return []site{
 		{"HTTPS", "--listen", s.cfg.Listen, tlsSite, serverNames(s.cfg), public},

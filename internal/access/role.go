@@ -27,6 +27,7 @@ const (
 	Person    Role = "person"    // a user on his landing page
 	Enrolling Role = "enrolling" // somebody who redeemed an invitation
 	FrontEnd  Role = "frontend"  // a role of this installation in another process
+	OtherMDM  Role = "othermdm"  // another MDM, whose devices get certificates of their users
 )
 
 // TokenRoles lists the roles that an API token can have.
@@ -74,12 +75,16 @@ const (
 	OwnEnroll      Permission = "own.enroll"  // go on with the enrollment begun here
 	ConsoleUse     Permission = "console.use" // have a session in the console, which allows nothing by itself
 	AskKeeper      Permission = "keeper.ask"  // have certificates issued and revocations published
+
+	ConnectorRead   Permission = "connector.read"   // which other MDMs are registered
+	ConnectorManage Permission = "connector.manage" // register them, which others approve, and end them
+	HandOver        Permission = "connector.use"    // be handed over what is sealed to one's devices
 )
 
-var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead}
+var reading = []Permission{UserRead, DeviceRead, KeyRead, PolicyRead, AuditRead, CARead, RequestRead, MailRead, JobRead, PushRead, ConnectorRead}
 
 var managing = append(slices.Clone(reading), UserWrite, DeviceWrite, DeviceInvite, InviteSeen, DeviceRefresh, KeyImport, KeyTransport,
-	PolicyWrite, ChallengeIssue, CARevoke, CARollover, TokenManage, MailWrite, JobManage, PushManage, BackupMake)
+	PolicyWrite, ChallengeIssue, CARevoke, CARollover, TokenManage, MailWrite, JobManage, PushManage, BackupMake, ConnectorManage)
 
 // matrix is the whole of authorisation: what is not in it is denied.
 var matrix = map[Role][]Permission{
@@ -88,18 +93,19 @@ var matrix = map[Role][]Permission{
 	// one's own and be given the user's keys.
 	Helpdesk: {UserRead, DeviceRead, DeviceInvite, DeviceRefresh, MailRead, JobRead, ConsoleUse},
 	Auditor:  append(slices.Clone(reading), ConsoleUse),
-	Approver: {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide, ConsoleUse},
+	Approver: {UserRead, DeviceRead, PolicyRead, AuditRead, JobRead, RequestRead, RequestDecide, ConnectorRead, ConsoleUse},
 	// Its token lies in the configuration of a program, so it opens little.
 	Importer:  {UserRead, KeyRead, KeyImport},
 	Socket:    managing,
 	Person:    {OwnPage},
 	Enrolling: {OwnEnroll, OwnPage},
 	FrontEnd:  {AskKeeper},
+	OtherMDM:  {HandOver},
 }
 
 // Permissions lists every permission.
 func Permissions() []Permission {
-	return append(slices.Clone(managing), RequestDecide, ConsentAsk, ConsoleUse, Anyone, OwnPage, OwnEnroll, AskKeeper)
+	return append(slices.Clone(managing), RequestDecide, ConsentAsk, ConsoleUse, Anyone, OwnPage, OwnEnroll, AskKeeper, HandOver)
 }
 
 // Caller is who makes a request. The zero value is a stranger.

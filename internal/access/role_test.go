@@ -17,7 +17,7 @@ import (
 // The table of who may do what, for people to review: testdata/matrix.txt is
 // the whole of it, and a change shows as a difference.
 func TestMatrix(t *testing.T) {
-	roles := append(access.TokenRoles(), access.Socket, access.Person, access.Enrolling, access.FrontEnd, "")
+	roles := append(access.TokenRoles(), access.Socket, access.Person, access.Enrolling, access.FrontEnd, access.OtherMDM, "")
 	permissions := access.Permissions()
 	slices.Sort(permissions)
 	var out strings.Builder

@@ -24,6 +24,7 @@ const (
 
 	// Federated is somebody whom the issuer of [graph] names; ID says whom.
 	Federated ActorKind = "federated"
+	Connector ActorKind = "connector" // another MDM; ID is its registration's
 )
 
 // Actor is who did it.
@@ -131,6 +132,15 @@ const (
 	TenantSent          Action = "tenant.sent"    // a certificate with its key, to the Intune tenant
 	TenantRemoved       Action = "tenant.removed" // and taken away there
 	TenantSync          Action = "tenant.sync"    // somebody wants it tried now
+
+	ConnectorAdded     Action = "connector.added"
+	ConnectorApproved  Action = "connector.approved" // by one of the people who must
+	ConnectorRevoked   Action = "connector.revoked"
+	ConnectorSecret    Action = "connector.secret_changed"
+	ConnectorCRL       Action = "connector.crl_stored"
+	ConnectorAsked     Action = "connector.asked" // keys are about to be opened for a device of another MDM
+	ConnectorDelivered Action = "connector.delivered"
+	ConnectorRefused   Action = "connector.refused"
 )
 
 // Entry is one line of the journal. At, Actor and Action are always set.

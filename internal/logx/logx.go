@@ -18,6 +18,7 @@ const (
 	Bytes     = "bytes"      // int
 	Cert      = "cert"       // string, SHA-256 hex of a certificate
 	Code      = "code"       // string, a fault code
+	Connector = "connector"  // string, id or name of another MDM
 	Device    = "device"     // string, our device id
 	Duration  = "duration"   // time.Duration
 	Err       = "err"        // error

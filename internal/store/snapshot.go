@@ -42,9 +42,10 @@ var (
 			"password":    `X''`,
 			"lease_until": `0`,
 		},
-		"mail": {"content": `X''`, "lease_until": `0`},
-		"job":  {"lease_until": `0`},
-		"crl":  {"der": `X''`, "published": `-1`}, // so that it is published anew at once
+		"connector_delivery": {"content": `NULL`},
+		"mail":               {"content": `X''`, "lease_until": `0`},
+		"job":                {"lease_until": `0`},
+		"crl":                {"der": `X''`, "published": `-1`}, // so that it is published anew at once
 	}
 )
 

@@ -94,7 +94,7 @@ type Limits struct {
 	Total     int // 10 000
 }
 
-// Config is what an opener needs; all but Limits is required.
+// Config is what an opener needs; all but Gate and Limits is required.
 type Config struct {
 	Issuers    func() []*x509.Certificate // the CAs of device identities, of now and before; no other is trusted
 	Identities Identities
@@ -102,6 +102,7 @@ type Config struct {
 	Journal    Journal
 	Keys       Keys
 	Signer     Signer
+	Gate       Gate // nil: no other MDM is served
 	Limits     Limits
 	Log        *slog.Logger
 	Now        func() time.Time

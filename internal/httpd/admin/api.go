@@ -37,6 +37,7 @@ type Config struct {
 	Deposits    Deposits
 	Transport   Transport
 	Tenant      Tenant
+	Connectors  Connectors
 	Issuing     Issuing
 	Policies    Policies
 	Deliveries  Deliveries
@@ -64,7 +65,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Recoveries == nil || c.Devices == nil || c.Keys == nil || c.Deposits == nil || c.Transport == nil || c.Tenant == nil || c.Issuing == nil || c.Policies == nil ||
+	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Recoveries == nil || c.Devices == nil || c.Keys == nil || c.Deposits == nil || c.Transport == nil || c.Connectors == nil || c.Tenant == nil || c.Issuing == nil || c.Policies == nil ||
 		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
@@ -83,6 +84,7 @@ func (a *API) build() *API {
 	a.deposits()
 	a.transport()
 	a.tenant()
+	a.connectors()
 	a.publication()
 	a.coverage()
 	a.policies()

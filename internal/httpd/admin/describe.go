@@ -32,6 +32,7 @@ var tags = []*huma.Tag{
 	{Name: "users", Description: "People and groups"},
 	{Name: "devices", Description: "iPhones and iPads: inviting, looking, asking, removing"},
 	{Name: "keys", Description: "Imported encryption keys, which nobody reads back"},
+	{Name: "connectors", Description: "Other MDMs, whose devices get certificates of their users"},
 	{Name: "policies", Description: "What holds for whom"},
 	{Name: "certificates", Description: "Our CAs and what they issue"},
 	{Name: "mails", Description: "What is sent to people"},

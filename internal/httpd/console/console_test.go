@@ -48,6 +48,10 @@ type issuing struct {
 }
 
 type transports struct{ admin.Transport }
+type connectors struct {
+	admin.ConnectorRegister
+	admin.ConnectorUse
+}
 
 func (i *issuing) Certificates(context.Context, scep.IssuedQuery) ([]cert.Record, error) {
 	return []cert.Record{i.record}, nil
@@ -138,7 +142,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.consents = w.access.Consents(box, 2)
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
-	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Devices: devices{}, Tenant: tenants{}, Keys: w.keys, Deposits: &pfxconnector.Service{}, Transport: transports{}, Issuing: w.issuing, Policies: policies{},
+	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Devices: devices{}, Tenant: tenants{}, Keys: w.keys, Deposits: &pfxconnector.Service{}, Transport: transports{}, Connectors: connectors{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))

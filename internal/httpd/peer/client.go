@@ -63,6 +63,11 @@ func (c *Client) Publish(ctx context.Context, issuer string) error {
 
 // call sends in, unless it is nil, and reads the answer into out.
 func (c *Client) call(ctx context.Context, path string, in, out any) error {
+	return c.callFor(ctx, path, in, out, maxAnswer)
+}
+
+// callFor is call for an answer of at most so many bytes.
+func (c *Client) callFor(ctx context.Context, path string, in, out any, most int64) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -80,7 +85,7 @@ func (c *Client) call(ctx context.Context, path string, in, out any) error {
 		return ErrKeeper.With(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, most))
 	switch {
 	case err != nil:
 		return ErrKeeper.With(err)

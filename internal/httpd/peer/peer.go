@@ -10,9 +10,6 @@
 package peer
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 
 	"github.com/gorilla/mux"
@@ -47,25 +44,7 @@ func Area(k scep.Keeper) httpd.Area {
 // what it is there for.
 func known(_ *http.Request, remote string) (httpd.Caller, error) { return access.Front(remote), nil }
 
-func certify(k scep.Keeper) httpd.Handler {
-	return func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {
-		var a scep.Application
-		d := json.NewDecoder(r.Body)
-		d.DisallowUnknownFields() // what we do not know may be what matters
-		if err := d.Decode(&a); err != nil {
-			return ErrCall.With(err)
-		}
-		if _, err := d.Token(); !errors.Is(err, io.EOF) {
-			return ErrCall
-		}
-		c, err := k.Certify(r.Context(), a)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Type", "application/json")
-		return json.NewEncoder(w).Encode(c)
-	}
-}
+func certify(k scep.Keeper) httpd.Handler { return answering(k.Certify) }
 
 func publish(k scep.Keeper) httpd.Handler {
 	return func(w http.ResponseWriter, r *http.Request, _ httpd.Caller) error {

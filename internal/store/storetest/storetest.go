@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("encryption", func(t *testing.T) { testEncryption(t, open) })
 	t.Run("tenant", func(t *testing.T) { testTenant(t, open) })
 	t.Run("transport", func(t *testing.T) { testTransport(t, open) })
+	t.Run("gateway", func(t *testing.T) { testGateway(t, open) })
 	t.Run("appconfig", func(t *testing.T) { testAppConfig(t, open) })
 	t.Run("push", func(t *testing.T) { testPush(t, open) })
 	t.Run("delivery", func(t *testing.T) { testDelivery(t, open) })

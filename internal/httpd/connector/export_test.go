@@ -1,0 +1,4 @@
+package connector
+
+// Read is the parser of requests.
+var Read = read
