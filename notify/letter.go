@@ -37,15 +37,18 @@ const test Topic = "test"
 const alarmTopic Topic = "alarm"
 
 var subjects = map[Topic]string{
-	Invitation: "Set up secure mail on your iPhone",
-	Enrolled:   "A new device was enrolled in your name",
-	Ready:      "Your mail certificates are ready",
-	KeysOpened: "Your mail keys were sent to your devices",
-	Exported:   "Keys to your encrypted mail were handed out",
-	OwnPage:    "Your link to your secure mail page",
-	Handed:     "A device got your mail certificates",
-	test:       "Test message",
-	alarmTopic: "Alarm: keys were not opened",
+	Invitation:      "Set up secure mail on your iPhone",
+	Enrolled:        "A new device was enrolled in your name",
+	Ready:           "Your mail certificates are ready",
+	KeysOpened:      "Your mail keys were sent to your devices",
+	Exported:        "Keys to your encrypted mail were handed out",
+	ApproverLink:    "You are an approver",
+	ApproverAdded:   "There is another approver",
+	ApproverRemoved: "There is one approver less",
+	OwnPage:         "Your link to your secure mail page",
+	Handed:          "A device got your mail certificates",
+	test:            "Test message",
+	alarmTopic:      "Alarm: keys were not opened",
 }
 
 // Letter is a mail as it is sent: a text, the same as HTML, and the pictures

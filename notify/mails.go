@@ -30,13 +30,16 @@ type Topic string
 
 // The topics. A user who gets none of one any more still gets the others.
 const (
-	Invitation Topic = "invitation" // set up secure mail: the link
-	Enrolled   Topic = "enrolled"   // a device was enrolled in your name
-	Ready      Topic = "ready"      // the certificates are on the device
-	KeysOpened Topic = "opened"     // keys were opened for your devices
-	Exported   Topic = "exported"   // keys of yours were exported for recovery
-	OwnPage    Topic = "page"       // the link to one's own page, which somebody asked for
-	Handed     Topic = "handed"     // a device of another MDM got your certificates
+	Invitation      Topic = "invitation"       // set up secure mail: the link
+	Enrolled        Topic = "enrolled"         // a device was enrolled in your name
+	Ready           Topic = "ready"            // the certificates are on the device
+	KeysOpened      Topic = "opened"           // keys were opened for your devices
+	Exported        Topic = "exported"         // keys of yours were exported for recovery
+	ApproverLink    Topic = "approver"         // the link to make one's own token as an approver
+	ApproverAdded   Topic = "approver-added"   // another decides as well
+	ApproverRemoved Topic = "approver-removed" // another decides no more
+	OwnPage         Topic = "page"             // the link to one's own page, which somebody asked for
+	Handed          Topic = "handed"           // a device of another MDM got your certificates
 )
 
 // Mail is one mail to a user as it is queued. What it says is made of this

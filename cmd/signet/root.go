@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.demoCommand(), a.initCommand(), a.serveCommand(), a.userCommand(), a.groupCommand(), a.inviteCommand(), a.pfxCommand(), a.graphCommand(), a.connectorCommand(), a.intuneCommand(), a.encryptionCommand(),
-		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.mailCommand(), a.caCommand(), a.keysCommand(), a.exchangeCommand(), a.tokenCommand(), a.approvalCommand(), a.recoveryCommand(), a.pushCommand(), a.auditCommand(), a.jobCommand(),
+		a.deviceCommand(), a.statusCommand(), a.applyCommand(), a.explainCommand(), a.scepCommand(), a.mailCommand(), a.caCommand(), a.keysCommand(), a.exchangeCommand(), a.tokenCommand(), a.approvalCommand(), a.approverCommand(), a.recoveryCommand(), a.pushCommand(), a.auditCommand(), a.jobCommand(),
 		a.configCommand(), a.databaseCommand(), a.versionCommand(),
 		a.backupCommand(), a.restoreCommand(),
 		a.doctorCommand(), a.licensesCommand(), a.manCommand(),

@@ -64,7 +64,7 @@ func (a *app) scepApprove() *cobra.Command {
 	c := a.onOne("approve ID", "Let the client of a request have its certificate", "approved", (*admin.Client).ApproveRequest)
 	c.Long = `Approves a certificate request: the client gets its certificate when it asks
 next. This needs a person: it goes over --server with a token of the role
-approver that says whose it is (signet token create --role approver --user), not
+approver that says whose it is (signet approver add), not
 over the socket, and nobody approves a certificate in his own name.`
 	return c
 }

@@ -144,7 +144,7 @@ func (s *server) listen() (list []*httpd.Listener, err error) {
 
 func (s *server) api() *admin.API {
 	c := admin.Config{
-		Users: s.directory, Tokens: s.access, Consents: s.consents, Recoveries: recoveries{s}, Devices: s.mdm, Keys: s.pfx, Deposits: s.pfx, Transport: s.transport, Connectors: connectors{s, s.gateway}, Tenant: s.tenant,
+		Users: s.directory, Tokens: s.access, Consents: s.consents, Recoveries: recoveries{s}, Approvers: approvers{s}, Devices: s.mdm, Keys: s.pfx, Deposits: s.pfx, Transport: s.transport, Connectors: connectors{s, s.gateway}, Tenant: s.tenant,
 		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Push: s.push, Jobs: s.jobs, Ending: s.ending,
 		Backups: backups{s, new(sync.Mutex)},
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities, Rollovers: rollovers{s.rollover, s}, Now: time.Now,
@@ -176,7 +176,7 @@ func (s *server) console(api *admin.API) []httpd.Area {
 	if !s.cfg.Console.On {
 		return nil
 	}
-	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.access,
+	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.access, Credentials: s.consents,
 		PKI: s.cfg.PublicPKI(), MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, House: httpd.House{Organization: s.cfg.Organization}})}
 	if !s.cfg.Plays(config.FrontRole) {
 		areas = append(areas, httpd.Static())

@@ -28,9 +28,10 @@ func (a *app) tokenCreate() *cobra.Command {
   helpdesk  sees users and devices, asks devices again, and invites where links
             go by mail
   auditor   reads everything, changes nothing
-  approver  decides on what needs approval; it needs --user, because a person
-            answers for that, and nobody approves what is in his own name
-  importer  sees users, brings encryption keys and removes them; for programs`,
+  importer  sees users, brings encryption keys and removes them; for programs
+
+An approver makes his own: signet approver add. With --user the token is a person's,
+who may ask approvers for their consent.`,
 		Example: "  signet token create --name ci --role auditor --expires 30d > token",
 		Args:    takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -40,8 +41,8 @@ func (a *app) tokenCreate() *cobra.Command {
 			if len(n.Name) > 100 {
 				return usagef("--name is longer than 100 characters")
 			}
-			if !slices.Contains(access.TokenRoles(), access.Role(n.Role)) {
-				return usagef("there is no role %q: the roles are admin, helpdesk, auditor, approver and importer", n.Role)
+			if !slices.Contains(access.TokenRoles(), access.Role(n.Role)) || n.Role == string(access.Approver) {
+				return usagef("there is no role %q: the roles are admin, helpdesk, auditor and importer", n.Role)
 			}
 			var err error
 			if n.Days, err = days(expires); err != nil {
@@ -63,7 +64,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&n.Name, "name", "", "what it is for")
-	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor, approver or importer")
+	f.StringVar(&n.Role, "role", "", "`ROLE`: admin, helpdesk, auditor or importer")
 	f.StringVar(&n.User, "user", "", "the `USER` who holds it, by address, UPN or id")
 	f.StringVar(&expires, "expires", "90d", "`TIME` for which it is good, such as 30d, 4w or 1y; a year at most")
 	return c

@@ -15,6 +15,7 @@ type Store interface {
 	ConsoleStore
 	RequestStore
 	ConsentStore
+	ApproverStore
 }
 
 // TokenStore keeps API tokens.

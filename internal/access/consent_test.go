@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -51,9 +52,11 @@ func newCouncil(t *testing.T) *council {
 			t.Fatal(err)
 		}
 		c.id[name] = string(u.ID)
-		c.who[name] = c.caller(name, access.Approver)
 	}
 	c.who["alice"] = c.caller("alice", access.Admin)
+	c.appoint("bob", "")
+	c.appoint("carol", "")
+	c.appoint("dave", c.change(access.AppointKind, "dave").ID)
 	return c
 }
 
@@ -61,6 +64,51 @@ func newCouncil(t *testing.T) *council {
 func (c *council) caller(name string, role access.Role) access.Caller {
 	c.t.Helper()
 	_, secret, err := c.CreateTokenOf(c.t.Context(), by, c.id[name], cmp.Or(name, "program"), string(role), 48*time.Hour)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	caller, err := c.Token(c.t.Context(), secret.RevealString(), "192.0.2.1")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return caller
+}
+
+// appoint makes somebody an approver, who makes his token.
+func (c *council) appoint(name, consent string) {
+	c.t.Helper()
+	if err := c.Appoint(c.t.Context(), c.who["alice"], c.id[name], name+"@example.com", consent); err != nil {
+		c.t.Fatal(err)
+	}
+	c.who[name] = c.take(c.link(name))
+}
+
+// change is agreed to by the first two.
+func (c *council) change(kind, name string) access.Consent {
+	c.t.Helper()
+	of, err := c.AskChange(c.t.Context(), c.who["alice"], kind, access.Appointee{User: c.id[name], Address: name + "@example.com"}, "Change.")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.approve(of.ID, "bob", "carol")
+	return of
+}
+
+func (c *council) link(name string) (link string) {
+	c.t.Helper()
+	err := c.Link(c.t.Context(), access.Local(), c.id[name], name+"@example.com", func(_ context.Context, l seal.Secret, _ time.Time) error {
+		link = l.RevealString()
+		return nil
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return link
+}
+
+func (c *council) take(link string) access.Caller {
+	c.t.Helper()
+	_, secret, err := c.TakeCredential(c.t.Context(), link, "192.0.2.1")
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -123,7 +171,34 @@ func TestNotAgreed(t *testing.T) {
 		"the same person twice": func(c *council, id string) { c.approve(id, "bob"); c.refused(id, c.who["bob"], access.ErrConsentGiven) },
 		"with two tokens": func(c *council, id string) {
 			c.approve(id, "bob")
-			c.refused(id, c.caller("bob", access.Approver), access.ErrConsentGiven)
+			c.who["bob"] = c.take(c.link("bob")) // the first ends
+			c.approve(id, "bob")
+		},
+		"a token that was made for him": func(c *council, id string) {
+			c.approve(id, "bob")
+			c.refused(id, c.caller("carol", access.Approver), access.ErrApproverSeat)
+		},
+		"an approver who is one no more": func(c *council, id string) {
+			c.approve(id, "bob", "dave")
+			if err := c.Dismiss(c.t.Context(), c.who["alice"], c.id["dave"], c.change(access.DismissKind, "dave").ID); err != nil {
+				c.t.Error(err)
+			}
+			c.refused(id, c.who["dave"], access.ErrApproverSeat)
+		},
+		"who is no approver but in the database": func(c *council, id string) {
+			c.approve(id, "bob")
+			mallory := c.caller("alice", access.Admin)
+			c.exec(`INSERT INTO approver SELECT 'm', 'm', appointed_at, 0, mark FROM approver LIMIT 1`)
+			c.exec(`INSERT INTO approver_link (hash, user_id, expires_at, used_at, mark) VALUES (?, 'm', 1e18, 0, x'00')`, seal.SecretString("link").Hash().String())
+			if _, _, err := c.TakeCredential(c.t.Context(), "link", ""); !errors.Is(err, access.ErrApproverLink) {
+				c.t.Errorf("his own link: got %v", err)
+			}
+			c.exec(`UPDATE token SET role = 'approver', user_id = 'm', mark = (SELECT mark FROM token WHERE mark IS NOT NULL LIMIT 1) WHERE id = ?`, mallory.Actor.ID)
+			mallory.Role, mallory.User = access.Approver, "m"
+			c.refused(id, mallory, access.ErrApproverSeat)
+			c.exec(`UPDATE token SET user_id = ? WHERE id = ?`, c.id["carol"], mallory.Actor.ID)
+			mallory.User = c.id["carol"]
+			c.refused(id, mallory, access.ErrApproverSeat)
 		},
 		"the requester": func(c *council, id string) {
 			c.approve(id, "bob")
@@ -172,7 +247,7 @@ func TestNotAgreed(t *testing.T) {
 		},
 		"a row in the database": func(c *council, id string) {
 			c.approve(id, "bob")
-			c.exec(`INSERT INTO consent_approval SELECT consent_id, ?, ?, at, mark FROM consent_approval`, c.who["carol"].Actor.ID, c.id["carol"])
+			c.exec(`INSERT INTO consent_approval SELECT consent_id, ?, ?, at, mark FROM consent_approval WHERE consent_id = ?`, c.who["carol"].Actor.ID, c.id["carol"], id)
 		},
 		"fewer needed in the database": func(c *council, id string) { c.approve(id, "bob"); c.exec(`UPDATE consent SET need = 1`) },
 		"another request in the database": func(c *council, id string) {
@@ -186,7 +261,7 @@ func TestNotAgreed(t *testing.T) {
 		"approvals moved from another": func(c *council, id string) {
 			other := c.asked()
 			c.approve(other.ID, "bob", "carol")
-			c.exec(`UPDATE consent_approval SET consent_id = ?`, id)
+			c.exec(`UPDATE consent_approval SET consent_id = ? WHERE consent_id = ?`, id, other.ID)
 		},
 	} {
 		c := newCouncil(t)

@@ -133,6 +133,9 @@ func (c *Consents) Approve(ctx context.Context, by Caller, id string) error {
 	if of.Person == by.User {
 		return ErrConsentOwn
 	}
+	if err := c.seated(ctx, by); err != nil {
+		return err
+	}
 	digest := of.Digest()
 	a := Approval{Token: by.Actor.ID, Person: by.User, At: c.now().Truncate(time.Microsecond)}
 	a.Mark = c.box.Close(seal.Secret{}, a.aad(digest))
@@ -142,6 +145,9 @@ func (c *Consents) Approve(ctx context.Context, by Caller, id string) error {
 // Deny ends what waits: it takes one approver to say no.
 func (c *Consents) Deny(ctx context.Context, by Caller, id, reason string) error {
 	if err := by.Authorize(RequestDecide); err != nil {
+		return err
+	}
+	if err := c.seated(ctx, by); err != nil {
 		return err
 	}
 	return c.end(ctx, by, id, reason, ConsentDenied, journal.ConsentDenied)

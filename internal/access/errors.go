@@ -15,7 +15,7 @@ var (
 		"Your role does not allow this.", "Ask somebody with the admin role.")
 	ErrPerson = fault.New(fault.Denied, "person_needed",
 		"This is for a person to decide, and you did not say who you are.",
-		"Use --server with a token that names one: signet token create --user PERSON, of the role approver to approve and admin to ask.")
+		"Use --server with a token that names one: an approver's own to approve (signet approver), and to ask one of the role admin (signet token create --role admin --user PERSON).")
 	ErrTokenUnknown = fault.New(fault.NotFound, "token_unknown",
 		"There is no such token.", "signet token list shows them.")
 	ErrTokenRole = fault.New(fault.Invalid, "token_role_invalid",

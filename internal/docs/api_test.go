@@ -110,7 +110,7 @@ func (d *document) operation(name, path string, op object) {
 }
 
 // short are the lists that have few things by their nature.
-var short = []string{"listAuthorities", "listCertificateProfiles", "listPushCertificates", "listRollovers", "listTransportKeys"}
+var short = []string{"listApprovers", "listAuthorities", "listCertificateProfiles", "listPushCertificates", "listRollovers", "listTransportKeys"}
 
 // parts wants every list to be given part by part.
 func (d *document) parts(name string, op object) {

@@ -50,6 +50,29 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// The drill gives every key back, without Signet: those that are in the files
+// which were imported.
+func TestRecoveryDocs(t *testing.T) {
+	judge.Need(t, "bash", "age", "jq", "openssl", "tar")
+	r := newReader(t, build(t))
+	r.run("init", "signet init --data d --url https://mdm.example.org --listen :443 > told && grep -o 'AGE-SECRET-KEY-[A-Z0-9]*' told > recovery.txt")
+	r.background("serve", "signet serve --data d")
+	r.run("wait", "for i in $(seq 100); do signet user add alice@example.com --name Alice --data d && break; sleep 0.2; done")
+	for i, f := range testdata.History() {
+		r.write("password.txt", []byte(f.Password+"\n"))
+		r.run("import", "signet pfx import --data d --password-file password.txt --user alice@example.com "+f.Name)
+		r.run("original", fmt.Sprintf("openssl pkcs12 -legacy -in %s -passin file:password.txt -nodes -nocerts | openssl pkey -outform DER | sha256sum > original.%d", f.Name, i))
+	}
+	r.run("backup", "signet backup --data d today.backup")
+	r.follow("docs/recovery.md")
+	r.run("compare", `cd "$HOME"; for f in drill/users/alice@example.com/*.p12; do
+		openssl pkcs12 -in $f -passin file:drill/password -nodes -nocerts | openssl pkey -outform DER | sha256sum
+	done | sort > back; cat original.* | sort | cmp - back && wc -l < back`)
+	if want := fmt.Sprint(len(testdata.History())); strings.TrimSpace(r.printed) != want {
+		t.Errorf("%s keys came back, want %s", strings.TrimSpace(r.printed), want)
+	}
+}
+
 // Every command of every page is run, or its page says why not.
 func TestDocsLeaveNothingOut(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")

@@ -76,6 +76,9 @@ const (
 	ConsentApproved    Action = "approval.approved"
 	ConsentDenied      Action = "approval.denied"
 	ConsentCancelled   Action = "approval.cancelled"
+	ApproverAdded      Action = "approver.added"
+	ApproverRemoved    Action = "approver.removed"
+	ApproverLinked     Action = "approver.linked" // the way to his credential was sent
 	CertificateIssued  Action = "certificate.issued"
 	CertificateRevoked Action = "certificate.revoked"
 	CertificateRefused Action = "certificate.refused" // another CA gave one that nobody gets; it is to be revoked there

@@ -178,7 +178,7 @@ func (s Access) PagesEnded(ctx context.Context, user string, keep seal.Hash, e j
 func (s Access) PagesTidied(ctx context.Context, now time.Time) (n int, err error) {
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		n = 0 // f may run again
-		for _, table := range []string{"session", "console_session", "link", "key_export"} {
+		for _, table := range []string{"session", "console_session", "link", "key_export", "approver_link"} {
 			gone, err := changed(ctx, tx, `DELETE FROM `+table+` WHERE expires_at <= ?`, micros(now))
 			if err != nil {
 				return fmt.Errorf("forgetting what has expired: %w", err)

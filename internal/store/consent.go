@@ -47,6 +47,7 @@ func scanConsent(row scanner) (c access.Consent, err error) {
 // standing is whether who gave approval a may approve still, by token t, at a
 // time.
 const standing = `t.id IS NOT NULL AND t.user_id = a.person AND t.role = 'approver' AND t.revoked_at = 0 AND t.expires_at > ?
+	AND EXISTS (SELECT 1 FROM approver p WHERE p.user_id = a.person AND p.removed_at = 0)
 	AND EXISTS (SELECT 1 FROM users u WHERE u.id = a.person AND u.disabled = 0)`
 
 // Consent implements [access.ConsentStore].

@@ -95,15 +95,17 @@ func (s Directory) UserChanged(ctx context.Context, was, u subject.User, e journ
 	return err
 }
 
-// mailFree keeps the primary address of a user with keys: invitations go there.
+// mailFree keeps the primary address of a user with keys, for invitations go
+// there, and of an approver, whose links do.
 func mailFree(ctx context.Context, tx *sql.Tx, now, u subject.User) error {
 	if now.Mail == u.Mail {
 		return nil
 	}
 	var keys int
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM escrow_key WHERE user_id = ?`, now.ID).Scan(&keys)
+	err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM escrow_key WHERE user_id = ?) +
+		(SELECT COUNT(*) FROM approver WHERE user_id = ? AND removed_at = 0)`, now.ID, now.ID).Scan(&keys)
 	if err != nil {
-		return fmt.Errorf("counting keys of %s: %w", now.ID, err)
+		return fmt.Errorf("counting keys and offices of %s: %w", now.ID, err)
 	}
 	if keys > 0 {
 		return directory.ErrMailBound

@@ -28,6 +28,8 @@ func Roles() []Role { return []Role{Front, Worker, Admin, Keeper} }
 // Every entry that makes devices due updates them, so all roles update device;
 // each process counts for its metrics, so all select what is counted.
 var rights = map[string]map[Role]string{
+	"approver":            {Admin: "SIUD", Keeper: "S"},
+	"approver_link":       {Worker: "SD", Admin: "SIUD"},
 	"certificate":         {Front: "S", Worker: "SU", Admin: "SIUD", Keeper: "SIUD"},
 	"certificate_profile": {Front: "S", Worker: "S", Admin: "SID", Keeper: "S"},
 	"command":             {Front: "SIU", Worker: "SIU", Admin: "SIU", Keeper: "S"},
@@ -78,7 +80,7 @@ var rights = map[string]map[Role]string{
 	"session":             {Front: "SIUD", Worker: "SD", Admin: "SIUD"},
 	"tenant_copy":         {Worker: "SIUD", Admin: "SU", Keeper: "SU"},
 	"tenant_recipient":    {Worker: "S", Admin: "SIU", Keeper: "S"},
-	"token":               {Admin: "SIU", Keeper: "S"},
+	"token":               {Admin: "SIU", Keeper: "S(id, user_id, role, expires_at, revoked_at)"},
 	"told":                {Front: "S", Worker: "SIU", Admin: "S"},
 	"transport_key":       {Admin: "SI"},
 	"turnstile":           {Front: "SIU", Worker: "SIU", Admin: "SIU", Keeper: "SIU"},

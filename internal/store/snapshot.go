@@ -23,6 +23,7 @@ var (
 		"mail":            `done_at > 0`,
 		"ocsp":            `1 = 0`,
 		"key_export":      `1 = 0`,
+		"approver_link":   `1 = 0`,
 	}
 	rewritten = map[string]map[string]string{ // by table and column
 		"device":         {"lease_until": `0`},

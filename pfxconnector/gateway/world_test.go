@@ -250,7 +250,16 @@ func (w *world) person(tokens *access.Service, role string) access.Caller {
 	w.t.Helper()
 	u, err := directory.New(w.db.Directory(), w.clock).Add(w.t.Context(), by, subject.User{Mail: string(subject.NewUserID()) + "@example.com"})
 	w.must(err)
-	_, secret, err := tokens.CreateTokenOf(w.t.Context(), by, string(u.ID), role, role, 24*time.Hour)
+	var secret seal.Secret
+	if role == string(access.Approver) { // he makes his own
+		w.must(w.consents.Appoint(w.t.Context(), access.Local(), string(u.ID), u.Mail, ""))
+		err = w.consents.Link(w.t.Context(), access.Local(), string(u.ID), u.Mail, func(ctx context.Context, link seal.Secret, _ time.Time) (err error) {
+			_, secret, err = w.consents.TakeCredential(ctx, link.RevealString(), "")
+			return err
+		})
+	} else {
+		_, secret, err = tokens.CreateTokenOf(w.t.Context(), by, string(u.ID), role, role, 24*time.Hour)
+	}
 	w.must(err)
 	c, err := tokens.Token(w.t.Context(), secret.RevealString(), "")
 	w.must(err)

@@ -54,15 +54,21 @@ func newCouncil(t *testing.T) *council {
 	}
 	tokens := access.New(c.db.Access(), func() time.Time { return c.now })
 	c.consents = tokens.Consents(box, 2)
-	for name, u := range map[string]subject.User{"alice": c.alice, "bob": c.bob} {
-		c.join(tokens, name, u, access.Approver)
-	}
-	for name, role := range map[string]access.Role{"carol": access.Approver, "dave": access.Admin} {
+	c.appoint("bob", c.bob)
+	for _, name := range []string{"carol", "dave"} {
 		u := subject.User{ID: subject.NewUserID(), UPN: name, Mail: name + "@example.org", Name: name, CreatedAt: at}
 		if err := c.db.Directory().UserSaved(t.Context(), u, journal.Entry{At: at, Action: journal.UserAdded}); err != nil {
 			t.Fatal(err)
 		}
-		c.join(tokens, name, u, role)
+		if name == "carol" {
+			c.appoint(name, u)
+			continue
+		}
+		token, _, err := tokens.CreateTokenOf(t.Context(), journal.Actor{Kind: journal.Local}, string(u.ID), name, string(access.Admin), 72*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.who[name] = access.Caller{Actor: journal.Actor{Kind: journal.Admin, ID: token.ID}, Role: access.Admin, User: string(u.ID)}
 	}
 	if c.identity, err = age.GenerateX25519Identity(); err != nil {
 		t.Fatal(err)
@@ -70,13 +76,20 @@ func newCouncil(t *testing.T) *council {
 	return c
 }
 
-func (c *council) join(tokens *access.Service, name string, u subject.User, role access.Role) {
+// appoint makes somebody an approver, with a token of his own.
+func (c *council) appoint(name string, u subject.User) {
 	c.t.Helper()
-	token, _, err := tokens.CreateTokenOf(c.t.Context(), journal.Actor{Kind: journal.Local}, string(u.ID), name, string(role), 72*time.Hour)
+	err := c.consents.Appoint(c.t.Context(), access.Local(), string(u.ID), u.Mail, "")
+	if err == nil {
+		err = c.consents.Link(c.t.Context(), access.Local(), string(u.ID), u.Mail, func(ctx context.Context, link seal.Secret, _ time.Time) error {
+			token, _, err := c.consents.TakeCredential(ctx, link.RevealString(), "")
+			c.who[name] = access.Caller{Actor: journal.Actor{Kind: journal.Admin, ID: token.ID}, Role: access.Approver, User: string(u.ID)}
+			return err
+		})
+	}
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.who[name] = access.Caller{Actor: journal.Actor{Kind: journal.Admin, ID: token.ID}, Role: role, User: string(u.ID)}
 }
 
 // ask asks for keys to a recipient.

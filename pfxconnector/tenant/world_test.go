@@ -111,10 +111,19 @@ func (w *world) wireConsents(ring *keyring.Ring) {
 	w.must(err)
 	tokens := access.New(w.db.Access(), w.now)
 	w.consents = tokens.Consents(box, 2)
-	for name, role := range map[string]access.Role{"asks": access.Admin, "bob": access.Approver, "carol": access.Approver} {
+	for _, name := range []string{"asks", "bob", "carol"} {
 		u, err := w.people.Add(w.t.Context(), by, subject.User{Mail: name + "@example.com"})
 		w.must(err)
-		_, secret, err := tokens.CreateTokenOf(w.t.Context(), by, string(u.ID), name, string(role), 30*24*time.Hour)
+		var secret seal.Secret
+		if name == "asks" {
+			_, secret, err = tokens.CreateTokenOf(w.t.Context(), by, string(u.ID), name, string(access.Admin), 30*24*time.Hour)
+		} else {
+			w.must(w.consents.Appoint(w.t.Context(), access.Local(), string(u.ID), u.Mail, ""))
+			err = w.consents.Link(w.t.Context(), access.Local(), string(u.ID), u.Mail, func(ctx context.Context, link seal.Secret, _ time.Time) (err error) {
+				_, secret, err = w.consents.TakeCredential(ctx, link.RevealString(), "")
+				return err
+			})
+		}
 		w.must(err)
 		w.callers[name], err = tokens.Token(w.t.Context(), secret.RevealString(), "")
 		w.must(err)

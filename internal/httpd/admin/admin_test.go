@@ -329,6 +329,20 @@ func pushCertificate(account string) notify.Certificate {
 		Certificate: &x509.Certificate{SerialNumber: big.NewInt(10), NotAfter: at}, Devices: notify.Devices{Enrolled: 3, Reachable: 2}}
 }
 
+type fakeApprovers struct{ *access.Consents }
+
+func (fakeApprovers) Add(context.Context, access.Caller, subject.User, string) (admin.ApproverChange, error) {
+	return admin.ApproverChange{}, access.ErrApproverMail
+}
+
+func (fakeApprovers) Remove(context.Context, access.Caller, subject.User, string) (admin.ApproverChange, error) {
+	return admin.ApproverChange{}, access.ErrApproverUnknown
+}
+
+func (fakeApprovers) Send(context.Context, access.Caller, subject.User) (admin.ApproverChange, error) {
+	return admin.ApproverChange{}, access.ErrApproverUnknown
+}
+
 type fakeRecoveries struct{}
 
 func (fakeRecoveries) Ask(context.Context, access.Caller, subject.User, admin.NewRecovery) (access.Consent, error) {
@@ -368,7 +382,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Recoveries: fakeRecoveries{}, Now: now,
+	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Recoveries: fakeRecoveries{}, Approvers: fakeApprovers{w.tokens.Consents(box, 2)}, Now: now,
 		Devices: w.devices, Keys: w.keys, Deposits: w.keys, Transport: transport.New(db.Transport(box), now), Connectors: fakeConnectors{}, Tenant: tenant.New(tenant.Config{ID: tenantID, Store: db.Tenant(), Box: box, Log: slog.New(slog.DiscardHandler), Now: now}), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},
@@ -1002,11 +1016,11 @@ func TestCertificateRequests(t *testing.T) {
 	if list, err := w.as(t, access.Auditor).Requests(t.Context(), "", "denied", 10); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("denied: got %+v, %v", list, err)
 	}
-	made, err := w.as(t, access.Admin).CreateToken(t.Context(), admin.NewToken{Name: "Alice", Role: "approver", User: "alice@example.com", Days: 1})
-	if err != nil || made.User != string(alice.ID) {
-		t.Fatalf("got %+v, %v", made, err)
+	made, secret, err := w.tokens.CreateTokenOf(t.Context(), journal.Worker("test"), string(alice.ID), "Alice", string(access.Approver), time.Hour)
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := admin.Remote(w.url, seal.SecretString(made.Secret), nil)
+	c := admin.Remote(w.url, secret, nil)
 	if r, err := c.Request(t.Context(), "r-1"); err != nil || r.State != "open" {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -1020,7 +1034,8 @@ func TestCertificateRequests(t *testing.T) {
 	for what, got := range map[string]error{
 		"scep_request_unknown": c.ApproveRequest(t.Context(), "r-2"),
 		"person_needed":        w.as(t, access.Approver).ApproveRequest(t.Context(), "r-1"), // of nobody
-		"user_unknown":         onlyError(w.as(t, access.Admin).CreateToken(t.Context(), admin.NewToken{Name: "x", Role: "approver", User: "bob@example.com", Days: 1})),
+		"user_unknown":         onlyError(w.as(t, access.Admin).CreateToken(t.Context(), admin.NewToken{Name: "x", Role: "auditor", User: "bob@example.com", Days: 1})),
+		"approver_token":       onlyError(w.as(t, access.Admin).CreateToken(t.Context(), admin.NewToken{Name: "x", Role: "approver", User: "alice@example.com", Days: 1})),
 	} {
 		if code(got) != what {
 			t.Errorf("got %v, want %s", got, what)

@@ -32,6 +32,7 @@ type Config struct {
 	Tokens      Tokens
 	Consents    Consents
 	Recoveries  Recoveries
+	Approvers   Approvers
 	Devices     Devices
 	Keys        Keys
 	Deposits    Deposits
@@ -65,7 +66,7 @@ type API struct {
 
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
-	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Recoveries == nil || c.Devices == nil || c.Keys == nil || c.Deposits == nil || c.Transport == nil || c.Connectors == nil || c.Tenant == nil || c.Issuing == nil || c.Policies == nil ||
+	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Recoveries == nil || c.Approvers == nil || c.Devices == nil || c.Keys == nil || c.Deposits == nil || c.Transport == nil || c.Connectors == nil || c.Tenant == nil || c.Issuing == nil || c.Policies == nil ||
 		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
@@ -79,6 +80,7 @@ func (a *API) build() *API {
 	a.tokens()
 	a.consents()
 	a.recoveries()
+	a.approvers()
 	a.devices()
 	a.keys()
 	a.deposits()

@@ -29,7 +29,7 @@ type Tokens interface {
 type NewToken struct {
 	Name string `json:"name" maxLength:"100" doc:"What it is for"`
 	Role string `json:"role" enum:"admin,helpdesk,auditor,approver,importer" doc:"What it may do"`
-	User string `json:"user,omitempty" maxLength:"320" doc:"The person who holds it: our id, an address or a UPN; approving needs one"`
+	User string `json:"user,omitempty" maxLength:"320" doc:"The person who holds it: our id, an address or a UPN"`
 	Days int    `json:"days,omitempty" default:"90" minimum:"1" maximum:"366" doc:"How long it is good for"`
 }
 
@@ -69,7 +69,7 @@ func (a *API) tokens() {
 		permission: access.TokenManage, faults: []*fault.Error{ErrCursor}}, a.listTokens)
 	register(a, operation{id: "createToken", once: true, tag: "access", method: http.MethodPost, path: "/tokens", summary: "Make an API token",
 		permission: access.TokenManage, maxBody: small, status: http.StatusCreated,
-		faults: []*fault.Error{access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry, directory.ErrUserUnknown}}, a.createToken)
+		faults: []*fault.Error{access.ErrApproverToken, access.ErrTokenRole, access.ErrTokenName, access.ErrTokenExpiry, directory.ErrUserUnknown}}, a.createToken)
 	register(a, operation{id: "revokeToken", tag: "access", method: http.MethodDelete, path: "/tokens/{token}", summary: "Revoke an API token",
 		permission: access.TokenManage,
 		faults:     []*fault.Error{access.ErrTokenUnknown}}, a.revokeToken)
@@ -88,6 +88,9 @@ func (a *API) listTokens(ctx context.Context, _ journal.Actor, in *Part) (*body[
 }
 
 func (a *API) createToken(ctx context.Context, by journal.Actor, in *body[NewToken]) (*body[MadeToken], error) {
+	if in.Body.Role == string(access.Approver) {
+		return nil, access.ErrApproverToken
+	}
 	life := time.Duration(in.Body.Days) * 24 * time.Hour
 	user, err := a.userID(ctx, in.Body.User)
 	if err != nil {

@@ -49,13 +49,14 @@ type API interface {
 // Config is what the console is about. All but PKI and House is
 // required.
 type Config struct {
-	API      API
-	Inside   admin.Inside // the way into API
-	Tokens   httpd.Tokens // by which people sign in
-	Sessions Sessions
-	PKI      string // address below which what CAs publish is fetched, no slash at its end
-	MaxFile  int64  // bytes of an imported file
-	House    httpd.House
+	API         API
+	Inside      admin.Inside // the way into API
+	Tokens      httpd.Tokens // by which people sign in
+	Sessions    Sessions
+	Credentials Credentials
+	PKI         string // address below which what CAs publish is fetched, no slash at its end
+	MaxFile     int64  // bytes of an imported file
+	House       httpd.House
 }
 
 // console is the pages.
@@ -66,7 +67,7 @@ type console struct {
 
 // Area gives the pages. It panics on a missing dependency.
 func Area(c Config) httpd.Area {
-	if c.API == nil || c.Inside == (admin.Inside{}) || c.Tokens == nil || c.Sessions == nil || c.MaxFile <= 0 {
+	if c.API == nil || c.Inside == (admin.Inside{}) || c.Tokens == nil || c.Sessions == nil || c.Credentials == nil || c.MaxFile <= 0 {
 		panic("console: nil dependency")
 	}
 	c.Tokens = httpd.Bounded(c.Tokens)
@@ -76,6 +77,8 @@ func Area(c Config) httpd.Area {
 		p.get("", "overview", visit.home),
 		{Method: http.MethodGet, Path: signInPath, Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.askSignIn},
 		{Method: http.MethodPost, Path: signInPath, Permission: httpd.Anyone, MaxBody: maxForm, Handle: p.signIn},
+		{Method: http.MethodGet, Path: ApproverPath + "{link}", Permission: httpd.Anyone, MaxBody: httpd.NoBody, Handle: p.askCredential},
+		{Method: http.MethodPost, Path: ApproverPath + "{link}", Permission: httpd.Anyone, MaxBody: maxForm, Handle: p.credential},
 		p.get("certificates", "listCertificates", visit.certificates),
 		p.get("certificates/{cert}", "showCertificate", visit.certificate),
 		p.get("certificates/{cert}/revoke", "revoke", visit.askRevoke),

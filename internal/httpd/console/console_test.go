@@ -142,15 +142,29 @@ func newWorld(t *testing.T) *world {
 	}
 	w.consents = w.access.Consents(box, 2)
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
-	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Devices: devices{}, Tenant: tenants{}, Keys: w.keys, Deposits: &pfxconnector.Service{}, Transport: transports{}, Connectors: connectors{}, Issuing: w.issuing, Policies: policies{},
+	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Approvers: approvers{Consents: w.consents}, Devices: devices{}, Tenant: tenants{}, Keys: w.keys, Deposits: &pfxconnector.Service{}, Transport: transports{}, Connectors: connectors{}, Issuing: w.issuing, Policies: policies{},
 		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	srv := httptest.NewTLSServer(httpd.NewSite(log, nil, httpd.Static(), console.Area(console.Config{
-		API: api, Inside: api.Inside(log), Tokens: w.access, Sessions: w.access, MaxFile: 1 << 20, House: httpd.House{Organization: "Example"}})))
+		API: api, Inside: api.Inside(log), Tokens: w.access, Sessions: w.access, Credentials: w.consents, MaxFile: 1 << 20, House: httpd.House{Organization: "Example"}})))
 	t.Cleanup(srv.Close)
 	w.url, w.client = srv.URL, srv.Client()
 	return w
+}
+
+type approvers struct{ *access.Consents }
+
+func (approvers) Add(context.Context, access.Caller, subject.User, string) (admin.ApproverChange, error) {
+	return admin.ApproverChange{}, access.ErrApproverMail
+}
+
+func (approvers) Remove(context.Context, access.Caller, subject.User, string) (admin.ApproverChange, error) {
+	return admin.ApproverChange{}, access.ErrApproverMail
+}
+
+func (approvers) Send(context.Context, access.Caller, subject.User) (admin.ApproverChange, error) {
+	return admin.ApproverChange{}, access.ErrApproverMail
 }
 
 type recoveries struct{ admin.Recoveries }

@@ -29,6 +29,8 @@ func newCouncil(t *testing.T, db *store.DB) *council {
 	for _, name := range []string{"alice", "bob", "carol", "dave"} {
 		c.u[name] = addUser(t, db, name+"@example.com")
 		c.token(name, name, access.Approver, journal.Actor{Kind: journal.Local, ID: "socket"})
+		c.must(c.ApproverAppointed(t.Context(), access.Appointee{User: string(c.u[name].ID), Address: name, Appointed: at, Mark: []byte("mark")}, 4, access.Backing{},
+			entry(journal.ApproverAdded)))
 	}
 	return c
 }
@@ -70,6 +72,8 @@ func (c *council) use(of access.Consent, when time.Time) error {
 }
 
 func testConsents(t *testing.T, open Open) {
+	t.Run("approvers are appointed, and removed with what they have", func(t *testing.T) { testApprovers(t, newCouncil(t, open(t))) })
+
 	t.Run("a consent comes back whole", func(t *testing.T) {
 		c := newCouncil(t, open(t))
 		want := c.asked("c-1", "alice", "alice")

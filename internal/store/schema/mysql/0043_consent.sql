@@ -40,5 +40,24 @@ CREATE TABLE IF NOT EXISTS key_export (
   expires_at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+-- Who approves, and the address that his links go to. Nobody else sees what he
+-- signs in with. The marks are made as those of approvals are.
+CREATE TABLE IF NOT EXISTS approver (
+  user_id      VARCHAR(64) NOT NULL PRIMARY KEY,
+  address      VARCHAR(320) NOT NULL,
+  appointed_at BIGINT NOT NULL,
+  removed_at   BIGINT NOT NULL,
+  mark         LONGBLOB NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE IF NOT EXISTS approver_link (
+  hash       VARCHAR(64) NOT NULL PRIMARY KEY,
+  user_id    VARCHAR(64) NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at    BIGINT NOT NULL,
+  mark       LONGBLOB NOT NULL,
+  KEY approver_link_user (user_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+ALTER TABLE token ADD COLUMN IF NOT EXISTS mark LONGBLOB;
+
 -- The token by which it was made; empty for the server's own machine.
 ALTER TABLE token ADD COLUMN IF NOT EXISTS made_by VARCHAR(64) COLLATE utf8mb4_bin NOT NULL DEFAULT '';

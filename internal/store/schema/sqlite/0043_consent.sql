@@ -39,5 +39,24 @@ CREATE TABLE key_export (
   expires_at BIGINT NOT NULL
 );
 
+-- Who approves, and the address that his links go to. Nobody else sees what he
+-- signs in with. The marks are made as those of approvals are.
+CREATE TABLE approver (
+  user_id      TEXT PRIMARY KEY,
+  address      TEXT NOT NULL,
+  appointed_at BIGINT NOT NULL,
+  removed_at   BIGINT NOT NULL,
+  mark         BLOB NOT NULL
+);
+CREATE TABLE approver_link (
+  hash       TEXT PRIMARY KEY,
+  user_id    TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at    BIGINT NOT NULL,
+  mark       BLOB NOT NULL
+);
+CREATE INDEX approver_link_user ON approver_link (user_id);
+ALTER TABLE token ADD COLUMN mark BLOB;
+
 -- The token by which it was made; empty for the server's own machine.
 ALTER TABLE token ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
