@@ -236,7 +236,7 @@ func (s PFX) deposits(ctx context.Context, where string, values []any) ([]escrow
 	for _, k := range keys {
 		k.Wraps = wrapsOf[k.ID]
 		for _, c := range certs {
-			if c.Fingerprint == k.Cert {
+			if c.Fingerprint == k.Cert && c.Holder.User == k.User {
 				list = append(list, escrow.Deposit{Certificate: c, Key: k})
 			}
 		}

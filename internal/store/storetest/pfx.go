@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -241,6 +243,20 @@ func testPFX(t *testing.T, open Open) {
 		got, err := db.PFX().Deposits(t.Context(), u.ID, []cert.Fingerprint{a.Key.Cert, b.Key.Cert, c.Key.Cert})
 		if diff := cmp.Diff(map[cert.Fingerprint]escrow.Deposit{a.Key.Cert: a, b.Key.Cert: b, c.Key.Cert: c}, byCert(got)); err != nil || diff != "" {
 			t.Errorf("Deposits: %v\n%s", err, diff)
+		}
+	})
+
+	t.Run("a certificate of two users gives each his own record", func(t *testing.T) {
+		db := open(t)
+		a := deposit(addUser(t, db, "alice@example.com"), "a")
+		b := deposit(addUser(t, db, "bob@example.com"), "a")
+		keep(t, db, a, true)
+		keep(t, db, b, true)
+		want := []escrow.Deposit{a, b}
+		slices.SortFunc(want, func(x, y escrow.Deposit) int { return strings.Compare(x.Key.ID, y.Key.ID) })
+		list, err := db.PFX().Unrecoverable(t.Context(), "age:3", "", 10)
+		if diff := cmp.Diff(want, list); err != nil || diff != "" {
+			t.Errorf("Unrecoverable: %v\n%s", err, diff)
 		}
 	})
 
