@@ -20,7 +20,7 @@ const minPrefix = 8
 func fingerprint(text string) (string, error) {
 	digits := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
 	if strings.Trim(digits, "0123456789abcdef") != "" || len(digits) > fullFingerprint || len(digits) < minPrefix {
-		return "", usagef("%q is no SHA-256 fingerprint: it has 64 hexadecimal digits", text)
+		return "", usagef("%q is no SHA-256 fingerprint: it has 64 hexadecimal digits, of which the first %d are enough", text, minPrefix)
 	}
 	return digits, nil
 }

@@ -75,7 +75,7 @@ last object, "report".`,
 		RunE: func(c *cobra.Command, args []string) error { return a.importPaths(c, in, args) },
 	}
 	f := c.Flags()
-	f.StringVar(&in.User, "user", "", "whose they are (default: whom the certificate names)")
+	f.StringVar(&in.User, "user", "", "`USER` whose they are, by address, UPN or id (default: whom the certificate names)")
 	f.StringVar(&in.passwordFile, "password-file", "", "`FILE` with the password of all files; - for standard input")
 	f.StringVar(&in.passwordCommand, "password-command", "", "`COMMAND` that prints the password of all files")
 	f.BoolVar(&in.runCommands, "run-commands", false, "run the password commands that a list names; only for lists of your own")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ func (a *app) quarantineShow() *cobra.Command {
 			}
 			return a.show(w, func(out io.Writer) {
 				for _, line := range [][2]string{
-					{"state", w.State}, {"why", stuck(w)}, {"could be", strings.Join(w.Candidates, ", ")}, {"addresses", strings.Join(w.Addresses, ", ")},
+					{"state", w.State}, {"why", stuck(w)}, {"could be", cmp.Or(strings.Join(w.Candidates, ", "), "-")}, {"addresses", strings.Join(w.Addresses, ", ")},
 					{"purpose", w.Purpose}, {"from", day(w.NotBefore)}, {"to", day(w.NotAfter)}, {"subject", w.Subject}, {"issuer", w.Issuer},
 					{"file", w.File}, {"came", day(w.ImportedAt) + ", " + w.ImportedBy}, {"sha256", w.Cert}, {"thumbprint", w.Thumbprint},
 				} {

@@ -34,6 +34,12 @@ func (t *tally) add(r pfxconnector.FileReport) {
 	}
 }
 
+// foresee counts what comes once more in a dry run as an import would: it is
+// there by then.
+func (t *tally) foresee(f forecast) {
+	t.imported, t.unchanged = f.WouldImport, f.Unchanged+f.Repeated
+}
+
 func (t tally) String() string {
 	verb := "imported"
 	if t.dry {

@@ -185,6 +185,7 @@ func (r *importRun) tell(i fileDone) error {
 	r.sum.add(i.FileReport)
 	if r.seen != nil {
 		r.seen.add(i.FileReport)
+		r.sum.foresee(r.seen.sum)
 	}
 	if err := r.say(i.FileReport); err != nil {
 		return err
