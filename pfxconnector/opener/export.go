@@ -64,14 +64,16 @@ type Exporter struct {
 	consents Consents
 	exports  Exports
 	told     Told
+	refused  map[string]string // why an agreement was, by its id: said once
 }
 
-// NewExporter makes an exporter, which counts by the opener's limits.
+// NewExporter makes an exporter, which counts by the opener's limits. It is for
+// one goroutine; several processes may have one each.
 func NewExporter(o *Opener, c Consents, e Exports, t Told) *Exporter {
 	if o == nil || c == nil || e == nil || t == nil {
 		panic("opener: nil dependency")
 	}
-	return &Exporter{o, c, e, t}
+	return &Exporter{o, c, e, t, map[string]string{}}
 }
 
 // Step makes the exports that were agreed to, and tells how many.
@@ -83,13 +85,24 @@ func (x *Exporter) Step(ctx context.Context) (n int, err error) {
 	var errs []error
 	for _, a := range list {
 		if err := x.export(ctx, a); err != nil {
-			x.alarm(ctx, "", err)
+			x.refuse(ctx, a, err)
 			errs = append(errs, fmt.Errorf("export %s: %w", a.ID, err))
 			continue
 		}
 		n++
 	}
 	return n, errors.Join(errs...)
+}
+
+// refuse raises the alarm once: an agreement is looked at again and again until
+// its time is over.
+func (x *Exporter) refuse(ctx context.Context, a Agreement, err error) {
+	f := fault.Of(err)
+	if f == nil || x.refused[a.ID] == f.Code {
+		return
+	}
+	x.refused[a.ID] = f.Code
+	x.alarm(ctx, "", err)
 }
 
 // export uses the agreement up and writes the journal, one entry a key, and tells
@@ -110,7 +123,8 @@ func (x *Exporter) export(ctx context.Context, a Agreement) error {
 	if err := x.Ready(ctx); err != nil {
 		return err
 	}
-	if err := x.spend(ctx, "", len(wanted)); err != nil {
+	// A user has as many as a device; what the tenant gets is not counted here.
+	if err := x.spend(ctx, subject.DeviceID("export "+r.User), len(wanted)); err != nil {
 		return err
 	}
 	var entries []journal.Entry
