@@ -16,9 +16,8 @@ import (
 var errCannotProve = fault.New(fault.Invalid, "pfx_key_cannot_prove",
 	"A key of this kind cannot sign, so it cannot be proved from here that it belongs to its certificate.", "--upload takes it: the server then opens the file itself.")
 
-// Most that is judged or handed in at once.
+// Bounds of what is judged or handed in at once.
 const (
-	MostFiles      = 64
 	MostIdentities = 256
 	MostName       = 1024 // bytes of the name of a file
 )

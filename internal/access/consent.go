@@ -15,9 +15,6 @@ import (
 // done.
 const ConsentLife = 24 * time.Hour
 
-// MinConsent is how many people must agree at least, outside a laboratory.
-const MinConsent = 2
-
 // ConsentState is how a consent stands.
 type ConsentState string
 

@@ -36,7 +36,8 @@ func tenantOf(u subject.UserID) subject.DeviceID { return subject.DeviceID("tena
 // inTenant is what users are told instead of the name of a device.
 const inTenant = "Microsoft Intune, for the devices that it manages"
 
-// OpeningsUntold implements [notify.Openings].
+// OpeningsUntold implements [notify.Openings]. A device of another MDM is none of
+// ours; its user hears of it by a mail of its own.
 func (s Mail) OpeningsUntold(ctx context.Context, first, mailed time.Time, limit int) ([]notify.Untold, error) {
 	const ours = ` FROM opening o JOIN device d ON d.id = o.device_id JOIN users u ON u.id = o.user_id`
 	const anywhere = ` FROM opening o JOIN users u ON u.id = o.user_id LEFT JOIN device d ON d.id = o.device_id`
