@@ -35,7 +35,7 @@ func Classify(c *x509.Certificate) (Use, string) {
 
 // Possible tells what the kind of key could do, whatever the certificate says.
 func Possible(c *x509.Certificate) Use {
-	switch publicKey(c).(type) {
+	switch PublicKey(c).(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey:
 		return Both
 	case ed25519.PublicKey:
@@ -140,11 +140,11 @@ func SameKey(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-// publicKey gives c's key, nil for a kind we do not know.
+// PublicKey gives c's key, nil for a kind we do not know.
 //
 // Quirk: crypto/x509 reads no X25519 key in a certificate, but does outside of
 // one.
-func publicKey(c *x509.Certificate) any {
+func PublicKey(c *x509.Certificate) any {
 	if c.PublicKey != nil {
 		return c.PublicKey
 	}

@@ -147,7 +147,7 @@ func (k *killed) run(kills ...func()) {
 		done := make(chan error, 1)
 		k.startImport(n%3 != 0)
 		go func() { done <- k.finishImport() }()
-		time.Sleep(time.Duration(20+mathrand.IntN(400)) * time.Millisecond)
+		time.Sleep(time.Duration(300+mathrand.IntN(500)) * time.Millisecond)
 		kills[n%len(kills)]()
 		if err := <-done; err != nil {
 			broken++

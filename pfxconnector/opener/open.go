@@ -58,8 +58,8 @@ func plain(ctx context.Context, keys Keys, user subject.UserID, leaf *x509.Certi
 
 // pair tells whether the key is the certificate's and the record says so too.
 func pair(key any, leaf *x509.Certificate, spki cert.Fingerprint) bool {
-	signer, ok := key.(crypto.Signer)
-	return ok && cert.FingerprintOf(leaf.RawSubjectPublicKeyInfo) == spki && cert.SameKey(signer.Public(), leaf.PublicKey)
+	private, ok := key.(interface{ Public() crypto.PublicKey })
+	return ok && cert.FingerprintOf(leaf.RawSubjectPublicKeyInfo) == spki && cert.SameKey(private.Public(), cert.PublicKey(leaf))
 }
 
 // dataKeyOf unwraps the record's data key with any escrow key that is here.

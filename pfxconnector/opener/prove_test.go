@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"filippo.io/age"
@@ -52,6 +53,39 @@ func TestProve(t *testing.T) {
 		if err := opener.Prove(t.Context(), w.ring, d); !errors.Is(err, opener.ErrTampered) {
 			t.Errorf("%s: got %v, want ErrTampered", name, err)
 		}
+	}
+}
+
+// What an import takes, opens: also a key that cannot sign.
+func TestEachKindOfKeyOpens(t *testing.T) {
+	w := newWorld(t)
+	n := 0
+	for _, f := range testdata.PFXCorpus() {
+		if !strings.HasPrefix(f.Name, "openssl-key-") {
+			continue
+		}
+		r := w.take(t, pfxconnector.File{Name: f.Name, Data: f.Data, Password: seal.SecretString(f.Password), User: &w.alice,
+			Purpose: cert.Encryption, AllowWeak: true})
+		if r.Status != pfxconnector.Imported {
+			continue
+		}
+		n++
+		if err := opener.Prove(t.Context(), w.ring, w.deposit(t, must(cert.ParseFingerprint(r.Identities[0].Cert))(t))); err != nil {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+	}
+	if n < 9 {
+		t.Errorf("%d kinds of keys were tried", n)
+	}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
 	}
 }
 

@@ -207,22 +207,31 @@ func add(t testing.TB, people *directory.Service, mail string) subject.User {
 // load imports a file of the sample history for somebody.
 func (w *world) load(t testing.TB, i int, u subject.User) cert.Fingerprint {
 	t.Helper()
-	to, err := keyring.Recipient(filepath.Join(w.dir, "keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := pfxconnector.New(pfxconnector.Config{Store: w.db.PFX(), Users: w.db.Directory(), Sealer: escrow.NewSealer(to), Now: now})
 	f := testdata.History()[i]
-	r, err := s.Import(t.Context(), journal.Worker("test"),
-		pfxconnector.File{Name: f.Name, Data: f.Data, Password: seal.SecretString(f.Password), User: &u})
-	if err != nil || r.Status != pfxconnector.Imported {
-		t.Fatalf("importing %s: %+v, %v", f.Name, r, err)
+	r := w.take(t, pfxconnector.File{Name: f.Name, Data: f.Data, Password: seal.SecretString(f.Password), User: &u})
+	if r.Status != pfxconnector.Imported {
+		t.Fatalf("importing %s: %+v", f.Name, r)
 	}
 	fp, err := cert.ParseFingerprint(r.Identities[0].Cert)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return fp
+}
+
+// take imports a file.
+func (w *world) take(t testing.TB, f pfxconnector.File) pfxconnector.FileReport {
+	t.Helper()
+	to, err := keyring.Recipient(filepath.Join(w.dir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := pfxconnector.New(pfxconnector.Config{Store: w.db.PFX(), Users: w.db.Directory(), Sealer: escrow.NewSealer(to), Now: now})
+	r, err := s.Import(t.Context(), journal.Worker("test"), f)
+	if err != nil {
+		t.Fatalf("importing %s: %v", f.Name, err)
+	}
+	return r
 }
 
 func (w *world) enroll(t testing.TB, user subject.UserID, device subject.DeviceID) {
