@@ -29,17 +29,17 @@ func (a *app) connectorAdd() *cobra.Command {
 	var cas []string
 	var expires string
 	c := &cobra.Command{
-		Use:   "add NAME --ca FILE --naming HOW",
+		Use:   "add NAME --device-ca FILE --naming HOW",
 		Short: "Register another MDM, which other people approve",
 		Long: `Registers another MDM and prints its secret on standard output, this once. It
 gets nothing until other people have approved exactly this (signet approval),
 within a day; what was registered is never changed. Who registers is a person:
 use --server with a token of the role admin that names one.
 
---ca is the CA that issues certificates to its devices. Whoever can have that CA
-issue a certificate that names a user gets that user's keys, so take one that
-issues to managed devices alone. --naming says how those certificates name their
-user; others are not served:
+--device-ca is the CA that issues certificates to its devices. Whoever can have
+that CA issue a certificate that names a user gets that user's keys, so take one
+that issues to managed devices alone. --naming says how those certificates name
+their user; others are not served:
 
   mail          an address in the SubjectAltName
   upn           a user principal name in the SubjectAltName
@@ -49,11 +49,11 @@ user; others are not served:
 A device gets the certificates that name an address which its own certificate
 names. With --other-addresses it gets all of its user's: then one administrator
 who changes a user's addresses can point deliveries elsewhere.`,
-		Example: "  signet connector add workspace-one --ca devices.pem --naming mail --network 192.0.2.0/24 > secret",
+		Example: "  signet connector add workspace-one --device-ca devices.pem --naming mail --network 192.0.2.0/24 > secret",
 		Args:    takes("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(cas) == 0 || n.Naming == "" {
-				return usagef("a connector needs --ca and --naming")
+				return usagef("a connector needs --device-ca and --naming")
 			}
 			life, ok := span(expires)
 			if !ok {
@@ -82,7 +82,7 @@ who changes a user's addresses can point deliveries elsewhere.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&cas, "ca", nil, "PEM `FILE` of a CA of its devices; several times for several")
+	f.StringArrayVar(&cas, "device-ca", nil, "PEM `FILE` of a CA of its devices; several times for several")
 	f.StringVar(&n.Naming, "naming", "", "`HOW` device certificates name their user: mail, upn, subject-mail or id")
 	f.BoolVar(&n.OtherAddresses, "other-addresses", false, "hand over certificates of the user with other addresses, too; weaker")
 	f.StringSliceVar(&n.Forms, "form", []string{string(gateway.Profile)}, "`FORM` in which certificates may leave: profile or pkcs12")
