@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -225,25 +226,27 @@ func freePort() (string, error) {
 	return "", errors.New("no free port")
 }
 
-// ready waits until the server takes connections on all its addresses.
+// ready waits until the server answers on its socket: it does when every
+// address is taken.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	for _, addr := range [][2]string{
-		{"tcp", "127.0.0.1:" + ts.Getenv("PORT")},
-		{"unix", filepath.Join(ts.Getenv("SIGNET_DATA"), "signet.sock")},
-	} {
-		for {
-			c, err := (&net.Dialer{}).DialContext(ctx, addr[0], addr[1])
-			if err == nil {
-				c.Close()
-				break
-			}
-			if ctx.Err() != nil {
-				ts.Fatalf("nothing listens on %s: %v", addr[1], err)
-			}
-			time.Sleep(20 * time.Millisecond)
+	socket := filepath.Join(ts.Getenv("SIGNET_DATA"), "signet.sock")
+	t := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://signet/", nil)
+		ts.Check(err)
+		resp, err := t.RoundTrip(r)
+		if err == nil {
+			resp.Body.Close()
+			return
 		}
+		if ctx.Err() != nil {
+			ts.Fatalf("nobody answers on %s: %v", socket, err)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
