@@ -54,9 +54,10 @@ func (s Tenant) RecipientWithdrawn(ctx context.Context, e journal.Entry) error {
 	})
 }
 
-// endRecipient ends the registration there is, and forgets what was not sent yet.
+// endRecipient ends the registration there is, and forgets its mark, without which
+// no row makes it good again, and what was not sent yet.
 func endRecipient(ctx context.Context, tx statements, at time.Time) (int64, error) {
-	n, err := changed(ctx, tx, `UPDATE tenant_recipient SET ended_at = ? WHERE ended_at = 0`, micros(at))
+	n, err := changed(ctx, tx, `UPDATE tenant_recipient SET ended_at = ?, mark = ? WHERE ended_at = 0`, micros(at), []byte{})
 	if err == nil {
 		_, err = tx.ExecContext(ctx, `UPDATE tenant_copy SET state = 'looking', pfx = ?, password = ?, lease_until = 0 WHERE state = 'sealed'`, []byte{}, []byte{})
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -16,8 +18,8 @@ import (
 const MaxCRL = 4 << 20
 
 // StoreCRL keeps a revocation list, DER or PEM, that a CA of the connector
-// signed; who brings it does not matter. ErrCRL for any other, and for one that
-// is older than the one that is here.
+// signed; who brings it does not matter. ErrCRL for any other, for a part of one,
+// and for one that is older than the one that is here.
 func (s *Service) StoreCRL(ctx context.Context, by journal.Actor, key string, list []byte) (CRL, error) {
 	c, err := s.Store.Connector(ctx, key)
 	if err != nil {
@@ -48,13 +50,18 @@ func (s *Service) StoreCRL(ctx context.Context, by journal.Actor, key string, li
 	return l, s.Store.CRLStored(ctx, l, e)
 }
 
-// signed finds which CA of the connector signed a list.
+// signed finds which CA of the connector signed a list. One that is only a part
+// (what changed, or some certificates) says so in a critical extension, and is
+// ErrCRL: in the place of a whole one, it would have others not be revoked.
 //
-// Spec: RFC 5280 section 6.3.3
+// Spec: RFC 5280 sections 5.2 and 6.3.3
 func (c Connector) signed(der []byte) (CRL, *x509.RevocationList, error) {
 	l, err := x509.ParseRevocationList(der)
 	if err != nil {
 		return CRL{}, nil, ErrCRL.With(err)
+	}
+	if slices.ContainsFunc(l.Extensions, func(e pkix.Extension) bool { return e.Critical }) {
+		return CRL{}, nil, ErrCRL
 	}
 	cas, err := c.authorities()
 	if err != nil {

@@ -456,6 +456,12 @@ func TestRevocationLists(t *testing.T) {
 	expect("out of date", b, gateway.ErrCRLStale)
 	w.must(store(b, deviceCA.crl(t, 4, soon, 77)))
 	expect("revoked", b, gateway.ErrDeviceRevoked)
+	for name, oid := range map[string]asn1.ObjectIdentifier{"what changed": {2, 5, 29, 27}, "some certificates": {2, 5, 29, 28}} {
+		if err := store(b, deviceCA.part(t, 9, soon, oid)); !errors.Is(err, gateway.ErrCRL) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	expect("revoked, whatever parts come", b, gateway.ErrDeviceRevoked)
 	w.must(store(a, deviceCA.crl(t, 4, past, 78)))
 	expect("another is revoked", a, nil)
 	w.must(store(a, deviceCA.crl(t, 5, past, 77)))

@@ -279,6 +279,10 @@ func TestForged(t *testing.T) {
 			w.sql(`UPDATE tenant_recipient SET ended_at = 1`)
 			w.sql(`INSERT INTO tenant_recipient SELECT 'z', consent_id, ?, mark, created_at, 0 FROM tenant_recipient`, mine.Request())
 		},
+		"one that was withdrawn": func(w *world) {
+			w.must(w.Withdraw(t.Context(), journal.Actor{Kind: journal.Local, ID: "test"}))
+			w.sql(`UPDATE tenant_recipient SET ended_at = 0`)
+		},
 		"no JSON": func(w *world) { w.sql(`UPDATE tenant_recipient SET request = '{}'`) },
 	} {
 		w := newWorld(t)
