@@ -96,6 +96,8 @@ type Ledger interface {
 
 // Opener opens keys, and seals them to the device that the gate lets in.
 type Opener interface {
+	// Ready tells whether keys can be opened now, and why not.
+	Ready(ctx context.Context) error
 	// SealTo fills the identities into frame, encrypts it to the device and
 	// signs it.
 	SealTo(ctx context.Context, connector string, chain [][]byte, frame profile.Profile, iosMajor int) ([]byte, error)
@@ -222,6 +224,9 @@ func (k *Keeper) hand(ctx context.Context, a Ask, c Connector, leaf *x509.Certif
 	if found {
 		d.ID, d.Again = id, true
 		return d, json.Unmarshal(before, &d.Content)
+	}
+	if err := k.Opener.Ready(ctx); err != nil { // what is not opened is not counted, nor told
+		return d, err
 	}
 	made, err := uuid.NewV7()
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"database/sql"
@@ -25,6 +26,7 @@ import (
 	"github.com/signet-mdm/signet/internal/judge"
 	"github.com/signet-mdm/signet/internal/plist"
 	"github.com/signet-mdm/signet/pfxconnector/gateway"
+	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/testdata"
 )
 
@@ -411,6 +413,34 @@ func TestToldFirst(t *testing.T) {
 	}
 	if w.count(journal.ConnectorAsked) != 1 {
 		t.Error("what was asked is not in the journal")
+	}
+}
+
+// away are escrow keys whose holder does not answer.
+type away struct{ opener.Keys }
+
+func (away) Ready(context.Context) error { return opener.ErrKeyAway }
+
+// What cannot be opened now is not counted, and nobody is told of it; what was
+// made before is given again.
+func TestKeysAway(t *testing.T) {
+	w := newWorld(t)
+	c := w.served(terms())
+	one := deviceCA.device(t)
+	if _, err := w.deliver(c, one); err != nil {
+		t.Fatal(err)
+	}
+	before := w.count(journal.ConnectorAsked)
+	open := w.config.Opener.(*opener.Opener)
+	open.Keys = away{open.Keys}
+	if _, err := w.deliver(c, deviceCA.device(t)); !errors.Is(err, opener.ErrKeyAway) {
+		t.Errorf("got %v, want ErrKeyAway", err)
+	}
+	if n := w.count(journal.ConnectorAsked); n != before || len(w.told.keys) != 1 {
+		t.Errorf("%d asked, told %v", n-before, w.told.keys)
+	}
+	if again, err := w.deliver(c, one); err != nil || !again.Again {
+		t.Errorf("the same again: got %v", err)
 	}
 }
 

@@ -114,6 +114,18 @@ func (a *authority) crl(t testing.TB, number int64, next time.Time, serials ...i
 	return der
 }
 
+// part is a list that revokes nothing and says by that extension that it is not
+// the whole one.
+func (a *authority) part(t testing.TB, number int64, next time.Time, oid asn1.ObjectIdentifier) []byte {
+	t.Helper()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: at.Add(-time.Hour), NextUpdate: next,
+		ExtraExtensions: []pkix.Extension{{Id: oid, Critical: true, Value: []byte{2, 1, 4}}}}, a.Certificate, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 // signer is the keeper's key, made with the first approval.
 type signer struct{ key crypto.Signer }
 

@@ -68,6 +68,9 @@ func (h *Handover) handOver(ctx context.Context, user subject.User, f cert.Finge
 	if err != nil {
 		return p, to, err
 	}
+	if err := h.Keys.Ready(ctx); err != nil { // what is not opened is not said to be, nor counted
+		return p, to, err
+	}
 	if err := h.spendForTenant(ctx, user.ID); err != nil {
 		return p, to, err
 	}

@@ -1,6 +1,7 @@
 package tenant_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -17,6 +18,7 @@ import (
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
+	"github.com/signet-mdm/signet/pfxconnector/opener"
 	"github.com/signet-mdm/signet/pfxconnector/tenant"
 	"github.com/signet-mdm/signet/pfxconnector/tenant/msgraph/msgraphtest"
 	"github.com/signet-mdm/signet/testdata"
@@ -184,6 +186,31 @@ func TestThrottled(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), msgraphtest.Secret) {
 		t.Error("the log has the secret in it")
+	}
+}
+
+// away are escrow keys whose holder does not answer.
+type away struct{ opener.Keys }
+
+func (away) Ready(context.Context) error { return opener.ErrKeyAway }
+
+// What cannot be opened now is not said to be opened, and goes on later.
+func TestKeysAway(t *testing.T) {
+	w := newWorld(t)
+	w.agree()
+	w.must(second(w.Plan(t.Context())))
+	w.must(second(w.Send(t.Context())))
+	keys := w.opener.Keys
+	w.opener.Keys = away{keys}
+	if _, _, err := w.Sealer.SealForTenant(t.Context(), w.alice, w.keys[0]); !errors.Is(err, opener.ErrKeyAway) {
+		t.Errorf("got %v, want ErrKeyAway", err)
+	}
+	if n := w.entries(journal.KeyOpened); n != 0 {
+		t.Errorf("%d openings are in the journal", n)
+	}
+	w.opener.Keys = keys
+	if n, err := w.Seal(t.Context()); err != nil || n != 2 {
+		t.Errorf("afterwards: %d, %v", n, err)
 	}
 }
 
