@@ -122,7 +122,7 @@ func (a *assembled) tokenAndConsole(token string) func(*http.Request) {
 	if !by.May(access.ConsoleUse) {
 		return bearer(token)
 	}
-	session, err := a.access.OpenConsole(a.t.Context(), by)
+	session, err := a.consents.OpenConsole(a.t.Context(), by)
 	a.must(err)
 	return func(r *http.Request) {
 		bearer(token)(r)

@@ -176,7 +176,7 @@ func (s *server) console(api *admin.API) []httpd.Area {
 	if !s.cfg.Console.On {
 		return nil
 	}
-	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.access, Credentials: s.consents,
+	areas := []httpd.Area{console.Area(console.Config{API: api, Inside: api.Inside(s.log), Tokens: s.access, Sessions: s.consents, Credentials: s.consents,
 		PKI: s.cfg.PublicPKI(), MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, House: httpd.House{Organization: s.cfg.Organization}})}
 	if !s.cfg.Plays(config.FrontRole) {
 		areas = append(areas, httpd.Static())

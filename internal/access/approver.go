@@ -35,6 +35,9 @@ var (
 		"This user is an approver already.", "signet approver link USER sends him another link.")
 	ErrApproverConsent = fault.New(fault.Denied, "approver_consent_needed",
 		"There are enough approvers to decide on this: it needs their consent.", "Ask for it in your own name.")
+	ErrApproverFirst = fault.New(fault.Denied, "approver_first",
+		"The first approvers are appointed on the server's own machine only.",
+		"Run signet approver add there, without --server: one administrator could else appoint two persons of his own.")
 	ErrApproverAddress = fault.New(fault.Conflict, "approver_address_changed",
 		"The address of this user is not the one that he was made an approver with.", "Remove him as an approver, and add him again.")
 	ErrApproverLink = fault.New(fault.Unauthenticated, "approver_link_invalid",
@@ -61,11 +64,12 @@ func (a Appointee) aad() string {
 // Credential is what an approver signs in with.
 type Credential struct {
 	Token
-	Mark []byte // shows that he made it himself
+	Hash seal.Hash // of its secret
+	Mark []byte    // shows that he made it himself
 }
 
 func (c Credential) aad(of Appointee) string {
-	return fmt.Sprintf("credential %s %d of %s", c.ID, c.Expires.UnixMicro(), of.aad())
+	return fmt.Sprintf("credential %s %s %d of %s", c.ID, c.Hash, c.Expires.UnixMicro(), of.aad())
 }
 
 // ApproverLink lets an approver make his credential, once.
@@ -104,7 +108,7 @@ type ApproverStore interface {
 	ApproverLink(ctx context.Context, hash seal.Hash) (ApproverLink, error)
 	// CredentialMade uses the link up and stores the token in place of the
 	// approver's others: ErrApproverLink when it is used or expired at e.At.
-	CredentialMade(ctx context.Context, link seal.Hash, c Credential, hash seal.Hash, e journal.Entry) error
+	CredentialMade(ctx context.Context, link seal.Hash, c Credential, e journal.Entry) error
 	// Credential gives the token of that id with its mark; ErrTokenUnknown.
 	Credential(ctx context.Context, token string) (Credential, error)
 }
@@ -144,8 +148,11 @@ func (c *Consents) backing(ctx context.Context, kind, id string, a Appointee) (B
 
 // Appoint makes a user an approver, whose links go to that address. Consent is
 // the id of one to [AppointKind]; it may be empty while there are fewer approvers
-// than must agree.
+// than must agree, on the server's own machine: [ErrApproverFirst].
 func (c *Consents) Appoint(ctx context.Context, by Caller, user, address, consent string) error {
+	if consent == "" && by.Role != Socket {
+		return ErrApproverFirst
+	}
 	a := Appointee{User: user, Address: address, Appointed: c.now().Truncate(time.Microsecond)}
 	b, err := c.backing(ctx, AppointKind, consent, a)
 	if err != nil {
@@ -238,12 +245,12 @@ func (c *Consents) TakeCredential(ctx context.Context, link, remote string) (Tok
 	}
 	now := c.now().Truncate(time.Microsecond)
 	t := Token{ID: id.String(), Name: "approver", Role: Approver, User: a.User, Created: now, Expires: now.Add(credentialLife)}
-	cred := Credential{Token: t}
-	cred.Mark = c.box.Close(seal.Secret{}, cred.aad(a))
 	secret := seal.SecretString(tokenPrefix + seal.Random().RevealString())
+	cred := Credential{Token: t, Hash: secret.Hash()}
+	cred.Mark = c.box.Close(seal.Secret{}, cred.aad(a))
 	e := journal.Entry{At: now, Actor: journal.Actor{Kind: journal.Person, ID: a.User, Remote: remote}, Action: journal.TokenCreated,
 		Detail: map[string]string{"token": t.ID, "person": a.User}}
-	return t, secret, c.store.CredentialMade(ctx, hash, cred, secret.Hash(), e)
+	return t, secret, c.store.CredentialMade(ctx, hash, cred, e)
 }
 
 // seated refuses who does not approve with what he made himself.

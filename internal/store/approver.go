@@ -129,7 +129,7 @@ func (s Access) ApproverLink(ctx context.Context, hash seal.Hash) (l access.Appr
 }
 
 // CredentialMade implements [access.ApproverStore].
-func (s Access) CredentialMade(ctx context.Context, link seal.Hash, c access.Credential, hash seal.Hash, e journal.Entry) error {
+func (s Access) CredentialMade(ctx context.Context, link seal.Hash, c access.Credential, e journal.Entry) error {
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		n, err := changed(ctx, tx, `UPDATE approver_link SET used_at = ? WHERE hash = ? AND user_id = ? AND used_at = 0 AND expires_at > ?`,
 			micros(e.At), link.String(), c.User, micros(e.At))
@@ -144,7 +144,7 @@ func (s Access) CredentialMade(ctx context.Context, link seal.Hash, c access.Cre
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO token (id, hash, name, role, user_id, created_at, expires_at, used_at, revoked_at, made_by, mark)
 			VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, '', ?)`,
-			c.ID, hash.String(), c.Name, c.Role, c.User, micros(c.Created), micros(c.Expires), c.Mark)
+			c.ID, c.Hash.String(), c.Name, c.Role, c.User, micros(c.Created), micros(c.Expires), c.Mark)
 		if err != nil {
 			return fmt.Errorf("inserting token: %w", err)
 		}
@@ -157,9 +157,11 @@ func (s Access) Credential(ctx context.Context, token string) (c access.Credenti
 	if c.Token, err = s.TokenByID(ctx, token); err != nil {
 		return c, err
 	}
-	err = s.db.read.QueryRowContext(ctx, `SELECT mark FROM token WHERE id = ?`, token).Scan(&c.Mark)
+	var hash string
+	err = s.db.read.QueryRowContext(ctx, `SELECT hash, mark FROM token WHERE id = ?`, token).Scan(&hash, &c.Mark)
 	if err != nil {
 		return c, fmt.Errorf("reading the mark of token %s: %w", token, err)
 	}
-	return c, nil
+	c.Hash, err = parseHash(hash)
+	return c, err
 }

@@ -60,7 +60,7 @@ func (a *API) approvers() {
 	refusals := []*fault.Error{directory.ErrUserUnknown, access.ErrConsentUnknown, access.ErrConsentOver, access.ErrPerson, access.ErrApproverMail}
 	register(a, operation{id: "addApprover", once: true, tag: "access", method: http.MethodPost, path: "/approvers",
 		summary: "Make a user an approver, or ask the approvers to agree to it", permission: access.TokenManage, maxBody: small,
-		faults: append(refusals, access.ErrApproverAlready)}, a.addApprover)
+		faults: append(refusals, access.ErrApproverAlready, access.ErrApproverFirst, access.ErrApproverConsent)}, a.addApprover)
 	register(a, operation{id: "removeApprover", once: true, tag: "access", method: http.MethodPost, path: "/approvers/removal",
 		summary: "Make an approver one no more, or ask the approvers to agree to it", permission: access.TokenManage, maxBody: small,
 		faults: append(refusals, access.ErrApproverUnknown)}, a.removeApprover)

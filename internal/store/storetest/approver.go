@@ -56,8 +56,8 @@ func testApprovers(t *testing.T, c *council) {
 	}
 	late := entry(journal.TokenCreated)
 	late.At = l.Expires
-	cred := access.Credential{Token: access.Token{ID: "late", Name: "x", Role: access.Approver, User: a.User, Created: at, Expires: at.Add(time.Hour)}, Mark: []byte("own")}
-	if err := c.CredentialMade(t.Context(), link, cred, seal.Random().Hash(), late); !errors.Is(err, access.ErrApproverLink) {
+	cred := access.Credential{Token: access.Token{ID: "late", Name: "x", Role: access.Approver, User: a.User, Created: at, Expires: at.Add(time.Hour)}, Mark: []byte("own"), Hash: seal.Random().Hash()}
+	if err := c.CredentialMade(t.Context(), link, cred, late); !errors.Is(err, access.ErrApproverLink) {
 		t.Errorf("expired: got %v, want ErrApproverLink", err)
 	}
 	errs := make([]error, 8)
@@ -65,8 +65,9 @@ func testApprovers(t *testing.T, c *council) {
 	for i := range errs {
 		cred := cred
 		cred.ID = string(rune('a' + i))
+		cred.Hash = seal.SecretString(cred.ID).Hash()
 		wg.Go(func() {
-			errs[i] = c.CredentialMade(t.Context(), link, cred, seal.Random().Hash(), entry(journal.TokenCreated))
+			errs[i] = c.CredentialMade(t.Context(), link, cred, entry(journal.TokenCreated))
 		})
 	}
 	wg.Wait()
@@ -81,7 +82,7 @@ func testApprovers(t *testing.T, c *council) {
 	if len(made) != 1 {
 		t.Fatalf("made %q with one link", made)
 	}
-	cred.ID = made
+	cred.ID, cred.Hash = made, seal.SecretString(made).Hash()
 	if got, err := c.Credential(t.Context(), made); err != nil || !cmp.Equal(got, cred) {
 		t.Errorf("got %+v, %v", got, err)
 	}
