@@ -13,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/access/federation"
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
@@ -53,6 +54,8 @@ type server struct {
 	directory *directory.Service
 	access    *access.Service
 	consents  *access.Consents
+	verifier  *audit.Verifier
+	chainer   *audit.Chainer // nil unless this is the keeper
 	policies  *appconfig.Service
 	scep      *scep.Service
 	profiles  *scep.Book
@@ -131,7 +134,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, keys unl
 func (s *server) wire(keys string) error {
 	s.directory = directory.New(s.db.Directory(), time.Now)
 	s.access = access.New(s.db.Access(), time.Now)
-	for _, part := range []func() error{s.wireConsents, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }, s.wireTenant} {
+	for _, part := range []func() error{s.wireAudit, s.wireConsents, s.wireSCEP, s.wireMDM, s.wireMail, func() error { return s.wirePFX(keys) }, s.wireTenant} {
 		if err := part(); err != nil {
 			return err
 		}

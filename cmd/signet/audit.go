@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	return group("audit", "Read the journal of what was done", a.auditList())
+	return group("audit", "Read the journal of what was done", a.auditList(), a.auditVerify())
 }
 
 func (a *app) auditList() *cobra.Command {

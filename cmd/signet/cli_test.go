@@ -24,6 +24,7 @@ import (
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/delivery"
 	"github.com/signet-mdm/signet/internal/directory"
@@ -140,7 +141,7 @@ func apiConfig(t *testing.T, db *store.DB, tokens *access.Service, sealer *escro
 	jobs := job.New(db.Jobs(), map[job.Kind]job.Worker{job.RefreshDevices: nil}, slog.New(slog.DiscardHandler), time.Now) // nobody works here
 	imports := pfxconnector.New(pfxconnector.Config{Store: db.PFX(), Users: users, Sealer: sealer, Now: time.Now})
 	return admin.Config{
-		Users: users, Tokens: tokens, Consents: tokens.Consents(box, 2), Recoveries: recoveries{}, Approvers: approvers{}, Journal: db.Journal(), Push: push, Jobs: jobs, Now: time.Now, MaxFile: 1 << 20,
+		Users: users, Tokens: tokens, Consents: tokens.Consents(box, 2), Recoveries: recoveries{}, Approvers: approvers{}, Journal: db.Journal(), Audit: audit.NewVerifier(db.Audit(), box), Push: push, Jobs: jobs, Now: time.Now, MaxFile: 1 << 20,
 		Backups: backups{},
 		Issuing: service, Authorities: func() []admin.Authority { return authorities },
 		Overview:  figures{},

@@ -145,7 +145,7 @@ func (s *server) listen() (list []*httpd.Listener, err error) {
 func (s *server) api() *admin.API {
 	c := admin.Config{
 		Users: s.directory, Tokens: s.access, Consents: s.consents, Recoveries: recoveries{s}, Approvers: approvers{s}, Devices: s.mdm, Keys: s.pfx, Deposits: s.pfx, Transport: s.transport, Connectors: connectors{s, s.gateway}, Tenant: s.tenant,
-		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Push: s.push, Jobs: s.jobs, Ending: s.ending,
+		Issuing: s.scep, Policies: s.policies, Deliveries: deliveries{s.delivery}, Journal: s.db.Journal(), Audit: s.verifier, Push: s.push, Jobs: s.jobs, Ending: s.ending,
 		Backups: backups{s, new(sync.Mutex)},
 		MaxFile: int64(s.cfg.Limits.ImportFileKiB) << 10, PlainURL: s.plainURL(), Authorities: s.authorities, Rollovers: rollovers{s.rollover, s}, Now: time.Now,
 		Overview: figures{s.counting(), s},

@@ -88,7 +88,7 @@ func (s *server) steps() (list []step) {
 	if s.cfg.Plays(config.KeeperRole) {
 		list = append(list, step{"seal", time.Second, s.sealer.Seal}, step{"crl", time.Minute, s.certifier.Refresh}, step{"rollover", time.Minute, s.rollOver},
 			step{"rotation", 5 * time.Second, s.rotator.Step}, step{"recovery", 5 * time.Second, s.recoverer.Step}, step{"exports", 2 * time.Second, s.exporter.Step}, step{"check", time.Second, s.checker.Step}, step{"encryption", time.Hour, s.maker.Renew})
-		list = append(list, step{"quarantine", time.Second, s.assigner.Step},
+		list = append(list, step{"quarantine", time.Second, s.assigner.Step}, step{"audit", 5 * time.Second, s.chainer.Step},
 			step{"connectors", 5 * time.Second, s.handing.Seal}, step{"handed over", time.Hour, s.handing.Tidy})
 		list = append(append(list, s.intuneSteps()...), s.holderSteps()...)
 	}

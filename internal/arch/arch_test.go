@@ -28,6 +28,7 @@ var rooms = map[string]string{
 	"internal/subject": "internal/fault",
 	"internal/cert":    "internal/subject internal/fault",
 	"internal/journal": "internal/subject internal/cert",
+	"internal/audit":   "internal/fault internal/logx internal/seal",
 
 	"mdm/profile":            "internal/seal internal/cert internal/plist internal/cms",
 	"mdm":                    "internal/fault internal/seal internal/subject internal/cert internal/journal internal/plist mdm/profile",
@@ -73,9 +74,9 @@ var rooms = map[string]string{
 	"scep/intune/intunetest":     "",
 
 	"internal/metrics": "",
-	"internal/doctor":  "internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics pfxconnector/escrow",
+	"internal/doctor":  "internal/audit internal/cert internal/config internal/disk internal/fault internal/keyring internal/metrics internal/seal pfxconnector/escrow",
 
-	"internal/store":             "internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow pfxconnector/keymaker appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify pfxconnector/transport pfxconnector/gateway pfxconnector/tenant",
+	"internal/store":             "internal/audit internal/metrics internal/fault internal/rollover internal/seal internal/subject internal/cert internal/journal mdm scep pfxconnector pfxconnector/escrow pfxconnector/keymaker appconfig internal/directory internal/access internal/job internal/delivery internal/delivery/plan notify pfxconnector/transport pfxconnector/gateway pfxconnector/tenant",
 	"internal/store/storetest":   "*",
 	"internal/store/mariadbtest": "internal/judge",
 	"internal/store/sqlitetest":  "internal/store",
@@ -88,7 +89,7 @@ var rooms = map[string]string{
 
 	"internal/httpd":           "internal/fault internal/logx internal/seal internal/access",
 	"internal/httpd/device":    "internal/httpd internal/fault internal/access internal/seal internal/subject internal/cert internal/cms mdm mdm/profile scep",
-	"internal/httpd/admin":     "internal/httpd internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector pfxconnector/recovery pfxconnector/transport pfxconnector/gateway pfxconnector/tenant scep mdm notify",
+	"internal/httpd/admin":     "internal/httpd internal/audit internal/rollover internal/fault internal/seal internal/subject internal/cert internal/journal internal/access internal/directory internal/job internal/backup appconfig pfxconnector pfxconnector/recovery pfxconnector/transport pfxconnector/gateway pfxconnector/tenant scep mdm notify",
 	"internal/httpd/peer":      "internal/httpd internal/fault internal/access internal/cert scep pfxconnector/gateway",
 	"internal/httpd/graph":     "internal/httpd internal/fault internal/seal internal/subject internal/cert internal/journal internal/access pfxconnector pfxconnector/pfx pfxconnector/transport",
 	"internal/httpd/connector": "internal/httpd internal/fault internal/subject internal/cert internal/journal internal/access pfxconnector/gateway",

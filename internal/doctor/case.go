@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
@@ -33,6 +35,9 @@ type Database interface {
 	Newest(ctx context.Context) (time.Time, error)
 	// LastBackup gives the instant of the last backup; zero for none.
 	LastBackup(ctx context.Context) (time.Time, error)
+	// Chain looks at the end of the chain over the journal, whose marks were
+	// made with that root.
+	Chain(ctx context.Context, root seal.Secret, now time.Time) (audit.State, error)
 	// Retired names the keys that others have followed, so that their end is
 	// nobody's trouble.
 	Retired(ctx context.Context) ([]string, error)
@@ -104,6 +109,7 @@ func (c *Case) Checks() []Check {
 		{"database", "owner", c.withKeys(c.withDatabase(c.owner))},
 		{"database", "latency", c.withDatabase(c.latency)},
 		{"database", "integrity", c.withDatabase(c.integrity)},
+		{"database", "audit chain", c.withKeys(c.withDatabase(c.chain))},
 		{"database", "backup", c.withDatabase(c.backup)},
 		{"escrow", "keys", c.withKeys(c.withDatabase(c.sealed))},
 		{"escrow", "recovery", c.withDatabase(c.recoverable)},

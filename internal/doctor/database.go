@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/cert"
 )
 
@@ -99,6 +100,29 @@ func (c *Case) integrity(ctx context.Context) Finding {
 		return fails("It is damaged: "+damage, "stop the server and restore the database from the backup")
 	}
 	return ok("nothing is damaged")
+}
+
+// chain looks whether the journal is chained, and whether the newest block is as
+// it was made; all blocks are for who has the time.
+func (c *Case) chain(ctx context.Context) Finding {
+	if have, want, err := c.db.Schema(ctx); err != nil || have < want {
+		return warn("Not looked at: the schema is not this program's.", "")
+	}
+	s, err := c.db.Chain(ctx, c.ring.ColumnRoot(), c.Now())
+	switch {
+	case err != nil:
+		return trouble(err, "")
+	case s.Broken != nil:
+		return fails("Somebody changed the journal. "+s.Broken.Cause, "signet audit verify; docs/operations.md, The audit chain")
+	case !s.Oldest.IsZero() && c.Now().Sub(s.Oldest) > audit.Stalled && !c.Running():
+		return warn("The journal has entries that are not chained, and no server runs.", "systemctl start signet")
+	case !s.Oldest.IsZero() && c.Now().Sub(s.Oldest) > audit.Stalled:
+		return warn(fmt.Sprintf("The journal has an entry of %s that is not chained.", s.Oldest.Format(time.RFC3339)),
+			"journalctl -u signet --grep 'background work failed', on the keeper; its step is audit")
+	case s.Last.Seq == 0:
+		return ok("nothing is chained yet")
+	}
+	return ok(fmt.Sprintf("%d blocks, the last of %s; signet audit verify looks at all", s.Last.Seq, s.Last.Time().Format(time.RFC3339)))
 }
 
 // maxBackup is how old the last backup may be.

@@ -16,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/config"
 	"github.com/signet-mdm/signet/internal/doctor"
 	"github.com/signet-mdm/signet/internal/keyring"
 	"github.com/signet-mdm/signet/internal/metrics"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
@@ -55,6 +57,11 @@ type database struct {
 	push       *x509.Certificate
 	refused    string
 	alarms     int
+	chain      audit.State
+}
+
+func (d *database) Chain(context.Context, seal.Secret, time.Time) (audit.State, error) {
+	return d.chain, d.err
 }
 
 func (d *database) Alarms(context.Context, time.Time) (int, time.Time, error) {
@@ -292,7 +299,18 @@ func TestAilments(t *testing.T) {
 			i.Config.CA.URL = "http://pki.example.org"
 			i.Get = func(_ context.Context, url string) ([]byte, error) { return []byte(url), nil }
 		}, "network: revocation", doctor.Fail, "http://pki.example.org/pki/root.crl"},
-		"another there":  {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return []byte("x"), nil } }, "network: own address", doctor.Fail, "another server answers"},
+		"another there": {func(i *installation) { i.Fetch = func(context.Context) ([]byte, error) { return []byte("x"), nil } }, "network: own address", doctor.Fail, "another server answers"},
+		"a changed journal": {func(i *installation) {
+			i.db.chain = audit.State{Last: audit.Block{Seq: 2}, Broken: &audit.Broken{Block: 2, Cause: "Entry x of block 2 was changed."}}
+		}, "database: audit chain", doctor.Fail, "Somebody changed the journal. Entry x of block 2 was changed."},
+		"a journal without a chain": {func(i *installation) { i.db.chain.Oldest = start.Add(-11 * time.Minute) },
+			"database: audit chain", doctor.Warn, "an entry of 2026-11-24T11:49:00Z that is not chained"},
+		"and nobody to chain it": {func(i *installation) { i.db.chain.Oldest, i.up = start.Add(-11*time.Minute), false },
+			"database: audit chain", doctor.Warn, "no server runs"},
+		"not chained yet": {func(i *installation) { i.db.chain.Oldest = start.Add(-9 * time.Minute) },
+			"database: audit chain", doctor.OK, "nothing is chained yet"},
+		"a chain": {func(i *installation) { i.db.chain.Last = audit.Block{Seq: 7, At: start.UnixMicro()} },
+			"database: audit chain", doctor.OK, "7 blocks, the last of 2026-11-24T12:00:00Z"},
 		"never saved":    {func(i *installation) { i.db.backup = time.Time{} }, "database: backup", doctor.Warn, "No backup was ever made"},
 		"saved long ago": {func(i *installation) { i.db.backup = start.AddDate(0, 0, -9) }, "database: backup", doctor.Warn, "9 days old"},
 		"clock behind":   {func(i *installation) { i.db.newest = start.Add(time.Hour) }, "clock: time", doctor.Fail, "from 1h0m0s in the future"},

@@ -15,6 +15,7 @@ import (
 const (
 	Account   = "account"    // string, an Apple Account
 	Addr      = "addr"       // string, host:port
+	Block     = "block"      // int, of the audit chain
 	Bytes     = "bytes"      // int
 	Cert      = "cert"       // string, SHA-256 hex of a certificate
 	Code      = "code"       // string, a fault code
@@ -22,6 +23,7 @@ const (
 	Device    = "device"     // string, our device id
 	Duration  = "duration"   // time.Duration
 	Err       = "err"        // error
+	Hash      = "hash"       // string, hex
 	Kind      = "kind"       // string
 	Mail      = "mail"       // string, our id of a mail
 	Method    = "method"     // string, HTTP method or MDM message type

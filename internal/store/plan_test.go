@@ -45,6 +45,8 @@ func TestListsAreIndexed(t *testing.T) {
 		"jobs":                 of(jobPage(now, "x", 1)),
 		"certificates":         of(issuedPage(scep.IssuedQuery{Limit: 1})),
 		"more certificates":    of(issuedPage(scep.IssuedQuery{State: scep.Good, Before: now, Limit: 1})),
+		"entries not chained":  {waiting, []any{1, 1}},
+		"links of blocks":      {selectLinks, []any{1, 2}},
 		"wraps for a key":      {selectWrapped, []any{"hpke:1", "x", 1}},
 		"items of a job":       of(jobItemPage("j", "", "x", 1)),
 		"failed items":         of(jobItemPage("j", job.Failed, "x", 1)),

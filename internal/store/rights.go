@@ -30,6 +30,8 @@ func Roles() []Role { return []Role{Front, Worker, Admin, Keeper} }
 var rights = map[string]map[Role]string{
 	"approver":            {Admin: "SIUD", Keeper: "S"},
 	"approver_link":       {Worker: "SD", Admin: "SIUD"},
+	"audit_block":         {Worker: "S", Admin: "S", Keeper: "SI"},
+	"audit_link":          {Worker: "S", Admin: "S", Keeper: "SI"},
 	"certificate":         {Front: "S", Worker: "SU", Admin: "SIUD", Keeper: "SIUD"},
 	"certificate_profile": {Front: "S", Worker: "S", Admin: "SID", Keeper: "S"},
 	"command":             {Front: "SIU", Worker: "SIU", Admin: "SIU", Keeper: "S"},

@@ -50,7 +50,14 @@ func TestRightsWalls(t *testing.T) {
 			t.Errorf("%s may do %s with the journal, which is only added to", role, may)
 		}
 	}
-	for table, may := range map[string]string{"escrow_key": "S(id)", "escrow_wrap": "", "token": "", "console_session": "", "transport_key": "",
+	for _, table := range []string{"audit_block", "audit_link"} {
+		for role, may := range rights[table] {
+			if want := map[Role]string{Worker: "S", Admin: "S", Keeper: "SI"}[role]; may != want {
+				t.Errorf("%s may do %s with %s, want %q", role, may, table, want)
+			}
+		}
+	}
+	for table, may := range map[string]string{"audit_block": "", "audit_link": "", "escrow_key": "S(id)", "escrow_wrap": "", "token": "", "console_session": "", "transport_key": "",
 		"certificate": "S", "users": "S", "policy": "S", "certificate_profile": "S", "opening": "", "generation": "S", "key_export": ""} {
 		if got := rights[table][Front]; got != may {
 			t.Errorf("the front end may do %q with %s, want %q", got, table, may)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/signet-mdm/signet/appconfig"
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/backup"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/directory"
@@ -383,7 +384,7 @@ func newWorldWith(t *testing.T, mails *fakeMails) *world {
 		t.Fatal(err)
 	}
 	config := admin.Config{Users: w.users, Tokens: w.tokens, Consents: w.tokens.Consents(box, 2), Recoveries: fakeRecoveries{}, Approvers: fakeApprovers{w.tokens.Consents(box, 2)}, Now: now,
-		Devices: w.devices, Keys: w.keys, Deposits: w.keys, Transport: transport.New(db.Transport(box), now), Connectors: fakeConnectors{}, Tenant: tenant.New(tenant.Config{ID: tenantID, Store: db.Tenant(), Box: box, Log: slog.New(slog.DiscardHandler), Now: now}), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
+		Devices: w.devices, Keys: w.keys, Deposits: w.keys, Transport: transport.New(db.Transport(box), now), Connectors: fakeConnectors{}, Tenant: tenant.New(tenant.Config{ID: tenantID, Store: db.Tenant(), Box: box, Log: slog.New(slog.DiscardHandler), Now: now}), Issuing: w.issuing, Policies: w.policies, Deliveries: fakeDeliveries{}, Journal: db.Journal(), Audit: audit.NewVerifier(db.Audit(), box), Push: w.push, Backups: w, Jobs: w.jobs, Ending: w.ending, MaxFile: maxFile,
 		Authorities: func() []admin.Authority { return nil },
 		Overview:    fakeFigures{},
 		Rollovers:   rollover.New(rollover.Config{Store: db.Rollover(), Lines: []rollover.Line{{Name: "root"}}, Log: slog.New(slog.DiscardHandler), Now: now}), PlainURL: "http://x:8080"}

@@ -43,6 +43,7 @@ type Config struct {
 	Policies    Policies
 	Deliveries  Deliveries
 	Journal     Journal
+	Audit       Audit
 	Jobs        Jobs
 	Push        Push
 	Backups     Backups
@@ -67,7 +68,7 @@ type API struct {
 // New builds the API. It panics on a missing service.
 func New(c Config) *API {
 	if c.Users == nil || c.Tokens == nil || c.Consents == nil || c.Recoveries == nil || c.Approvers == nil || c.Devices == nil || c.Keys == nil || c.Deposits == nil || c.Transport == nil || c.Connectors == nil || c.Tenant == nil || c.Issuing == nil || c.Policies == nil ||
-		c.Deliveries == nil || c.Journal == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
+		c.Deliveries == nil || c.Journal == nil || c.Audit == nil || c.Jobs == nil || c.Push == nil || c.Backups == nil || c.Authorities == nil || c.Rollovers == nil || c.Overview == nil || c.Now == nil || c.MaxFile <= 0 {
 		panic("admin: nil dependency")
 	}
 	return (&API{Config: c}).build()
@@ -99,6 +100,7 @@ func (a *API) build() *API {
 	a.certificateProfiles()
 	a.push()
 	a.journal()
+	a.verification()
 	a.mails()
 	a.jobs()
 	a.backups()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/signet-mdm/signet/internal/access"
+	"github.com/signet-mdm/signet/internal/audit"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/directory"
 	"github.com/signet-mdm/signet/internal/httpd"
@@ -143,7 +144,7 @@ func newWorld(t *testing.T) *world {
 	w.consents = w.access.Consents(box, 2)
 	w.users = directory.New(db.Directory(), func() time.Time { return w.now })
 	api := admin.New(admin.Config{Users: w.users, Tokens: w.access, Consents: w.consents, Recoveries: recoveries{}, Approvers: approvers{Consents: w.consents}, Devices: devices{}, Tenant: tenants{}, Keys: w.keys, Deposits: &pfxconnector.Service{}, Transport: transports{}, Connectors: connectors{}, Issuing: w.issuing, Policies: policies{},
-		Deliveries: deliveries{}, Journal: db.Journal(), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
+		Deliveries: deliveries{}, Journal: db.Journal(), Audit: audit.NewVerifier(db.Audit(), box), Jobs: jobs{}, Push: pushes{}, Backups: backups{}, Rollovers: rollovers{}, Overview: counts{},
 		MaxFile: 1 << 20, Now: func() time.Time { return w.now }, Authorities: func() []admin.Authority { return nil }})
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	srv := httptest.NewTLSServer(httpd.NewSite(log, nil, httpd.Static(), console.Area(console.Config{

@@ -19,6 +19,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("installation", func(t *testing.T) { testInstallation(t, open) })
 	t.Run("directory", func(t *testing.T) { testDirectory(t, open) })
 	t.Run("journal", func(t *testing.T) { testJournal(t, open) })
+	t.Run("audit", func(t *testing.T) { testAudit(t, open) })
 	t.Run("access", func(t *testing.T) { testAccess(t, open) })
 	t.Run("recovery", func(t *testing.T) { testRecovery(t, open) })
 	t.Run("consents", func(t *testing.T) { testConsents(t, open) })
