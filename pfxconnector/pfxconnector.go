@@ -15,6 +15,7 @@ import (
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 	"github.com/signet-mdm/signet/pfxconnector/pfx"
@@ -119,7 +120,7 @@ type Store interface {
 	// AssignmentAsked notes whose a key in quarantine is to be. When it is to be
 	// somebody new's, he must have no device, and his primary address be one that
 	// the certificate names: ErrAssign. ErrQuarantineUnknown.
-	AssignmentAsked(ctx context.Context, id, to subject.UserID, fresh bool, e journal.Entry) error
+	AssignmentAsked(ctx context.Context, a escrow.Assignment, e journal.Entry) error
 	// KeyDiscarded deletes what opens a key in quarantine, then the rest of it.
 	// ErrQuarantineUnknown.
 	KeyDiscarded(ctx context.Context, id subject.UserID, e journal.Entry) error
@@ -143,11 +144,12 @@ type Users interface {
 	User(ctx context.Context, key string) (subject.User, error)
 }
 
-// Config is what a service needs; all but Limits is required.
+// Config is what a service needs; all but Marks and Limits is required.
 type Config struct {
 	Store  Store
 	Users  Users
 	Sealer *escrow.Sealer
+	Marks  *seal.Box  // that the keeper knows assignments by; without it none is made
 	Limits pfx.Limits // zero: pfx.Default
 	Now    func() time.Time
 }

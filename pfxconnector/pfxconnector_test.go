@@ -70,7 +70,11 @@ func openHouse(t testing.TB, dir string) *house {
 		t.Fatal(err)
 	}
 	h.people = directory.New(h.db.Directory(), now)
-	h.Service = pfxconnector.New(pfxconnector.Config{Store: h.db.PFX(), Users: h.people, Sealer: escrow.NewSealer(to), Now: now})
+	marks, err := seal.NewBox(h.ring.ColumnRoot(), "assignment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Service = pfxconnector.New(pfxconnector.Config{Store: h.db.PFX(), Users: h.people, Sealer: escrow.NewSealer(to), Marks: marks, Now: now})
 	return h
 }
 

@@ -137,7 +137,8 @@ func (s *Service) Assign(ctx context.Context, by journal.Actor, id string, u sub
 	}
 	e := journal.Entry{At: s.Now(), Actor: by, Action: journal.KeyAssigning, User: u.ID, Cert: q.Certificate.Fingerprint,
 		Detail: map[string]string{"quarantine": id, "because": why}}
-	if err := s.Store.AssignmentAsked(ctx, q.ID, u.ID, why == newcomer, e); err != nil {
+	a := escrow.Assignment{From: q.ID, To: u.ID, By: by, Fresh: why == newcomer, At: e.At.Truncate(time.Microsecond)} // as it is stored
+	if err := s.Store.AssignmentAsked(ctx, a.Marked(s.Marks), e); err != nil {
 		return fmt.Errorf("assigning %s: %w", id, err)
 	}
 	return nil

@@ -235,8 +235,12 @@ func (s *server) wirePFX(keys string) error {
 	limits := pfx.Default
 	limits.FileBytes = s.cfg.Limits.ImportFileKiB << 10
 	s.sealing = escrow.NewSealer(recipient, recovery...)
+	marks, err := seal.NewBox(s.ring.ColumnRoot(), "assignment")
+	if err != nil {
+		return err
+	}
 	s.pfx = pfxconnector.New(pfxconnector.Config{
-		Store: s.db.PFX(), Users: s.directory, Sealer: s.sealing,
+		Store: s.db.PFX(), Users: s.directory, Sealer: s.sealing, Marks: marks,
 		Limits: limits, Now: time.Now,
 	})
 	s.wireMaker()
@@ -254,7 +258,7 @@ func (s *server) wirePFX(keys string) error {
 		Limits: opener.Limits{PerDevice: s.cfg.Limits.OpeningsPerHour, Total: s.cfg.Limits.AllOpeningsPerHour}, Log: s.log, Now: time.Now,
 	})
 	s.exporter = opener.NewExporter(s.opener, agreements{s}, s.db.Recovery(), wordOfExport{s})
-	s.assigner = opener.NewAssigner(opener.AssignerConfig{Quarantine: s.db.PFX(), Keys: s.ring, Sealer: s.sealing, Journal: s.db.Journal(), Log: s.log, Now: time.Now})
+	s.assigner = opener.NewAssigner(opener.AssignerConfig{Quarantine: s.db.PFX(), Keys: s.ring, Sealer: s.sealing, Marks: marks, Journal: s.db.Journal(), Log: s.log, Now: time.Now})
 	s.wireRecovery()
 	s.checker = opener.NewChecker(opener.CheckerConfig{Records: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})
 	s.rotator = opener.NewRotator(opener.RotatorConfig{Wraps: s.db.PFX(), Keys: s.ring, Log: s.log, Now: time.Now})

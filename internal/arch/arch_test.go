@@ -37,7 +37,7 @@ var rooms = map[string]string{
 	"pfxconnector/pfx":       "internal/fault internal/seal",
 	"pfxconnector/manifest":  "internal/fault internal/seal",
 	"pfxconnector/archive":   "internal/fault",
-	"pfxconnector/escrow":    "internal/subject internal/cert",
+	"pfxconnector/escrow":    "internal/seal internal/subject internal/cert internal/journal",
 	"pfxconnector/recovery":  "internal/fault internal/seal internal/subject internal/cert internal/cms pfxconnector/pfx",
 	"pfxconnector/opener":    "internal/fault internal/logx internal/seal internal/subject internal/cert internal/cms internal/journal mdm/profile pfxconnector/pfx pfxconnector/escrow pfxconnector/recovery pfxconnector/tenant",
 	"pfxconnector/keymaker":  "internal/fault internal/logx internal/seal internal/subject internal/cert internal/journal pfxconnector/escrow",

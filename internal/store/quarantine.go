@@ -78,20 +78,21 @@ func (s PFX) Quarantine(ctx context.Context, id subject.UserID) (pfxconnector.Qu
 }
 
 // AssignmentAsked implements [pfxconnector.Store].
-func (s PFX) AssignmentAsked(ctx context.Context, id, to subject.UserID, fresh bool, e journal.Entry) error {
+func (s PFX) AssignmentAsked(ctx context.Context, a escrow.Assignment, e journal.Entry) error {
+	id, to := a.From, a.To
 	return s.db.tx(ctx, func(tx *sql.Tx) error {
 		if there, err := s.db.hold(ctx, tx, `quarantine WHERE id = ?`, id); err != nil {
 			return err
 		} else if !there {
 			return pfxconnector.ErrQuarantineUnknown
 		}
-		if fresh {
+		if a.Fresh {
 			if err := s.fresh(ctx, tx, id, to); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE quarantine SET assign_to = ?, fresh = ?, actor_kind = ?, actor_id = ?, remote = ?, lease_until = 0, failure = ''
-			WHERE id = ?`, to, fresh, e.Actor.Kind, e.Actor.ID, e.Actor.Remote, id)
+		_, err := tx.ExecContext(ctx, `UPDATE quarantine SET assign_to = ?, fresh = ?, actor_kind = ?, actor_id = ?, remote = ?, assigned_at = ?, mark = ?,
+			lease_until = 0, failure = '' WHERE id = ?`, to, a.Fresh, a.By.Kind, a.By.ID, a.By.Remote, micros(a.At), a.Mark, id)
 		if err != nil {
 			return fmt.Errorf("noting an assignment: %w", err)
 		}

@@ -13,38 +13,41 @@ import (
 	"github.com/signet-mdm/signet/pfxconnector/escrow"
 )
 
-// AssignmentLeased hands out one key in quarantine that an administrator said the
-// user of, who that is and who said it, and whether there is one. Nobody else gets
-// it until then.
-func (s PFX) AssignmentLeased(ctx context.Context, now, until time.Time) (from, to subject.UserID, by journal.Actor, found bool, err error) {
+// AssignmentLeased hands out one assignment that nobody else has, and whether
+// there is one. Nobody else gets it until then. Whether somebody decided on it is
+// to be seen by its mark.
+func (s PFX) AssignmentLeased(ctx context.Context, now, until time.Time) (a escrow.Assignment, found bool, err error) {
 	const free = ` FROM quarantine WHERE assign_to <> '' AND lease_until <= ?`
 	if idle, err := s.db.none(ctx, `SELECT EXISTS (SELECT 1`+free+`)`, micros(now)); err != nil || idle {
-		return "", "", by, false, err
+		return a, false, err
 	}
 	err = s.db.tx(ctx, func(tx *sql.Tx) error {
 		found = false // f may run again
-		err := tx.QueryRowContext(ctx, `SELECT id, assign_to, actor_kind, actor_id, remote`+free+` ORDER BY id LIMIT 1`, micros(now)).
-			Scan(&from, &to, &by.Kind, &by.ID, &by.Remote)
+		var at int64
+		err := tx.QueryRowContext(ctx, `SELECT id, assign_to, actor_kind, actor_id, remote, fresh, assigned_at, mark`+free+` ORDER BY id LIMIT 1`, micros(now)).
+			Scan(&a.From, &a.To, &a.By.Kind, &a.By.ID, &a.By.Remote, &a.Fresh, &at, &a.Mark)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("looking for an assignment: %w", err)
 		}
-		n, err := changed(ctx, tx, `UPDATE quarantine SET lease_until = ? WHERE id = ? AND assign_to = ? AND lease_until <= ?`, micros(until), from, to, micros(now))
+		n, err := changed(ctx, tx, `UPDATE quarantine SET lease_until = ? WHERE id = ? AND assign_to = ? AND lease_until <= ?`, micros(until), a.From, a.To, micros(now))
+		a.At = instant(at)
 		found = n > 0
 		return err
 	})
-	return from, to, by, found && err == nil, err
+	return a, found && err == nil, err
 }
 
 // KeyAssigned puts a key that was sealed to the user in the place of the one in
 // quarantine, which is destroyed. [pfxconnector.ErrQuarantineUnknown] when it is
 // not there, or to be somebody else's now; [pfxconnector.ErrHeld],
 // [pfxconnector.ErrAssign], [directory.ErrUserUnknown].
-func (s PFX) KeyAssigned(ctx context.Context, from, to subject.UserID, key escrow.Record, e journal.Entry) error {
+func (s PFX) KeyAssigned(ctx context.Context, a escrow.Assignment, key escrow.Record, e journal.Entry) error {
+	from, to := a.From, a.To
 	err := s.db.tx(ctx, func(tx *sql.Tx) error {
-		if err := s.assignable(ctx, tx, from, to, key); err != nil {
+		if err := s.assignable(ctx, tx, a, key); err != nil {
 			return err
 		}
 		if err := s.shredQuarantine(ctx, tx, from); err != nil {
@@ -71,8 +74,10 @@ func (s PFX) KeyAssigned(ctx context.Context, from, to subject.UserID, key escro
 	return err
 }
 
-// assignable looks whether what was asked for still holds.
-func (s PFX) assignable(ctx context.Context, tx *sql.Tx, from, to subject.UserID, key escrow.Record) error {
+// assignable looks whether what was asked for still holds. The terms are those
+// that the mark was made for, not those that the table has by now.
+func (s PFX) assignable(ctx context.Context, tx *sql.Tx, a escrow.Assignment, key escrow.Record) error {
+	from, to := a.From, a.To
 	there, err := s.db.hold(ctx, tx, `quarantine WHERE id = ? AND assign_to = ? AND certificate = ?`, from, to, fingerprint(key.Cert))
 	if err == nil && !there {
 		err = pfxconnector.ErrQuarantineUnknown
@@ -80,11 +85,7 @@ func (s PFX) assignable(ctx context.Context, tx *sql.Tx, from, to subject.UserID
 	if err != nil {
 		return err
 	}
-	var fresh bool
-	if err := tx.QueryRowContext(ctx, `SELECT fresh FROM quarantine WHERE id = ?`, from).Scan(&fresh); err != nil {
-		return fmt.Errorf("reading the quarantine: %w", err)
-	}
-	if fresh {
+	if a.Fresh {
 		if err := s.fresh(ctx, tx, from, to); err != nil {
 			return err
 		}

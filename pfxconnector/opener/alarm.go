@@ -17,7 +17,7 @@ import (
 // or somebody who asks for what he should not: they stand in the journal as
 // [journal.KeyAlarm].
 func Alarms() []string {
-	return []string{ErrTampered.Code, ErrNotOwner.Code, ErrLimit.Code, tenant.ErrForged.Code}
+	return []string{ErrTampered.Code, ErrUnmarked.Code, ErrNotOwner.Code, ErrLimit.Code, tenant.ErrForged.Code}
 }
 
 // about says which key an error is about.

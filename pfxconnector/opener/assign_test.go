@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/journal"
@@ -29,7 +30,7 @@ func (w *world) aside(t *testing.T, i int) (*pfxconnector.Service, string, cert.
 		t.Fatal(err)
 	}
 	w.exec(t, `UPDATE users SET mail = 'gone@example.com', upn = 'gone@example.com' WHERE id = ?`, w.alice.ID) // whom the file names
-	s := pfxconnector.New(pfxconnector.Config{Store: w.db.PFX(), Users: w.db.Directory(), Sealer: escrow.NewSealer(to), Now: now})
+	s := pfxconnector.New(pfxconnector.Config{Store: w.db.PFX(), Users: w.db.Directory(), Sealer: escrow.NewSealer(to), Marks: w.marks(t), Now: now})
 	f := testdata.History()[i]
 	r, err := s.Import(t.Context(), importer, pfxconnector.File{Name: f.Name, Data: f.Data, Password: seal.SecretString(f.Password)})
 	if err != nil || r.Status != pfxconnector.Quarantined {
@@ -55,13 +56,23 @@ func (w *world) exec(t testing.TB, statement string, args ...any) {
 	}
 }
 
+// marks makes the marks of assignments.
+func (w *world) marks(t testing.TB) *seal.Box {
+	t.Helper()
+	box, err := seal.NewBox(w.ring.ColumnRoot(), "assignment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
 func (w *world) assigner(t testing.TB, q opener.Quarantine) *opener.Assigner {
 	t.Helper()
 	to, err := keyring.Recipient(filepath.Join(w.dir, "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return opener.NewAssigner(opener.AssignerConfig{Quarantine: q, Keys: w.keys, Sealer: escrow.NewSealer(to), Journal: w.diary,
+	return opener.NewAssigner(opener.AssignerConfig{Quarantine: q, Keys: w.keys, Sealer: escrow.NewSealer(to), Marks: w.marks(t), Journal: w.diary,
 		Log: slog.New(slog.DiscardHandler), Now: now})
 }
 
@@ -151,7 +162,7 @@ func TestQuarantineIsBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.exec(t, `UPDATE quarantine SET id = ?, certificate = ?`, w.bob.ID, w.his.String())
-		w.refused(t, "escrow_tampered")
+		w.refused(t, "escrow_assignment_forged")
 		if w.keys.asked != 0 {
 			t.Error("Bob's key was opened")
 		}
@@ -172,7 +183,7 @@ func TestQuarantineIsBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.exec(t, `UPDATE quarantine SET assign_to = ?`, id)
-		w.refused(t, "escrow_tampered")
+		w.refused(t, "escrow_assignment_forged")
 	})
 }
 
@@ -216,7 +227,7 @@ func TestAssignmentNeedsTheJournal(t *testing.T) {
 // dies is a store that is gone when the key is to be stored.
 type dies struct{ opener.Quarantine }
 
-func (dies) KeyAssigned(context.Context, subject.UserID, subject.UserID, escrow.Record, journal.Entry) error {
+func (dies) KeyAssigned(context.Context, escrow.Assignment, escrow.Record, journal.Entry) error {
 	return errors.New("connection lost")
 }
 
@@ -235,5 +246,48 @@ func TestAssignmentIsDoneAgain(t *testing.T) {
 	w.exec(t, `UPDATE quarantine SET lease_until = 0`)
 	if n, err := w.assigner(t, w.db.PFX()).Step(t.Context()); n != 1 || err != nil || len(w.held(t, w.alice.ID, f)) != 1 {
 		t.Errorf("again: got %d, %v", n, err)
+	}
+}
+
+// Whoever writes into the database assigns nothing, neither by a row of his own
+// nor by changing one that somebody decided on.
+func TestAssignmentIsMarked(t *testing.T) {
+	for name, change := range map[string]string{
+		"nobody decided":     `UPDATE quarantine SET assign_to = $1, fresh = 0, mark = '', assigned_at = 0`,
+		"to somebody else":   `UPDATE quarantine SET assign_to = $1`,
+		"by somebody else":   `UPDATE quarantine SET actor_id = $1`,
+		"from another place": `UPDATE quarantine SET remote = $1`,
+		"on other terms":     `UPDATE quarantine SET fresh = 1 - fresh, failure = $1`,
+		"at another time":    `UPDATE quarantine SET assigned_at = assigned_at + 1, failure = $1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s, id, f := w.aside(t, 3)
+			if err := s.Assign(t.Context(), importer, id, w.alice); err != nil {
+				t.Fatal(err)
+			}
+			w.exec(t, change, w.bob.ID)
+			w.refused(t, "escrow_assignment_forged")
+			if w.keys.asked != 0 || len(w.held(t, w.bob.ID, f)) != 0 {
+				t.Error("the key was opened")
+			}
+		})
+	}
+}
+
+// A row that somebody kept and puts back is no decision for ever.
+func TestAssignmentGrowsOld(t *testing.T) {
+	w := newWorld(t)
+	s, id, _ := w.aside(t, 3)
+	if err := s.Assign(t.Context(), importer, id, w.alice); err != nil {
+		t.Fatal(err)
+	}
+	a := w.assigner(t, w.db.PFX())
+	a.Now = func() time.Time { return now().Add(7*24*time.Hour + time.Second) }
+	if n, err := a.Step(t.Context()); n != 1 || err != nil || w.keys.asked != 0 {
+		t.Errorf("got %d, %v, %d openings", n, err, w.keys.asked)
+	}
+	if q, err := s.WaitingOne(t.Context(), id); err != nil || q.Failure != "escrow_assignment_old" || q.State != "waiting" {
+		t.Errorf("got %+v, %v", q, err)
 	}
 }

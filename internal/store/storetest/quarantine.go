@@ -49,7 +49,12 @@ func ask(t *testing.T, db *store.DB, id, to subject.UserID, fresh bool) error {
 	t.Helper()
 	e := entry(journal.KeyAssigning)
 	e.Actor.Remote = "192.0.2.1"
-	return db.PFX().AssignmentAsked(t.Context(), id, to, fresh, e)
+	return db.PFX().AssignmentAsked(t.Context(), escrow.Assignment{From: id, To: to, By: e.Actor, Fresh: fresh, At: at, Mark: []byte("mark")}, e)
+}
+
+// given is that assignment, as far as it matters for what is done.
+func given(id, to subject.UserID, fresh bool) escrow.Assignment {
+	return escrow.Assignment{From: id, To: to, Fresh: fresh}
 }
 
 func testQuarantine(t *testing.T, open Open) {
@@ -129,35 +134,37 @@ func testQuarantine(t *testing.T, open Open) {
 		db := open(t)
 		u := addUser(t, db, "alice@example.com")
 		d, q := aside(t, db, "a")
-		lease := func(now time.Time) (subject.UserID, subject.UserID, journal.Actor, bool) {
+		lease := func(now time.Time) (escrow.Assignment, bool) {
 			t.Helper()
-			from, to, by, found, err := db.PFX().AssignmentLeased(t.Context(), now, now.Add(time.Minute))
+			a, found, err := db.PFX().AssignmentLeased(t.Context(), now, now.Add(time.Minute))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return from, to, by, found
+			return a, found
 		}
-		if _, _, _, found := lease(at); found {
+		if _, found := lease(at); found {
 			t.Error("there was one before anybody asked")
 		}
-		if err := db.PFX().KeyAssigned(t.Context(), q.ID, u.ID, sealedTo(d, u.ID), entry(journal.KeyAssigned)); !errors.Is(err, pfxconnector.ErrQuarantineUnknown) {
+		if err := db.PFX().KeyAssigned(t.Context(), given(q.ID, u.ID, false), sealedTo(d, u.ID), entry(journal.KeyAssigned)); !errors.Is(err, pfxconnector.ErrQuarantineUnknown) {
 			t.Errorf("nobody asked: got %v, want ErrQuarantineUnknown", err)
 		}
 		if err := ask(t, db, q.ID, u.ID, false); err != nil {
 			t.Fatal(err)
 		}
-		from, to, by, found := lease(at)
-		if !found || from != q.ID || to != u.ID || by.Kind != journal.Local && by.Kind != journal.System && by.ID == "" || by.Remote != "192.0.2.1" {
-			t.Errorf("got %s to %s by %+v, %v", from, to, by, found)
+		by := entry(journal.KeyAssigning).Actor
+		by.Remote = "192.0.2.1"
+		asked, found := lease(at)
+		if diff := cmp.Diff(escrow.Assignment{From: q.ID, To: u.ID, By: by, At: at, Mark: []byte("mark")}, asked); !found || diff != "" {
+			t.Errorf("%v\n%s", found, diff)
 		}
-		if _, _, _, found := lease(at.Add(time.Second)); found {
+		if _, found := lease(at.Add(time.Second)); found {
 			t.Error("another got it as well")
 		}
-		if _, _, _, found := lease(at.Add(time.Hour)); !found {
+		if _, found := lease(at.Add(time.Hour)); !found {
 			t.Error("after the lease nobody gets it")
 		}
 		sealed := sealedTo(d, u.ID)
-		if err := db.PFX().KeyAssigned(t.Context(), q.ID, u.ID, sealed, entry(journal.KeyAssigned)); err != nil {
+		if err := db.PFX().KeyAssigned(t.Context(), given(q.ID, u.ID, false), sealed, entry(journal.KeyAssigned)); err != nil {
 			t.Fatal(err)
 		}
 		got, err := db.PFX().Deposits(t.Context(), u.ID, []cert.Fingerprint{d.Key.Cert})
@@ -169,7 +176,7 @@ func testQuarantine(t *testing.T, open Open) {
 		if _, found, err := db.PFX().QuarantinedDeposit(t.Context(), q.ID); err != nil || found {
 			t.Errorf("the old one: %v, %v", found, err)
 		}
-		if err := db.PFX().KeyAssigned(t.Context(), q.ID, u.ID, sealedTo(d, u.ID), entry(journal.KeyAssigned)); !errors.Is(err, pfxconnector.ErrQuarantineUnknown) {
+		if err := db.PFX().KeyAssigned(t.Context(), given(q.ID, u.ID, false), sealedTo(d, u.ID), entry(journal.KeyAssigned)); !errors.Is(err, pfxconnector.ErrQuarantineUnknown) {
 			t.Errorf("twice: got %v, want ErrQuarantineUnknown", err)
 		}
 	})
@@ -179,7 +186,7 @@ func testQuarantine(t *testing.T, open Open) {
 		u, other := addUser(t, db, "alice@example.com"), addUser(t, db, "dave@example.com")
 		d, q := aside(t, db, "a")
 		assign := func(to subject.UserID) error {
-			return db.PFX().KeyAssigned(t.Context(), q.ID, to, sealedTo(d, to), entry(journal.KeyAssigned))
+			return db.PFX().KeyAssigned(t.Context(), given(q.ID, to, false), sealedTo(d, to), entry(journal.KeyAssigned))
 		}
 		if err := errors.Join(ask(t, db, q.ID, u.ID, false), ask(t, db, q.ID, other.ID, true)); err != nil {
 			t.Fatal(err)
@@ -240,7 +247,7 @@ func testQuarantine(t *testing.T, open Open) {
 			t.Fatal(err)
 		}
 		f.inviteUser(u)
-		if err := db.PFX().KeyAssigned(t.Context(), q.ID, u.ID, sealedTo(d, u.ID), entry(journal.KeyAssigned)); !errors.Is(err, pfxconnector.ErrAssign) {
+		if err := db.PFX().KeyAssigned(t.Context(), given(q.ID, u.ID, true), sealedTo(d, u.ID), entry(journal.KeyAssigned)); !errors.Is(err, pfxconnector.ErrAssign) {
 			t.Errorf("got %v, want ErrAssign", err)
 		}
 	})

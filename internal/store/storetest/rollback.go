@@ -202,7 +202,7 @@ func Rollback(t *testing.T, open func(*testing.T) Sabotaged) {
 					t.Fatal(err)
 				}
 				return func() error {
-					return db.PFX().KeyAssigned(t.Context(), q.ID, u.ID, sealedTo(d, u.ID), entry(journal.KeyAssigned))
+					return db.PFX().KeyAssigned(t.Context(), given(q.ID, u.ID, false), sealedTo(d, u.ID), entry(journal.KeyAssigned))
 				}
 			}
 		},
