@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signet-mdm/signet/internal/access"
 	"github.com/signet-mdm/signet/internal/cert"
 	"github.com/signet-mdm/signet/internal/httpd"
 	"github.com/signet-mdm/signet/internal/subject"
@@ -90,7 +89,7 @@ func (a api) self(w http.ResponseWriter, r *http.Request, by httpd.Caller) error
 	_, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	c, err := a.Client(r.Context(), secret, by.Actor.Remote)
 	if err != nil {
-		return access.ErrUnauthenticated
+		return ErrSecret
 	}
 	return answer(w, http.StatusOK, Self{c.ID, c.Name, c.StateAt(time.Now()), c.Forms, c.Naming, c.PerHour, c.Expires})
 }

@@ -10,6 +10,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -56,7 +57,7 @@ func Area(g Gateway) httpd.Area {
 	route := func(method, path string, body int64, h httpd.Handler) httpd.Route {
 		return httpd.Route{Method: method, Path: Prefix + path, Permission: access.HandOver, MaxBody: body, Handle: h}
 	}
-	return httpd.Area{Guard: httpd.Bearer(tokens{g}), Render: httpd.Problem, Routes: []httpd.Route{
+	return httpd.Area{Guard: guard(httpd.Bearer(tokens{g})), Render: httpd.Problem, Routes: []httpd.Route{
 		route(http.MethodGet, "/connector", httpd.NoBody, a.self),
 		route(http.MethodGet, "/users/{user}/certificates", httpd.NoBody, a.certificates),
 		route(http.MethodPost, "/deliveries", maxAsk, a.deliver),
@@ -65,6 +66,21 @@ func Area(g Gateway) httpd.Area {
 }
 
 type api struct{ Gateway }
+
+// ErrSecret is returned to who shows no secret of a connector.
+var ErrSecret = fault.New(fault.Unauthenticated, "connector_unauthenticated",
+	"This needs the secret of a connector.", "Make a new one with signet connector secret NAME, and give it as bearer token.")
+
+// guard says what a connector shows: no token of ours.
+func guard(bearer httpd.Guard) httpd.Guard {
+	return func(r *http.Request, remote string) (httpd.Caller, error) {
+		c, err := bearer(r, remote)
+		if errors.Is(err, access.ErrUnauthenticated) {
+			err = ErrSecret.With(err)
+		}
+		return c, err
+	}
+}
 
 // tokens makes callers of connectors.
 type tokens struct{ Clients }

@@ -161,6 +161,8 @@ func TestStrangers(t *testing.T) {
 			f := &fake{}
 			if w := call(f, method, path, "{}", x.change); w.Code != x.want || f.asked.Connector != "" || f.crl != "" {
 				t.Errorf("%s: %s: got %d %s", name, route, w.Code, w.Body)
+			} else if says := strings.Contains(w.Body.String(), "signet connector secret"); says != (x.want == http.StatusUnauthorized) {
+				t.Errorf("%s: %s: got the hint: %v\n%s", name, route, says, w.Body)
 			}
 		}
 	}
