@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-mdm/signet/internal/cert"
@@ -20,7 +21,7 @@ import (
 // Recipients knows the key of the Intune tenant.
 type Recipients interface {
 	// Recipient gives the one that several people agreed to, having seen that
-	// they did: tenant.ErrNoRecipient, tenant.ErrForged.
+	// they did: tenant.ErrNoRecipient, and tenant.ErrForged with its id.
 	Recipient(ctx context.Context) (tenant.Registration, error)
 }
 
@@ -29,6 +30,7 @@ type Recipients interface {
 type Handover struct {
 	*Opener
 	recipients Recipients
+	forged     atomic.Pointer[string] // id of the registration that the alarm was raised for
 }
 
 // ForTenant gives what opens keys for the tenant whose recipients these are.
@@ -36,7 +38,7 @@ func (o *Opener) ForTenant(r Recipients) *Handover {
 	if r == nil {
 		panic("opener: nil dependency")
 	}
-	return &Handover{o, r}
+	return &Handover{Opener: o, recipients: r}
 }
 
 // ErrShare is returned when the tenant has had its share.
@@ -52,12 +54,22 @@ const tenantShare = 2
 func (h *Handover) SealForTenant(ctx context.Context, user subject.User, f cert.Fingerprint) (tenant.Package, tenant.Registration, error) {
 	p, to, err := h.handOver(ctx, user, f)
 	if err != nil {
-		if !errors.Is(err, ErrShare) {
+		if !errors.Is(err, ErrShare) && !h.known(to, err) {
 			h.alarm(ctx, "", err)
 		}
 		return tenant.Package{}, tenant.Registration{}, fmt.Errorf("sealing %s for the tenant: %w", f, err)
 	}
 	return p, to, nil
+}
+
+// known tells whether that recipient is forged and the alarm was raised for it
+// already: every key that is meant for the tenant meets it again.
+func (h *Handover) known(to tenant.Registration, err error) bool {
+	if !errors.Is(err, tenant.ErrForged) {
+		return false
+	}
+	before := h.forged.Swap(&to.ID)
+	return before != nil && *before == to.ID
 }
 
 func (h *Handover) handOver(ctx context.Context, user subject.User, f cert.Fingerprint) (p tenant.Package, to tenant.Registration, err error) {

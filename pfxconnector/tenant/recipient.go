@@ -159,17 +159,20 @@ func (s *Service) Withdraw(ctx context.Context, by journal.Actor) error {
 }
 
 // Recipient gives the key that people agreed to: ErrNoRecipient, ErrOtherTenant,
-// and ErrForged for one that somebody wrote into the database.
+// and ErrForged, with its id and nothing else, for one that somebody wrote into
+// the database.
 func (s *Service) Recipient(ctx context.Context) (Registration, error) {
 	if s.ID == "" {
 		return Registration{}, ErrOff
 	}
 	r, err := s.Store.Registered(ctx)
-	if err != nil {
-		return Registration{}, err
+	if err == nil {
+		if _, e := s.Box.Open(r.Mark, r.aad()); e != nil {
+			err = ErrForged
+		}
 	}
-	if _, err := s.Box.Open(r.Mark, r.aad()); err != nil {
-		return Registration{}, ErrForged
+	if err != nil {
+		return Registration{ID: r.ID}, err
 	}
 	if !strings.EqualFold(r.Tenant, s.ID) {
 		return Registration{}, ErrOtherTenant

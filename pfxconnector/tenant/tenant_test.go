@@ -176,6 +176,9 @@ func TestThrottled(t *testing.T) {
 	if n := w.cloud.Asked("users") + w.cloud.Asked("POST"); n != 1 {
 		t.Errorf("asked %d times, want once", n)
 	}
+	if n := w.attempts(); n != 1 {
+		t.Errorf("%d attempts are counted, want that one", n)
+	}
 	w.later = 4 * time.Minute
 	if _, _, sent := w.run(); sent != 0 {
 		t.Error("it was asked again before its time")
@@ -187,6 +190,17 @@ func TestThrottled(t *testing.T) {
 	if strings.Contains(w.log.String(), msgraphtest.Secret) {
 		t.Error("the log has the secret in it")
 	}
+}
+
+// attempts counts those of all copies.
+func (w *world) attempts() (n int) {
+	w.t.Helper()
+	list, err := w.Copies(w.t.Context(), w.alice.ID, "", 100)
+	w.must(err)
+	for _, c := range list {
+		n += c.Attempts
+	}
+	return n
 }
 
 // away are escrow keys whose holder does not answer.
@@ -321,7 +335,12 @@ func TestForged(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, tenant.ErrForged)
 		}
 		w.must(second(w.Seal(t.Context())))
-		if w.entries(journal.KeyOpened) != 0 || w.entries(journal.KeyAlarm) == 0 {
+		if n := w.attempts(); n != 1 {
+			t.Errorf("%s: %d attempts in a step, want one", name, n)
+		}
+		w.later = 13 * time.Hour
+		w.must(second(w.Seal(t.Context())))
+		if w.entries(journal.KeyOpened) != 0 || w.entries(journal.KeyAlarm) != 1 {
 			t.Errorf("%s: %d openings and %d alarms", name, w.entries(journal.KeyOpened), w.entries(journal.KeyAlarm))
 		}
 		if _, err := w.Plan(t.Context()); !errors.Is(err, tenant.ErrForged) {

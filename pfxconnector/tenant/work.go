@@ -58,9 +58,9 @@ func (s *Service) Send(ctx context.Context) (int, error) {
 	})
 }
 
-// each does something to a few copies. What the tenant or the hourly limit is in
-// the way of is in the way of the others, too, so it ends there; they are given
-// back.
+// each does something to a few copies. What the tenant, the hourly limit or a
+// forged recipient is in the way of is in the way of the others, too, so it ends
+// there; they are given back, and that is no attempt.
 func (s *Service) each(ctx context.Context, states []State, do func(context.Context, Copy) (Outcome, *journal.Entry, error)) (int, error) {
 	now := s.Now()
 	list, err := s.Store.CopiesLeased(ctx, now, now.Add(leaseFor), inBatch, states...)
@@ -78,7 +78,10 @@ func (s *Service) each(ctx context.Context, states []State, do func(context.Cont
 		}
 		if failed != nil {
 			o, e = s.failed(ctx, c, failed), nil
-			if f := fault.Of(failed); f == nil || f.Kind == fault.Unavailable {
+			if stop != nil {
+				o.Attempts = c.Attempts
+			}
+			if f := fault.Of(failed); f == nil || f.Kind == fault.Unavailable || errors.Is(failed, ErrForged) {
 				stop = failed
 			}
 		}
