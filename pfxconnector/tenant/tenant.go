@@ -6,7 +6,8 @@
 // agreed to, and which no row of the database can put in the place of another;
 // that what leaves is a PKCS#12 file under a random password encrypted to that
 // key; and that only what has changed is sent, once more after a crash. Whose
-// account it is there, Entra says: it must have the user's own address.
+// account it is there, Entra says: it must have the user's own address, and one
+// that the certificate itself names, whatever the database says.
 //
 // The keeper seals ([Service.Seal]), the worker plans and sends ([Service.Plan],
 // [Service.Send]). It is off unless the configuration says otherwise.
@@ -40,6 +41,8 @@ var (
 		"The tenant has no account with the user's principal name.", "Give the user the UPN that he has in Entra: signet apply.")
 	ErrAccountDiffers = fault.New(fault.Denied, "tenant_account_differs",
 		"The account with the user's principal name does not have his mail address.", "Correct the UPN here, or the addresses in Entra; another's account is never filled.")
+	ErrNames = fault.New(fault.Denied, "tenant_certificate_differs",
+		"The certificate names no address of the account that it would go to.", "If it is that person's, add the address that it names to the account in Entra.")
 	ErrBusy = fault.New(fault.Unavailable, "tenant_busy",
 		"The Intune tenant cannot be reached, or wants to be left alone for a while.", "It is tried again by itself.")
 	ErrSignIn = fault.New(fault.Unavailable, "tenant_sign_in",
@@ -84,7 +87,7 @@ type Copy struct {
 // Package is what leaves: it opens with the tenant's private key only.
 type Package struct {
 	Blob     []byte // PKCS#12
-	Password []byte // of it, encrypted
+	Password []byte // of it, encrypted; as it waits in the database in a box, for that certificate and Blob alone
 }
 
 // Object is what is written to the tenant.

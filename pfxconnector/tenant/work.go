@@ -2,7 +2,9 @@ package tenant
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/signet-mdm/signet/internal/fault"
 	"github.com/signet-mdm/signet/internal/journal"
 	"github.com/signet-mdm/signet/internal/logx"
+	"github.com/signet-mdm/signet/internal/seal"
 	"github.com/signet-mdm/signet/internal/subject"
 )
 
@@ -119,7 +122,9 @@ func (s *Service) seal(ctx context.Context, c Copy) (Outcome, *journal.Entry, er
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	c.State, c.Key, c.Package, c.Thumbprint = Sealed, to.ID, p, strings.ToLower(cert.Thumbprint(c.Record.DER))
+	c.Key = to.ID
+	p.Password = s.Box.Close(seal.NewSecret(p.Password), c.bound(p.Blob))
+	c.State, c.Package, c.Thumbprint = Sealed, p, strings.ToLower(cert.Thumbprint(c.Record.DER))
 	return Outcome{Copy: c}, nil, nil
 }
 
@@ -135,13 +140,18 @@ func (s *Service) send(ctx context.Context, c Copy, known map[subject.UserID]Acc
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	switch {
-	case c.State == Looking:
+	if err := namesAccount(c, account); err != nil {
+		return Outcome{}, nil, err
+	}
+	if c.State == Looking {
 		return s.found(ctx, c, account)
-	case c.Key != to.ID || c.Account != account.ID || len(c.Package.Blob) == 0:
+	}
+	password, err := s.Box.Open(c.Package.Password, c.bound(c.Package.Blob))
+	if err != nil || c.Key != to.ID || c.Account != account.ID || len(c.Package.Blob) == 0 {
 		c.State, c.Package = Looking, Package{}
 		return Outcome{Copy: c}, nil, nil
 	}
+	c.Package.Password = password.Reveal()
 	err = s.Graph.Put(ctx, Object{Account: account.ID, UPN: c.User.UPN, Thumbprint: c.Thumbprint, Use: c.Record.Use,
 		NotBefore: c.Record.NotBefore, NotAfter: c.Record.NotAfter, Recipient: to.Recipient, Package: c.Package, Created: s.Now()})
 	if err != nil {
@@ -149,6 +159,28 @@ func (s *Service) send(ctx context.Context, c Copy, known map[subject.UserID]Acc
 	}
 	c.State, c.Package = There, Package{}
 	return Outcome{Copy: c}, s.told(c, journal.TenantSent), nil
+}
+
+// bound is what the keeper binds a package to: who changes the database puts
+// none in the place of another.
+func (c Copy) bound(blob []byte) string {
+	return fmt.Sprintf("tenant package %s %s %s %x", c.User.ID, c.Cert, c.Key, sha256.Sum256(blob))
+}
+
+// namesAccount refuses a certificate that names no address of the account. Neither of
+// the two depends on what our own directory says.
+func namesAccount(c Copy, account Account) error {
+	leaf, err := c.Record.Certificate()
+	if err != nil || cert.FingerprintOf(leaf.Raw) != c.Cert {
+		return ErrNames.With(err)
+	}
+	names := cert.NamesOf(leaf).All()
+	if !slices.ContainsFunc(account.Addresses, func(a string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, a) })
+	}) {
+		return ErrNames
+	}
+	return nil
 }
 
 // found notes whose account it is. From one that was his before it is taken away.
