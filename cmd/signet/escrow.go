@@ -78,11 +78,7 @@ func (a *app) escrowList() *cobra.Command {
 		Short: "List the escrow keys, and how many private keys are sealed to each",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.local(c)
-			if err != nil {
-				return err
-			}
-			ring, err := a.unlocker().open(cfg)
+			cfg, ring, err := a.opened(c)
 			if err != nil {
 				return err
 			}

@@ -30,11 +30,7 @@ func (a *app) keysList() *cobra.Command {
 		Short: "List the keys of the server, and where each lives",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.local(c)
-			if err != nil {
-				return err
-			}
-			ring, err := a.unlocker().open(cfg)
+			cfg, ring, err := a.opened(c)
 			if err != nil {
 				return err
 			}

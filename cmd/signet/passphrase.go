@@ -99,6 +99,16 @@ func (a *app) local(c *cobra.Command) (config.Config, error) {
 	return cfg, err
 }
 
+// opened is local for a command that needs the keys there.
+func (a *app) opened(c *cobra.Command) (config.Config, *keyring.Ring, error) {
+	cfg, err := a.local(c)
+	if err != nil {
+		return cfg, nil, err
+	}
+	ring, err := a.unlocker().open(cfg)
+	return cfg, ring, err
+}
+
 // newPassphrase reads the file, or asks twice.
 func (a *app) newPassphrase(file string) (seal.Secret, error) {
 	if file != "" {

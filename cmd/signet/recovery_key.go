@@ -70,11 +70,7 @@ func (a *app) recoveryShow() *cobra.Command {
 		Short: "Show the recovery key, and how many private keys are sealed to it",
 		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.local(c)
-			if err != nil {
-				return err
-			}
-			ring, err := a.unlocker().open(cfg)
+			cfg, ring, err := a.opened(c)
 			if err != nil {
 				return err
 			}
