@@ -34,16 +34,10 @@ func recoveryKills() int { return soak(3, 20) }
 // moments. Afterwards each record opens with the new identity and none with the
 // old one, and nothing but those wraps has changed.
 func TestRecoveryIsKilled(t *testing.T) {
-	k := &killed{workshop: workshop{bin: build(t), dir: t.TempDir()}, t: t, keys: map[cert.Fingerprint]*x509.Certificate{}}
-	port, err := freePort()
-	k.must(err)
+	k := toKill(t)
 	old, oldTo := vaultKey(k)
 	now, nowTo := vaultKey(k)
-	k.must(k.signet("init", "--url", "https://127.0.0.1:"+port, "--listen", "127.0.0.1:"+port, "--keys-recovery", old.Recipient().String()))
-	k.serve()
-	t.Cleanup(func() { k.server.Process.Kill(); k.server.Wait() })
-	k.must(k.signet("user", "add", "alice@example.com"))
-	k.killServer()
+	k.begin("--keys-recovery", old.Recipient().String())
 	k.fillRecoverable(oldTo)
 	before := k.blobs()
 	toml := filepath.Join(k.dir, "data", "signet.toml")

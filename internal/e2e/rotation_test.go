@@ -30,14 +30,8 @@ func rotationKills() int { return soak(4, 20) }
 // moments. Afterwards each record opens with the new key, the old one is
 // destroyed, and nothing but wraps has changed.
 func TestRotationIsKilled(t *testing.T) {
-	k := &killed{workshop: workshop{bin: build(t), dir: t.TempDir()}, t: t, keys: map[cert.Fingerprint]*x509.Certificate{}}
-	port, err := freePort()
-	k.must(err)
-	k.must(k.signet("init", "--url", "https://127.0.0.1:"+port, "--listen", "127.0.0.1:"+port))
-	k.serve()
-	t.Cleanup(func() { k.server.Process.Kill(); k.server.Wait() })
-	k.must(k.signet("user", "add", "alice@example.com"))
-	k.killServer()
+	k := toKill(t)
+	k.begin()
 	user := k.fillEscrow()
 	before := k.blobs()
 	old := k.escrowKeys()[0].ID
@@ -107,6 +101,21 @@ func (k *killed) blobs() [32]byte {
 	}
 	k.must(rows.Err())
 	return [32]byte(all.Sum(nil))
+}
+
+func toKill(t *testing.T) *killed {
+	return &killed{workshop: workshop{bin: build(t), dir: t.TempDir()}, t: t, keys: map[cert.Fingerprint]*x509.Certificate{}}
+}
+
+// begin makes an installation with one user, whose server does not run.
+func (k *killed) begin(settings ...string) {
+	port, err := freePort()
+	k.must(err)
+	k.must(k.signet(append([]string{"init", "--url", "https://127.0.0.1:" + port, "--listen", "127.0.0.1:" + port}, settings...)...))
+	k.serve()
+	k.t.Cleanup(func() { k.server.Process.Kill(); k.server.Wait() })
+	k.must(k.signet("user", "add", "alice@example.com"))
+	k.killServer()
 }
 
 // fillEscrow puts records into the database in one transaction, sealed as an

@@ -80,20 +80,9 @@ func testAccess(t *testing.T, open Open) {
 
 	t.Run("of many requests under one key one is made", func(t *testing.T) {
 		db, key := open(t), seal.Random().Hash()
-		errs := make([]error, 8)
-		var wg sync.WaitGroup
-		for i := range errs {
-			wg.Go(func() { errs[i] = db.Access().RequestClaimed(t.Context(), key, at, at.Add(time.Hour)) })
-		}
-		wg.Wait()
-		made := 0
-		for _, err := range errs {
-			if err == nil {
-				made++
-			} else if !errors.Is(err, access.ErrRequestRepeated) {
-				t.Error(err)
-			}
-		}
+		made := race(t, 8, access.ErrRequestRepeated, func(int) error {
+			return db.Access().RequestClaimed(t.Context(), key, at, at.Add(time.Hour))
+		})
 		if made != 1 {
 			t.Errorf("%d were made, want 1", made)
 		}

@@ -3,7 +3,6 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -196,21 +195,7 @@ func testConsents(t *testing.T, open Open) {
 		of := c.asked("c-1", "alice", "alice")
 		c.must(c.approve(of, "bob", "bob"))
 		c.must(c.approve(of, "carol", "carol"))
-		errs := make([]error, 16)
-		var wg sync.WaitGroup
-		for i := range errs {
-			wg.Go(func() { errs[i] = c.use(of, at) })
-		}
-		wg.Wait()
-		used := 0
-		for _, err := range errs {
-			if err == nil {
-				used++
-			} else if !errors.Is(err, access.ErrConsentOver) {
-				t.Error(err)
-			}
-		}
-		if used != 1 {
+		if used := race(t, 16, access.ErrConsentOver, func(int) error { return c.use(of, at) }); used != 1 {
 			t.Errorf("used %d times", used)
 		}
 	})
@@ -219,20 +204,7 @@ func testConsents(t *testing.T, open Open) {
 		c := newCouncil(t, open(t))
 		of := c.asked("c-1", "alice", "alice")
 		c.token("bob too", "bob", access.Approver, journal.Actor{Kind: journal.Local})
-		errs := make([]error, 8)
-		var wg sync.WaitGroup
-		for i := range errs {
-			wg.Go(func() { errs[i] = c.approve(of, "bob", []string{"bob", "bob too"}[i%2]) })
-		}
-		wg.Wait()
-		given := 0
-		for _, err := range errs {
-			if err == nil {
-				given++
-			} else if !errors.Is(err, access.ErrConsentGiven) {
-				t.Error(err)
-			}
-		}
+		given := race(t, 8, access.ErrConsentGiven, func(n int) error { return c.approve(of, "bob", []string{"bob", "bob too"}[n%2]) })
 		if given != 1 {
 			t.Errorf("given %d times", given)
 		}

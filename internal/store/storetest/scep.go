@@ -227,24 +227,13 @@ func testSCEP(t *testing.T, open Open) {
 		for n := range requests {
 			requests[n] = s.by(c)
 		}
-		errs := make([]error, len(requests))
-		var wg sync.WaitGroup
-		for n, i := range requests {
-			wg.Go(func() {
-				if errs[n] = s.SerialReserved(t.Context(), i); errs[n] == nil {
-					errs[n] = s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued))
-				}
-			})
-		}
-		wg.Wait()
-		won := 0
-		for _, err := range errs {
-			if err == nil {
-				won++
-			} else if !errors.Is(err, scep.ErrChallengeUsed) {
-				t.Errorf("got %v, want ErrChallengeUsed", err)
+		won := race(t, len(requests), scep.ErrChallengeUsed, func(n int) error {
+			i := requests[n]
+			if err := s.SerialReserved(t.Context(), i); err != nil {
+				return err
 			}
-		}
+			return s.CertificateIssued(t.Context(), i, recordOf(i), entry(journal.CertificateIssued))
+		})
 		if list, err := db.Certificates().OfDevice(t.Context(), h.Device); err != nil || won != 1 || len(list) != 1 {
 			t.Errorf("%d served, %d certificates, %v; want 1 of each", won, len(list), err)
 		}

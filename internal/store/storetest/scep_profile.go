@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -83,22 +82,9 @@ func testProfiles(t *testing.T, open Open) {
 	t.Run("of many who apply certificate profiles to a state they saw, one does", func(t *testing.T) {
 		db := open(t)
 		seen := scep.ProfileRevision([]scep.Profile{})
-		errs := make([]error, 6)
-		var wg sync.WaitGroup
-		for i := range errs {
-			wg.Go(func() {
-				errs[i] = db.SCEP().CertificateProfilesApplied(t.Context(), seen, []scep.Profile{{Name: string(rune('a' + i))}}, nil, entry(journal.ProfilesApplied))
-			})
-		}
-		wg.Wait()
-		applied := 0
-		for _, err := range errs {
-			if err == nil {
-				applied++
-			} else if !errors.Is(err, scep.ErrProfilesChanged) {
-				t.Error(err)
-			}
-		}
+		applied := race(t, 6, scep.ErrProfilesChanged, func(n int) error {
+			return db.SCEP().CertificateProfilesApplied(t.Context(), seen, []scep.Profile{{Name: string(rune('a' + n))}}, nil, entry(journal.ProfilesApplied))
+		})
 		if list, err := db.SCEP().CertificateProfiles(t.Context()); applied != 1 || len(list) != 1 || err != nil {
 			t.Errorf("%d applied it and %d profiles are there, want 1 and 1 (%v)", applied, len(list), err)
 		}

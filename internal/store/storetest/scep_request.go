@@ -87,7 +87,7 @@ func testSCEPRequests(t *testing.T, open Open) {
 		for range 12 {
 			requests = append(requests, s.newRequest(c))
 		}
-		made := s.race(len(requests), scep.ErrChallengeUsed, func(n int) error {
+		made := race(s.t, len(requests), scep.ErrChallengeUsed, func(n int) error {
 			return s.RequestMade(t.Context(), requests[n], entry(journal.RequestPending))
 		})
 		if made != 1 {
@@ -105,7 +105,7 @@ func testSCEPRequests(t *testing.T, open Open) {
 			polls = append(polls, s.approved(r))
 			s.must(s.SerialReserved(t.Context(), polls[len(polls)-1]))
 		}
-		issued := s.race(len(polls), scep.ErrChallengeUsed, func(n int) error {
+		issued := race(s.t, len(polls), scep.ErrChallengeUsed, func(n int) error {
 			return s.CertificateIssued(t.Context(), polls[n], recordOf(polls[n]), entry(journal.CertificateIssued))
 		})
 		if issued != 1 {
@@ -179,7 +179,7 @@ func testSCEPRequests(t *testing.T, open Open) {
 		s := scepFacetOf(t, open(t))
 		for range 4 {
 			r := s.request(s.challenge(s.holder(string(subject.NewUserID())+"@example.com"), "p"))
-			s.race(6, scep.ErrRequestDecided, func(n int) error {
+			race(s.t, 6, scep.ErrRequestDecided, func(n int) error {
 				state := []scep.RequestState{scep.RequestApproved, scep.RequestDenied}[n%2]
 				return s.RequestDecided(t.Context(), s.decision(r, state, ""), entry(journal.RequestApproved))
 			})
@@ -374,8 +374,8 @@ func (s *scepFacet) approved(r scep.Request) scep.Issuance {
 
 // race does f that often at once, and gives how many went well; the others must
 // fail with lost.
-func (s *scepFacet) race(times int, lost error, f func(n int) error) (won int) {
-	s.t.Helper()
+func race(t *testing.T, times int, lost error, f func(n int) error) (won int) {
+	t.Helper()
 	errs := make([]error, times)
 	var wg sync.WaitGroup
 	for n := range times {
@@ -387,7 +387,7 @@ func (s *scepFacet) race(times int, lost error, f func(n int) error) (won int) {
 		case err == nil:
 			won++
 		case !errors.Is(err, lost):
-			s.t.Errorf("got %v, want %v", err, lost)
+			t.Errorf("got %v, want %v", err, lost)
 		}
 	}
 	return won
